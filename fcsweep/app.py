@@ -1,0 +1,325 @@
+"""What a run and a sweep do around Hydra's own work: checks before, records and a table after.
+
+Hydra parses, composes, makes the folders and launches. It leaves open that every job of a grid is
+checked before the first is trained, that folders are never shared, that a failed job costs only
+itself, and what is said and written when a sweep ends or is stopped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.hydra import Hydra
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from fcsweep import folders, trials
+from fcsweep.config import ConfigError, RunConfig, one_line, typed
+from fcsweep.loader import STAMP, CheckedLoader
+from fcsweep.masking import masked
+
+PROGRAM = "python -m fcsweep"
+STOPPED = {130: "interrupted", 143: "terminated", 129: "hung up"}
+"""Exit codes after SIGINT, SIGTERM and SIGHUP."""
+
+
+class Failure(Exception):
+    """A run or jobs of a sweep that failed; one line."""
+
+
+class App(Hydra):
+    """Hydra's program, with checks before and records after what it does."""
+
+    @classmethod
+    def create_main_hydra2(cls, task_name: str, config_search_path: ConfigSearchPath) -> App:
+        """Hydra's constructor, with our loader."""
+        app = cls(task_name=task_name, config_loader=CheckedLoader(config_search_path))
+        GlobalHydra.instance().initialize(app)
+        return app
+
+    def run(
+        self,
+        config_name: str | None,
+        task_function: TaskFunction,
+        overrides: list[str],
+        with_log_configuration: bool = True,
+    ) -> JobReturn:
+        """One run, as Hydra's, in a folder that is new or its own from before.
+
+        Raises:
+            ConfigError: A mistake; nothing was made. Failure: The run failed.
+            SystemExit: It was stopped by a signal.
+        """
+        cfg = self.compose_config(config_name, overrides, RunMode.RUN, with_log_configuration)
+        cfg.hydra.mode = RunMode.RUN
+        _refuse_lone_sweep(cfg)
+        config = typed(cfg)
+        require_device(config)
+        callbacks = Callbacks(cfg)
+        context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
+        folder = _folder(cfg, "hydra.run.dir")
+        with folders.hold(folder, "hydra.run.dir"):
+            if folders.check_run(folder, config):
+                print(f"{folder} is done: {_ending(folder)}")
+                return JobReturn(status=JobStatus.COMPLETED)
+            with self._going_on("hydra.run.dir", folder):
+                callbacks.on_run_start(config=cfg, config_name=config_name)
+                done = run_job(
+                    hydra_context=context,
+                    task_function=task_function,
+                    config=cfg,
+                    job_dir_key="hydra.run.dir",
+                    job_subdir_key=None,
+                    configure_logging=with_log_configuration,
+                )
+                callbacks.on_run_end(config=cfg, config_name=config_name, job_return=done)
+                if done.status is JobStatus.FAILED:
+                    error = done._return_value  # return_value would write a line of its own
+                    raise Failure(f"the run failed: {one_line(error)} (see {folder})") from error
+        return done
+
+    def multirun(
+        self,
+        config_name: str | None,
+        task_function: TaskFunction,
+        overrides: list[str],
+        with_log_configuration: bool = True,
+    ) -> Any:
+        """A sweep, as Hydra's, that ends with ``trials.csv`` and a table however it ends.
+
+        Raises:
+            ConfigError: A mistake in any job of a grid; nothing was made. Failure: Jobs failed.
+            SystemExit: It was stopped by a signal.
+        """
+        cfg = self.compose_config(config_name, overrides, RunMode.MULTIRUN, with_log_configuration)
+        callbacks = Callbacks(cfg)
+        context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
+        sweeper: Any = Plugins.instance().instantiate_sweeper(
+            config=cfg, hydra_context=context, task_function=task_function
+        )
+        grid = _checked_grid(sweeper, cfg, context)
+        folder = _folder(cfg, "hydra.sweep.dir")
+        with folders.hold(folder, "hydra.sweep.dir"):
+            finished = folders.check_sweep(folder, grid)
+            if finished:
+                to_go = len(grid or ()) - len(finished)
+                print(f"resuming {folder}: {len(finished)} finished, {to_go} to go")
+            unfinished = Unfinished(sweeper.launcher, finished) if grid is not None else None
+            if unfinished is not None:
+                sweeper.launcher = unfinished
+            with self._going_on("hydra.sweep.dir", folder):
+                try:
+                    callbacks.on_multirun_start(config=cfg, config_name=config_name)
+                    returned = sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
+                    callbacks.on_multirun_end(config=cfg, config_name=config_name)
+                finally:
+                    rows = trials.write(folder)
+                    trials.show(rows)
+                if unfinished is not None:  # another sweeper has rules of its own for failures
+                    _refuse_failures(rows, unfinished.failures)
+        return returned
+
+    @contextmanager
+    def _going_on(self, key: str, folder: Path) -> Iterator[None]:
+        """Let SIGINT, SIGTERM and SIGHUP end the block; then say which command goes on from here.
+
+        A run handles them itself while it trains. Elsewhere the handler raises; but an exception
+        raised by a handler can be lost (in a destructor) or become another one (in an import of
+        torch), so the signal is also kept in the loader, which looks before each job.
+        """
+        loader: Any = self.config_loader
+        with _handled(loader):
+            try:
+                yield
+            except BaseException as error:
+                code = _stop_code(error, loader.stopped)
+                if code is None:
+                    raise
+                sys.stdout.flush()
+                print(f"{STOPPED[code]}; to go on: {_command(key, folder)}", file=sys.stderr)
+                raise SystemExit(code) from None
+
+
+class Unfinished(Launcher):
+    """Hands another launcher the jobs that are not finished yet; a failed job costs only itself.
+
+    Hydra's grid sweeper stops at the batch with the first failure and shows only that one. Here it
+    goes on; the records tell which jobs failed.
+    """
+
+    def __init__(self, launcher: Launcher, finished: Sequence[int]) -> None:
+        self.launcher, self.finished = launcher, frozenset(finished)
+        self.failures: dict[int, BaseException] = {}
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Nothing to do: the other launcher is set up already."""
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Launch what is left, in runs of consecutive numbers; each job keeps its number."""
+        jobs = list(enumerate(job_overrides, initial_job_idx))
+        returned: list[JobReturn] = []
+        for done, group in itertools.groupby(jobs, lambda job: job[0] in self.finished):
+            numbers, overrides = zip(*group, strict=True)
+            if done:
+                returned += [JobReturn(overrides=one) for one in overrides]
+            else:
+                returned += self.launcher.launch(list(overrides), initial_job_idx=numbers[0])
+        for number, one in enumerate(returned, initial_job_idx):
+            if one.status is JobStatus.FAILED:
+                self.failures[number] = one._return_value  # return_value would raise it
+            one.status, one.return_value = JobStatus.COMPLETED, None
+        return returned
+
+
+def require_device(config: RunConfig) -> None:
+    """Refuse a GPU that this machine does not have; imports torch only if one is asked for.
+
+    Raises:
+        ConfigError: ``device`` names a GPU that torch cannot use.
+    """
+    if not config.device.startswith("cuda"):
+        return
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        raise ConfigError(
+            f"device is {config.device!r}, but torch {torch.__version__} finds no GPU here; "
+            "expected cpu, or auto for a GPU only where there is one"
+        )
+    if int(config.device.partition(":")[2] or 0) >= count:
+        names = ", ".join(f"cuda:{number}" for number in range(count))
+        raise ConfigError(f"device is {config.device!r}; expected one of {names}, cpu, auto")
+
+
+# --- Before a sweep -------------------------------------------------------------------------------
+
+
+def _checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[RunConfig] | None:
+    """The configs of all jobs of a grid, in order; None if the sweeper is another one.
+
+    Hydra's grid sweeper makes its folder before it looks at the jobs; here they come first.
+    """
+    if type(sweeper).__name__ != "BasicSweeper":  # its module is run twice, so not isinstance
+        return None
+    params = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+    arguments = [*params, *cfg.hydra.overrides.task]
+    parsed = OverridesParser.create(context.config_loader).parse_overrides(arguments)
+    for override in parsed:
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            what = f"{override.input_line} is a range to search"
+            raise ConfigError(f"{what}; add hydra/sweeper=optuna (a grid takes values: a,b,c)")
+    if sweeper.max_batch_size is not None and sweeper.max_batch_size < 1:
+        given = f"hydra.sweeper.max_batch_size is {sweeper.max_batch_size}"
+        raise ConfigError(f"{given}; expected a whole number >= 1 or null")
+    (jobs,) = sweeper.split_arguments(parsed, None)
+    elsewhere = "slurm" in str(cfg.hydra.runtime.choices.get("hydra/launcher"))
+    configs = [typed(context.config_loader.load_sweep_config(cfg, job)) for job in jobs]
+    for config in () if elsewhere else configs:
+        require_device(config)
+    sweeper.validate_batch_is_legal = lambda batch: None  # it would compose every job once more
+    return configs
+
+
+def _refuse_lone_sweep(cfg: DictConfig) -> None:
+    """An experiment that is a sweep, started as one run, would silently be something else."""
+    sweeper = cfg.hydra.sweeper
+    if sweeper is not None and sweeper.get("params"):
+        keys = ", ".join(sweeper.params)
+        raise ConfigError(f"hydra.sweeper.params is a sweep over {keys}; add -m")
+
+
+def _folder(cfg: DictConfig, key: str) -> Path:
+    """The folder that ``cfg`` names under ``key``; if it has a stamp of ours, made, and by us."""
+    group, _, name = key.rpartition(".")
+    raw: Any = OmegaConf.to_container(OmegaConf.select(cfg, group), resolve=False)
+    while True:
+        folder = Path(str(OmegaConf.select(cfg, key)))
+        if f"${{{STAMP}:" not in str(raw[name]) or folders.make(folder, key):
+            return folder
+        OmegaConf.clear_cache(cfg)  # another start had the same stamp: draw again
+
+
+# --- After it, and when it is stopped -------------------------------------------------------------
+
+
+def _refuse_failures(
+    rows: Sequence[trials.Row], errors: Mapping[int, BaseException], most: int = 5
+) -> None:
+    """Name the jobs that failed, with the reason from the record or, without one, the error."""
+    failed = [row for row in rows if row.failed]
+    each = [f"{row.folder} ({row.reason or _why(errors.get(row.number), row)})" for row in failed]
+    more = [f"{len(each) - most} more"] if len(each) > most else []
+    if failed:
+        names = ", ".join([*each[:most], *more])
+        raise Failure(f"{len(failed)} of {len(rows)} jobs failed: {names}")
+
+
+def _why(error: BaseException | None, row: trials.Row) -> str:
+    return row.status if error is None else one_line(error)
+
+
+def _ending(folder: Path) -> str:
+    result: Mapping[str, Any] = folders.look(folder).result or {}
+    return f"{result.get('status')}, {result.get('objective')} {result.get('value')}"
+
+
+def _stop_code(error: BaseException, signal_kept: int | None) -> int | None:
+    """The exit code if it was a signal that ended the work, whatever it has become on its way."""
+    if signal_kept is not None:
+        return 128 + signal_kept
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    code = error.code if isinstance(error, SystemExit) else None
+    return code if isinstance(code, int) and code in STOPPED else None
+
+
+def _command(key: str, folder: Path) -> str:
+    """The command that was given, with its folder named and without passwords."""
+    given = [word for word in sys.argv[1:] if not word.startswith(f"{key}=")]
+    name = str(folder)
+    if not re.fullmatch(r"[\w./-]+", name):  # a text in Hydra's grammar
+        name = "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    words = shlex.join([*given, f"{key}={name}"])
+    return f"{PROGRAM} {masked(words)}"
+
+
+@contextmanager
+def _handled(loader: Any) -> Iterator[None]:
+    """While the block runs, a signal is kept in ``loader.stopped`` and raises."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        loader.stopped = number
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    before: dict[signal.Signals, Any] = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Ignored stays ignored: nohup asks for that.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,74 @@
+"""What a run is: typed configs with units, ranges and defaults, and the one door they pass.
+
+::
+
+    config = typed(cfg)  # as Hydra composed it, or as read("RUN_DIR/.hydra/config.yaml")
+    config.optimizer.learning_rate  # a float > 0
+
+==============  =========================================================================
+``allowed.py``  what a value may be: `Range`, `Words`, ...; the rows of the data sets
+``schemas.py``  a dataclass for each option, `RunConfig`, `GROUPS`; every default and unit
+``door.py``     `typed`: check a config, return plain dataclasses
+``saved.py``    `read`: the config of a run as data; `flat` and `differences`
+``words.py``    `ConfigError` and how it is worded: one line, the nearest match
+==============  =========================================================================
+
+Left out: building nets, rules and data from a config, which is the run's work. Importing this
+package imports neither torch nor Hydra.
+"""
+
+from fcsweep.config.allowed import ROWS, Range, Rows
+from fcsweep.config.door import typed
+from fcsweep.config.saved import differences, flat, read
+from fcsweep.config.schemas import (
+    GROUPS,
+    AdamConfig,
+    Cifar10Config,
+    DataConfig,
+    DigitsConfig,
+    FullyConnectedConfig,
+    ModelConfig,
+    MomentumConfig,
+    OptimizerConfig,
+    RmspropConfig,
+    RunConfig,
+    SgdConfig,
+    SolverConfig,
+    SyntheticConfig,
+    TwoLayerConfig,
+    known_keys,
+    register,
+)
+from fcsweep.config.words import ConfigError, hint, nearest, one_line, shown
+
+__all__ = [
+    "GROUPS",
+    "ROWS",
+    "AdamConfig",
+    "Cifar10Config",
+    "ConfigError",
+    "DataConfig",
+    "DigitsConfig",
+    "FullyConnectedConfig",
+    "ModelConfig",
+    "MomentumConfig",
+    "OptimizerConfig",
+    "Range",
+    "RmspropConfig",
+    "Rows",
+    "RunConfig",
+    "SgdConfig",
+    "SolverConfig",
+    "SyntheticConfig",
+    "TwoLayerConfig",
+    "differences",
+    "flat",
+    "hint",
+    "known_keys",
+    "nearest",
+    "one_line",
+    "read",
+    "register",
+    "shown",
+    "typed",
+]

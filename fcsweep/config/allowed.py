@@ -1,0 +1,169 @@
+"""What a value may be, as data: numbers in a range, words, sizes, devices, paths; rows of the data.
+
+Each kind answers three questions: is a value of it (``value in kind``), what is it called in an
+error (``str(kind)``), and as what is it kept (``kind.keep(value)``).
+"""
+
+# pyright: strict
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, cast
+
+
+class Allowed(Protocol):
+    """What a value may be."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that are possible, if they can be listed; the nearest is offered."""
+        ...
+
+    def __contains__(self, value: object, /) -> bool: ...
+
+    def keep(self, value: Any) -> Any:
+        """The value as the field's own type."""
+        ...
+
+
+@dataclass(frozen=True)
+class Range:
+    """Finite numbers from ``low`` to ``high`` (None: no upper end); ends belong unless open."""
+
+    low: float
+    high: float | None = None
+    open_low: bool = False
+    open_high: bool = False
+    whole: bool = False
+    words = ()
+
+    def __contains__(self, value: object) -> bool:
+        kinds = (int,) if self.whole else (int, float)
+        # A bool is an int to Python, but `dropout=true` is a mistake.
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            return False
+        try:
+            finite = math.isfinite(value)
+        except OverflowError:  # a whole number too large for a float
+            return False
+        above = value > self.low if self.open_low else value >= self.low
+        below = self.high is None or (value < self.high if self.open_high else value <= self.high)
+        return finite and above and below
+
+    def __str__(self) -> str:
+        what = "a whole number" if self.whole else "a number"
+        if self.high is None:
+            return f"{what} {'>' if self.open_low else '>='} {self.low:g}"
+        high = "2**63" if self.high == 2**63 else f"{self.high:g}"
+        opening, closing = "(" if self.open_low else "[", ")" if self.open_high else "]"
+        return f"{what} in {opening}{self.low:g}, {high}{closing}"
+
+    def keep(self, value: float) -> float:
+        """A whole number given for a float becomes one."""
+        return value if self.whole else float(value)
+
+
+@dataclass(frozen=True)
+class Words:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.words
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.words)}"
+
+    def keep(self, value: str) -> str:
+        """The word itself."""
+        return value
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A list of sizes, at least one, each a whole number >= 1; exactly one if ``single``."""
+
+    single: bool = False
+    words = ()
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, list):
+            return False
+        sizes = cast("list[object]", value)
+        enough = len(sizes) == 1 if self.single else len(sizes) >= 1
+        return enough and all(size in COUNT for size in sizes)
+
+    def __str__(self) -> str:
+        if self.single:
+            return "a list of one whole number >= 1, such as [100] (fully_connected takes more)"
+        return "a list of whole numbers >= 1, such as [100, 50]"
+
+    def keep(self, value: list[int]) -> list[int]:
+        """A list of its own."""
+        return list(value)
+
+
+class Device:
+    """The name of a device; whether the machine has it is asked when a run is to start."""
+
+    words = ("auto", "cuda")  # not cpu, which is nearest to gpu and not what is meant
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str) and bool(_DEVICE.fullmatch(value))
+
+    def __str__(self) -> str:
+        return "auto, cpu, cuda or cuda:N"
+
+    def keep(self, value: str) -> str:
+        """The name itself."""
+        return value
+
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9]\d{0,3}))?")
+
+
+class FilePath:
+    """A path; whether something is there is asked when it is read."""
+
+    words = ()
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str) and bool(value.strip()) and "\0" not in value
+
+    def __str__(self) -> str:
+        return "a path, such as ./cifar-10"
+
+    def keep(self, value: str) -> str:
+        """Absolute, so that the saved config means the same from any folder."""
+        return str(Path(value).expanduser().absolute())
+
+
+POSITIVE = Range(0, open_low=True)
+NOT_NEGATIVE = Range(0)
+UNDER_ONE = Range(0, 1, open_high=True)
+FRACTION = Range(0, 1, open_low=True)
+COUNT = Range(1, whole=True)
+SEED = Range(0, 2**63, open_high=True, whole=True)
+
+LOSS = Words(("softmax", "svm"))
+DTYPE = Words(("float32", "float64"))
+OBJECTIVE = Words(("val_accuracy", "train_accuracy"))
+
+
+class Rows(NamedTuple):
+    """How many examples the splits of a data set have."""
+
+    train: int
+    val: int
+    test: int
+
+
+ROWS = {
+    "digits": Rows(1_397, 200, 200),
+    "cifar10": Rows(40_000, 10_000, 10_000),
+    "synthetic": Rows(5_000, 1_000, 1_000),
+}

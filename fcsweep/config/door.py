@@ -1,0 +1,158 @@
+"""The door: every config, composed or saved, becomes a `RunConfig` here or is refused."""
+
+# pyright: strict
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import Field, fields
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fcsweep.config.allowed import ROWS, Allowed
+from fcsweep.config.saved import flat
+from fcsweep.config.schemas import GROUPS, RunConfig, known_keys, names
+from fcsweep.config.words import ConfigError, hint, listed, nearest, shown
+
+
+def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
+    """Check a composed or a saved config against its schemas and return plain dataclasses.
+
+    Args:
+        cfg: A config as Hydra composed it (its ``hydra`` node is passed over), or the mapping read
+            from a run's ``.hydra/config.yaml``. It is left as it is. A key that is not there has
+            the default of its schema; the groups and their ``name`` must be there.
+
+    Returns:
+        The config, every number in the type of its field, ``data.root`` absolute.
+
+    Raises:
+        ConfigError: An unknown, misspelt or missing key, a value of the wrong kind or out of its
+            range, or a size that the data does not have.
+    """
+    data = _plain(cfg)
+    known = {spec.name: spec for spec in fields(RunConfig)}
+    for key, value in data.items():
+        if key not in known:
+            raise _unknown(str(key), value)
+    values = {group: _section(group, data.get(group)) for group in GROUPS}
+    values |= {
+        key: _taken(key, data[key], spec)
+        for key, spec in known.items()
+        if key in data and key not in GROUPS
+    }
+    config = RunConfig(**values)
+    _check_sizes(config)
+    return config
+
+
+def _plain(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """The config as plain containers, interpolations resolved, without Hydra's own node."""
+    if not isinstance(cfg, DictConfig):
+        return dict(cfg)
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    try:
+        plain = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        text = str(error).partition("\n")[0].rstrip(".")
+        raise ConfigError(f"{error.full_key} has no value: {text}") from error
+    return cast("dict[str, Any]", plain)
+
+
+def _section(group: str, data: object) -> Any:
+    """The config of one group, in the schema that its name asks for."""
+    options = GROUPS[group]
+    if not isinstance(data, Mapping):
+        expected = f"a mapping with a name, one of {listed(options)}"
+        raise ConfigError(f"{group} is {shown(data)}; expected {expected}")
+    section = cast("Mapping[str, Any]", data)
+    name = section.get("name")
+    if not isinstance(name, str) or name not in options:
+        raise ConfigError(
+            f"{group}.name is {shown(name)}; expected one of {listed(options)}"
+            + hint(str(name), options)
+        )
+    schema = options[name]
+    known = {spec.name: spec for spec in fields(schema)}
+    for key, value in section.items():
+        if key not in known:
+            raise _unknown(f"{group}.{key}", value, name)
+    values = {
+        key: _taken(f"{group}.{key}", value, known[key])
+        for key, value in section.items()
+        if key != "name"
+    }
+    return schema(name=name, **values)
+
+
+def _taken(key: str, value: object, spec: Field[Any]) -> Any:
+    """The value in the type of its field, or a ConfigError that says what belongs there."""
+    allowed: Allowed = spec.metadata["allowed"]
+    optional: bool = spec.metadata["optional"]
+    if value in allowed:
+        return allowed.keep(value)
+    if value is None and optional:
+        return None
+    null = " or null" if optional else ""
+    near = hint(value, allowed.words) if isinstance(value, str) else ""
+    raise ConfigError(f"{key} is {shown(value)}; expected {allowed}{null}{near}")
+
+
+def _check_sizes(config: RunConfig) -> None:
+    """Refuse counts that the data does not have."""
+    data, solver, rows = config.data, config.solver, ROWS[config.data.name]
+    train = f"the training rows of {data.name}"
+    val = f"the validation rows of {data.name}"
+    _at_most("data.num_train", data.num_train, rows.train, train)
+    _at_most("data.num_val", data.num_val, rows.val, val)
+    # Against all rows of the split: `data.num_train=50` alone need not be told of the 1,000
+    # samples that measure by default. A solver measures on the rows in use, at most.
+    _at_most("solver.num_train_samples", solver.num_train_samples, rows.train, train)
+    _at_most("solver.num_val_samples", solver.num_val_samples, rows.val, val)
+    if data.num_train is not None:
+        used = "the value of data.num_train"
+        _at_most("solver.batch_size", solver.batch_size, data.num_train, used)
+    _at_most("solver.batch_size", solver.batch_size, rows.train, train)
+
+
+def _at_most(key: str, value: int | None, most: int, what: str) -> None:
+    if value is not None and value > most:
+        raise ConfigError(f"{key} is {value}; expected at most {most}, {what}")
+
+
+def _unknown(key: str, value: object, option: str | None = None) -> ConfigError:
+    """The error for a key that no schema has, or that belongs to another option of its group."""
+    if isinstance(value, Mapping):
+        inner = flat(cast("Mapping[str, Any]", value), f"{key}.")
+        key, value = next(iter(inner.items()), (key, "{}"))
+    group, _, name = key.partition(".")
+    text = f"unknown key {key} (given {shown(value)})"
+    if option is None:
+        return ConfigError(text + (_meant(nearest(key, known_keys())) or _others(names(RunConfig))))
+    belongs = [other for other, schema in GROUPS[group].items() if name in names(schema)]
+    if belongs:
+        return ConfigError(f"{text} for {group}={option}; it belongs to {listed(belongs)}")
+    own = names(GROUPS[group][option])
+    near = nearest(name, own)
+    elsewhere = [known for known in known_keys() if known.endswith(f".{name}")]
+    meant = f"{group}.{near}" if near else next(iter(elsewhere), None)
+    return ConfigError(text + (_meant(meant) or _others(own)))
+
+
+def _meant(key: str | None) -> str:
+    return f"; did you mean {key}, {_described(key)}?" if key else ""
+
+
+def _others(keys: list[str]) -> str:
+    return f"; expected one of {listed(keys)}"
+
+
+def _described(key: str) -> str:
+    """What may stand under a key of the schemas."""
+    group, _, name = key.rpartition(".")
+    if key in GROUPS or name == "name":
+        return f"one of {listed(GROUPS[group or key])}"
+    schemas = GROUPS[group].values() if group else [RunConfig]
+    specs = [spec for schema in schemas for spec in fields(schema) if spec.name == name]
+    return str(specs[0].metadata["allowed"])

@@ -1,0 +1,256 @@
+"""The schemas: a plain dataclass for each option of a group, with every default.
+
+YAML holds choices, never a value that a schema has as its default. The metadata of a field says
+what may stand there: ``allowed`` (an `Allowed`), ``optional`` (may be null); and ``per_trial``
+(trials that differ in nothing else may share a stack). What a value is for, and its unit, stands
+below its field.
+"""
+
+# pyright: strict
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeAlias, TypeVar
+
+from fcsweep.config.allowed import (
+    COUNT,
+    DTYPE,
+    FRACTION,
+    LOSS,
+    NOT_NEGATIVE,
+    OBJECTIVE,
+    POSITIVE,
+    SEED,
+    UNDER_ONE,
+    Allowed,
+    Device,
+    FilePath,
+    Sizes,
+)
+
+T = TypeVar("T")
+
+
+def _key(default: T, allowed: Allowed, *, optional: bool = False, per_trial: bool = False) -> T:
+    """A field with its default and what else may stand there."""
+    about = {"allowed": allowed, "optional": optional, "per_trial": per_trial}
+    return field(default=default, metadata=about)
+
+
+def _sizes(*default: int, single: bool = False) -> list[int]:
+    """A field that holds a list of sizes."""
+    about = {"allowed": Sizes(single), "optional": False, "per_trial": False}
+    return field(default_factory=lambda: list(default), metadata=about)
+
+
+@dataclass
+class TwoLayerConfig:
+    """TwoLayerNet: one hidden layer, no dropout, L2 term ``reg * sum(W**2)``."""
+
+    name: str = "two_layer"
+    hidden_dims: list[int] = _sizes(100, single=True)
+    """Units of the hidden layer; a list of exactly one size, >= 1."""
+    weight_scale: float = _key(1e-3, POSITIVE, per_trial=True)
+    """Standard deviation of the initial weights; > 0."""
+    reg: float = _key(0.0, NOT_NEGATIVE, per_trial=True)
+    """Strength of the L2 term; >= 0."""
+    loss_function: str = _key("softmax", LOSS)
+    """``softmax`` (nats) or ``svm`` (margin 1)."""
+
+
+@dataclass
+class FullyConnectedConfig:
+    """FullyConnectedNet of any depth, L2 term ``0.5 * reg * sum(W**2)``."""
+
+    name: str = "fully_connected"
+    hidden_dims: list[int] = _sizes(100)
+    """Units of each hidden layer, first to last; at least one size, each >= 1."""
+    weight_scale: float = _key(1e-2, POSITIVE, per_trial=True)
+    """Standard deviation of the initial weights; > 0."""
+    reg: float = _key(0.0, NOT_NEGATIVE, per_trial=True)
+    """Strength of the L2 term; >= 0."""
+    dropout: float = _key(0.0, UNDER_ONE, per_trial=True)
+    """Probability of dropping a unit in training; in [0, 1)."""
+    loss_function: str = _key("softmax", LOSS)
+    """``softmax`` (nats) or ``svm`` (margin 1)."""
+
+
+@dataclass
+class SgdConfig:
+    """Plain stochastic gradient descent."""
+
+    name: str = "sgd"
+    learning_rate: float = _key(1e-2, POSITIVE, per_trial=True)
+    """Step size: the weights move by this much times the gradient; > 0."""
+
+
+@dataclass
+class MomentumConfig:
+    """The rule ``sgd_momentum``."""
+
+    name: str = "momentum"
+    learning_rate: float = _key(1e-2, POSITIVE, per_trial=True)
+    """Step size: the velocity gains this much times the gradient; > 0."""
+    momentum: float = _key(0.9, UNDER_ONE, per_trial=True)
+    """Share of the velocity that is kept from step to step; in [0, 1)."""
+
+
+@dataclass
+class RmspropConfig:
+    """RMSProp: steps divided by a running root mean square of the gradient."""
+
+    name: str = "rmsprop"
+    learning_rate: float = _key(1e-2, POSITIVE, per_trial=True)
+    """Step size; one update moves a weight by about this much; > 0."""
+    decay_rate: float = _key(0.99, UNDER_ONE, per_trial=True)
+    """Share of the mean square that is kept from step to step; in [0, 1)."""
+    epsilon: float = _key(1e-8, POSITIVE, per_trial=True)
+    """Added to the root mean square, in units of the gradient; > 0."""
+
+
+@dataclass
+class AdamConfig:
+    """Adam, with bias correction."""
+
+    name: str = "adam"
+    learning_rate: float = _key(1e-3, POSITIVE, per_trial=True)
+    """Step size; one update moves a weight by about this much; > 0."""
+    beta1: float = _key(0.9, UNDER_ONE, per_trial=True)
+    """Share of the mean gradient that is kept from step to step; in [0, 1)."""
+    beta2: float = _key(0.999, UNDER_ONE, per_trial=True)
+    """Share of the mean square that is kept from step to step; in [0, 1)."""
+    epsilon: float = _key(1e-8, POSITIVE, per_trial=True)
+    """Added to the root mean square, in units of the gradient; > 0."""
+
+
+@dataclass
+class DigitsConfig:
+    """The 8 x 8 handwritten digits that come with scikit-learn: 64 inputs, 10 classes."""
+
+    name: str = "digits"
+    num_train: int | None = _key(None, COUNT, optional=True)
+    """Training rows to use, the first of the split; >= 1, null = all 1,397."""
+    num_val: int | None = _key(None, COUNT, optional=True)
+    """Validation rows to use, the first of the split; >= 1, null = all 200."""
+
+
+@dataclass
+class Cifar10Config:
+    """CIFAR-10: 32 x 32 colour photographs, 3,072 inputs, 10 classes."""
+
+    name: str = "cifar10"
+    num_train: int | None = _key(None, COUNT, optional=True)
+    """Training rows to use, the first of the split; >= 1, null = all 40,000."""
+    num_val: int | None = _key(None, COUNT, optional=True)
+    """Validation rows to use, the first of the split; >= 1, null = all 10,000."""
+    root: str | None = _key(None, FilePath(), optional=True)
+    """The archive, its ``cifar-10-batches-py`` or ``-bin`` folder, or that folder's parent.
+
+    null = the cached copy, downloaded first if there is none. Made absolute by :func:`typed`.
+    """
+
+
+@dataclass
+class SyntheticConfig:
+    """Made-up images of CIFAR-10's shape, learnable; no photographs."""
+
+    name: str = "synthetic"
+    num_train: int | None = _key(None, COUNT, optional=True)
+    """Training rows to use, the first of the split; >= 1, null = all 5,000."""
+    num_val: int | None = _key(None, COUNT, optional=True)
+    """Validation rows to use, the first of the split; >= 1, null = all 1,000."""
+
+
+@dataclass
+class SolverConfig:
+    """How long and in what steps a run trains, and on what it is measured."""
+
+    name: str = "default"
+    num_epochs: int = _key(10, COUNT)
+    """Passes over the training rows; >= 1."""
+    batch_size: int = _key(100, COUNT)
+    """Rows in a step; from 1 to the training rows in use. The last batch may be short."""
+    lr_decay: float = _key(1.0, FRACTION, per_trial=True)
+    """Factor on the learning rate after each epoch; in (0, 1]."""
+    num_train_samples: int | None = _key(1_000, COUNT, optional=True)
+    """At most so many training rows measure the train accuracy; >= 1, null = all in use."""
+    num_val_samples: int | None = _key(None, COUNT, optional=True)
+    """At most so many validation rows measure the val accuracy; >= 1, null = all in use."""
+    eval_every: int = _key(1, COUNT)
+    """Epochs from one evaluation to the next; >= 1. The last epoch is always evaluated."""
+    checkpoint_seconds: float | None = _key(None, POSITIVE, optional=True)
+    """Seconds from one checkpoint to the next; > 0, null = no checkpoints."""
+
+
+ModelConfig: TypeAlias = TwoLayerConfig | FullyConnectedConfig
+OptimizerConfig: TypeAlias = SgdConfig | MomentumConfig | RmspropConfig | AdamConfig
+DataConfig: TypeAlias = DigitsConfig | Cifar10Config | SyntheticConfig
+
+
+@dataclass
+class RunConfig:
+    """Everything that decides the numbers of a run."""
+
+    model: ModelConfig = field(default_factory=TwoLayerConfig)
+    optimizer: OptimizerConfig = field(default_factory=SgdConfig)
+    data: DataConfig = field(default_factory=DigitsConfig)
+    solver: SolverConfig = field(default_factory=SolverConfig)
+    seed: int = _key(0, SEED, per_trial=True)
+    """Seed of initial weights, batches and dropout; in [0, 2**63)."""
+    device: str = _key("auto", Device())
+    """``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``."""
+    dtype: str = _key("float32", DTYPE)
+    """Floating point type of weights and images."""
+    objective: str = _key("val_accuracy", OBJECTIVE)
+    """What a run is judged by: the best over its epochs, a fraction from 0 to 1."""
+    target: float | None = _key(None, FRACTION, optional=True)
+    """The objective that counts as success; in (0, 1], null = none."""
+
+
+GROUPS: dict[str, dict[str, type[Any]]] = {
+    "model": {
+        "two_layer": TwoLayerConfig,
+        "three_layer": FullyConnectedConfig,
+        "five_layer": FullyConnectedConfig,
+        "fully_connected": FullyConnectedConfig,
+    },
+    "optimizer": {
+        "sgd": SgdConfig,
+        "momentum": MomentumConfig,
+        "rmsprop": RmspropConfig,
+        "adam": AdamConfig,
+    },
+    "data": {"digits": DigitsConfig, "cifar10": Cifar10Config, "synthetic": SyntheticConfig},
+    "solver": {"default": SolverConfig},
+}
+
+
+def known_keys() -> Iterator[str]:
+    """Every key that a config may have, groups first, dotted."""
+    yield from names(RunConfig)
+    for group, options in GROUPS.items():
+        for schema in options.values():
+            yield from (f"{group}.{name}" for name in names(schema))
+
+
+def names(schema: type[Any]) -> list[str]:
+    """The keys of a schema, in order."""
+    return [spec.name for spec in fields(schema)]
+
+
+def register() -> None:
+    """Store the schemas in Hydra's ConfigStore, as ``GROUP/OPTION_schema`` and ``run_schema``.
+
+    They go in as plain mappings, not as structured configs: OmegaConf would turn the text "0.1"
+    into a number before :func:`typed` sees it, and there would be two voices for one mistake.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    alone = {key: value for key, value in asdict(RunConfig()).items() if key not in GROUPS}
+    store.store(name="run_schema", node=alone, provider="fcsweep")
+    for group, options in GROUPS.items():
+        for schema in set(options.values()):
+            node = asdict(schema())
+            store.store(group=group, name=f"{node['name']}_schema", node=node, provider="fcsweep")

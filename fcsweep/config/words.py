@@ -1,0 +1,62 @@
+"""How a config error is worded: what was given, what was expected, what was probably meant.
+
+One line, lower case, the key in full. `assert` and other exceptions are for what cannot happen.
+"""
+
+# pyright: strict
+from __future__ import annotations
+
+import difflib
+import json
+import reprlib
+from collections.abc import Iterable
+
+
+class ConfigError(ValueError):
+    """A config that cannot be run; one line with the key in full, the value and what to do."""
+
+
+_NEAR = 0.7  # difflib's own 0.6 takes beta2 for a misspelt extra
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """The word that was probably meant, or None. Among dotted keys the last part decides too."""
+    candidates = list(words)
+    close = difflib.get_close_matches(word, candidates, n=1, cutoff=_NEAR)
+    if close:
+        return close[0]
+    last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(candidates)}
+    close = difflib.get_close_matches(word.rpartition(".")[2], list(last), n=1, cutoff=_NEAR)
+    return last[close[0]] if close else None
+
+
+def hint(word: str, words: Iterable[str]) -> str:
+    """``; did you mean WORD?``, or nothing where no word is near."""
+    meant = nearest(word, words)
+    return f"; did you mean {meant}?" if meant else ""
+
+
+def one_line(error: BaseException) -> str:
+    """An error on one line: our own and Hydra's texts as they are, others with their type."""
+    text = " ".join(str(error).split())
+    kind = type(error)
+    if kind.__module__.partition(".")[0] in ("fcsweep", "hydra") and text:
+        return text
+    return f"{kind.__name__}: {text}" if text else kind.__name__
+
+
+def listed(words: Iterable[str]) -> str:
+    """The words, with commas."""
+    return ", ".join(words)
+
+
+def shown(value: object) -> str:
+    """A value as a user would write it, on one line and short, however large it is."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    text = " ".join(_SHORT.repr(value).split())
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60

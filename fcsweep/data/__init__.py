@@ -1,0 +1,29 @@
+"""Labelled images for classification: ``digits``, ``cifar10`` and ``synthetic``.
+
+::
+
+    data = load("digits")
+    data.X_train, data.y_train        # (1397, 64) float32, (1397,) int64
+
+Every set is kept as integer pixels and handed out as the course does it: pixels scaled to [0, 1],
+minus the mean of each colour plane over all training images of the set, one flattened row per
+image (preprocess_cifar10 of EECS 498-007, assignment 3).
+
+=================  ==============================================================================
+``dataset.py``     `load`, `load_test`: the integer pixels of a set as tensors
+``images.py``      `Images`, integer pixels with labels, and `DataError`
+``digits.py``      1,797 handwritten digits of 8 x 8 pixels, which come with scikit-learn
+``synthetic.py``   7,000 generated images of CIFAR's shape
+``cifar10.py``     the 60,000 images of CIFAR-10: where they are, and reading them
+``batches.py``     the two published file formats of CIFAR-10, read without trusting them
+``download.py``    the published archive, from the first mirror that has it
+``cache.py``       the cache folder, and the copies kept in it for a fast second start
+=================  ==============================================================================
+
+Importing this package imports torch and numpy; pooch and safetensors follow when they are needed.
+"""
+
+from fcsweep.data.dataset import SIZES, Dataset, load, load_test
+from fcsweep.data.images import DataError
+
+__all__ = ["SIZES", "DataError", "Dataset", "load", "load_test"]

@@ -1,0 +1,151 @@
+"""The cache folder, and the copies kept in it for a fast second start.
+
+A copy is one safetensors file with the integer pixels of one part of a data set, their sha256 and
+what they were read from. It is used only while both hold, so a changed source or a damaged copy is
+read anew; and nothing that was asked for fails because a copy cannot be kept.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from fcsweep.data.images import Images
+
+try:
+    import fcntl
+except ImportError:  # Windows has other locks
+    fcntl = None
+
+log = logging.getLogger(__name__)
+
+FORMAT = "fcsweep images 1"
+MAKING = "making-"
+
+
+def cache_folder() -> Path:
+    """What the environment variable FCSWEEP_CACHE names, else the system's usual cache folder."""
+    named = os.environ.get("FCSWEEP_CACHE")
+    if named:
+        return Path(os.path.expanduser(named)).absolute()
+    import pooch
+
+    return Path(pooch.os_cache("fcsweep"))
+
+
+@contextmanager
+def workshop(folder: Path, wait: bool) -> Iterator[Path | None]:
+    """A fresh folder inside ``folder`` for files in the making; it is gone afterwards.
+
+    One process at a time has it, and what it has finished goes to its place by `os.replace`, so
+    that nobody ever sees half a file. What a killed process left is removed by the next one.
+
+    Args:
+        folder: Where the finished file belongs; made if need be.
+        wait: Whether to wait while another process is at work there.
+
+    Yields:
+        The fresh folder, or None if another process is at work and ``wait`` is false.
+
+    Raises:
+        OSError: ``folder`` cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder, wait) as state:
+        if state == "busy":
+            yield None
+            return
+        if state == "ours":
+            for left in folder.glob(f"{MAKING}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=MAKING, dir=folder) as fresh:
+            yield Path(fresh)
+
+
+@contextmanager
+def _locked(folder: Path, wait: bool) -> Iterator[str]:
+    """``ours`` or ``busy``; ``unknown`` where there are no locks and two may do the same work.
+
+    The folder itself is locked: that leaves no file behind, and ends with the process however it
+    ends.
+    """
+    if fcntl is None:
+        yield "unknown"
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        state = "ours"
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            state = "busy"
+        except OSError:  # a network file system without locks
+            state = "unknown"
+        if state == "busy" and wait:
+            log.warning("waiting for another process that is at work in %s", folder)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            state = "ours"
+        yield state
+    finally:
+        os.close(handle)
+
+
+class Copy:
+    """The copy of one part of a data set.
+
+    Args:
+        name: Name of its file, without the suffix.
+        made_from: Tells one state of the source from all others; a copy of another is not used.
+    """
+
+    def __init__(self, name: str, made_from: str) -> None:
+        self.file = cache_folder() / "copies" / f"{name}.safetensors"
+        self.made_from = made_from
+
+    def read(self) -> Images | None:
+        """The images, mapped from the file; None if there is no sound copy of this source.
+
+        A damaged copy is named in the log.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.file, framework="pt") as file:
+                known = file.metadata() or {}
+                if (known.get("format"), known.get("made_from")) != (FORMAT, self.made_from):
+                    return None
+                images = Images(*(file.get_tensor(key).numpy() for key in ("pixels", "labels")))
+            if images.sha256 == known.get("sha256"):
+                return images
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.info("the cached copy %s cannot be read (%s)", self.file, error)
+            return None
+        except SafetensorError:
+            pass
+        log.warning("the cached copy %s is damaged: the data are read anew", self.file)
+        return None
+
+    def write(self, images: Images) -> None:
+        """Keep a copy, if the cache folder allows it and no other process is doing so."""
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
+
+        tensors = {
+            "pixels": torch.from_numpy(images.pixels),
+            "labels": torch.from_numpy(images.labels),
+        }
+        known = {"format": FORMAT, "made_from": self.made_from, "sha256": images.sha256}
+        try:
+            with workshop(self.file.parent, wait=False) as fresh:
+                if fresh is not None:
+                    save_file(tensors, fresh / self.file.name, known)
+                    os.replace(fresh / self.file.name, self.file)
+        except (OSError, SafetensorError) as error:
+            log.info("no copy of the data is kept in %s (%s)", self.file.parent, error)

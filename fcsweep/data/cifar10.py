@@ -1,0 +1,253 @@
+"""The 60,000 images of CIFAR-10: where they are, and reading them.
+
+Source: Alex Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+
+A folder or an archive that the user names is read where it lies; nothing is unpacked to disk. Only
+if no place is named and no copy is at hand is the published archive downloaded.
+"""
+
+import gzip
+import io
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from fcsweep.data import batches, download
+from fcsweep.data.batches import BINARY, LAYOUTS, PYTHON, ROW, TEST, TRAINING, Layout
+from fcsweep.data.cache import Copy
+from fcsweep.data.images import DataError, Images
+
+PLANES = 3
+WHITE = 255
+SIZES = (40_000, 10_000, 10_000)
+
+ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz")
+ARCHIVE_LIMIT = 500_000_000
+"""Greatest size of an archive in bytes, packed or unpacked; the published one has 186 million."""
+
+_DAMAGED = (EOFError, tarfile.TarError, zlib.error, gzip.BadGzipFile, ValueError, LookupError)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place that holds CIFAR-10, in the state in which it was found.
+
+    Attributes:
+        path: An archive, or the folder of the batches; None for the published archive.
+        layout: The layout of the folder; None for an archive.
+        state: Name, size and times of each file: while they are the same, so are the images.
+    """
+
+    path: Path | None
+    layout: Layout | None
+    state: tuple[object, ...]
+
+
+def find(root: str | Path | None, part: tuple[str, ...]) -> Source:
+    """Where the batches of ``part`` are. Reads no images, and never downloads.
+
+    Args:
+        root: An archive, the folder of its batches, or a folder that holds one of these; None for
+            the published archive.
+        part: The batches wanted, `TRAINING` or `TEST`.
+
+    Raises:
+        DataError: There is no CIFAR-10 at ``root``, or a batch is missing or has a wrong size.
+    """
+    if root is None:
+        return Source(None, None, (download.SHA256,))
+    try:
+        return _found(Path(root).expanduser().resolve(), part)
+    except DataError as error:
+        raise DataError(f"data.root={root}: {error}") from error
+    # RuntimeError: a loop of links, or a ~ without a home; ValueError: a name with a null byte.
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"data.root={root}: cannot be read ({reason})") from error
+
+
+def read(source: Source, part: tuple[str, ...]) -> Images:
+    """The images of the batches of ``part`` in the order of the batches.
+
+    They come from a cached copy if there is a good one; otherwise they are read, the published
+    archive downloaded if need be, and a copy is kept.
+
+    Raises:
+        DataError: A file is damaged or cannot be read, or the download failed.
+    """
+    copy = _copy(source, part)
+    images = copy.read()
+    if images is not None:
+        return images
+    path = source.path or download.archive()
+    try:
+        images = _collected(_files(path, source.layout, part), part)
+        unchanged = source.path is None or _found(path, part) == source
+    except DataError as error:
+        raise DataError(f"{path}: {error}; get the published files again") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if unchanged:
+        copy.write(images)
+    return images
+
+
+def _copy(source: Source, part: tuple[str, ...]) -> Copy:
+    """The copy has the name of the place, so that a changed source replaces its old copy."""
+    place = "published"
+    if source.path is not None:
+        place = sha256(os.fsencode(source.path)).hexdigest()[:16]
+    kind = "test" if part == TEST else "train"
+    return Copy(f"cifar10-{kind}-{place}", made_from=repr(source.state))
+
+
+def _found(path: Path, part: tuple[str, ...]) -> Source:
+    if path.is_file():
+        return Source(path, None, _state([path]))
+    if not path.exists():
+        raise DataError("there is no such file or folder")
+    for layout in LAYOUTS:
+        for folder in (path, path / layout.folder):
+            if _has_batches(folder, layout):
+                return _found_folder(folder, layout, part)
+    for name in ARCHIVES:
+        if (path / name).is_file():
+            return _found(path / name, part)
+    raise DataError(
+        f"holds no CIFAR-10, expected {ARCHIVES[0]}, or the folder {PYTHON.folder} or "
+        f"{BINARY.folder}, or a folder that holds one of these"
+    )
+
+
+def _has_batches(folder: Path, layout: Layout) -> bool:
+    names = [layout.file(batch) for batch in TRAINING + TEST]
+    named = folder.name == layout.folder
+    return folder.is_dir() and (named or any((folder / name).exists() for name in names))
+
+
+def _found_folder(folder: Path, layout: Layout, part: tuple[str, ...]) -> Source:
+    files = [folder / layout.file(batch) for batch in part]
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"{file.name} is missing in {folder.name}, expected {_listed(part)}")
+        with _named(file.name):
+            layout.check_size(file.stat().st_size)
+    return Source(folder, layout, _state(files))
+
+
+def _listed(part: tuple[str, ...]) -> str:
+    return part[0] if len(part) == 1 else f"{part[0]} to {part[-1]}"
+
+
+@contextmanager
+def _named(file: str) -> Iterator[None]:
+    """Put the name of a file before what is wrong with it."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{file} {error}") from error
+
+
+def _state(files: list[Path]) -> tuple[object, ...]:
+    """The change time counts too: a tool may set the modification time back, but never this."""
+    stats = [(file.name, file.stat()) for file in files]
+    return tuple((name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats)
+
+
+Batches = Iterator[tuple[str, Layout, bytes]]
+"""The name of a batch, the layout of its file, and the bytes of that."""
+
+
+def _collected(files: Batches, part: tuple[str, ...]) -> Images:
+    """The images of all batches, whatever order they come in."""
+    rows = batches.BATCH_ROWS
+    pixels = np.empty((len(part) * rows, ROW), np.uint8)
+    labels = np.empty(len(part) * rows, np.uint8)
+    missing = list(part)
+    for batch, layout, raw in files:
+        if batch not in missing:
+            raise DataError(f"{layout.file(batch)} is there twice")
+        missing.remove(batch)
+        with _named(layout.file(batch)):
+            images = layout.images(raw)
+        first = part.index(batch) * rows
+        pixels[first : first + rows] = images.pixels
+        labels[first : first + rows] = images.labels
+    if missing:
+        raise DataError(f"{missing[0]} is missing, expected {_listed(part)}")
+    return Images(pixels, labels)
+
+
+def _files(path: Path, layout: Layout | None, part: tuple[str, ...]) -> Batches:
+    if layout is None:
+        yield from _members(path, part)
+        return
+    for batch in part:
+        with (path / layout.file(batch)).open("rb") as file:
+            # One byte more than a batch can have: then the size is found to be wrong.
+            yield batch, layout, file.read(layout.greatest() + 1)
+
+
+def _members(path: Path, part: tuple[str, ...]) -> Batches:
+    """Batches from a packed archive, read in memory: whatever a member is, nothing is written."""
+    wanted = {layout.file(batch): (batch, layout) for layout in LAYOUTS for batch in part}
+    with path.open("rb") as packed:
+        _check_packed(packed)
+        stream = _Bounded(fileobj=packed)
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                for member in tar:
+                    name = _safe_name(member)
+                    if name in wanted and member.isreg():
+                        yield *wanted[name], _content(tar, member, wanted[name][1])
+            # The checksum of a packed file comes after its last byte.
+            while stream.read(1 << 20):
+                pass
+        except _DAMAGED as error:
+            raise DataError(f"is damaged, or is not there to its end ({error})") from error
+
+
+def _check_packed(packed: io.BufferedReader) -> None:
+    size = os.fstat(packed.fileno()).st_size
+    if size > ARCHIVE_LIMIT:
+        raise DataError(f"has {size} bytes, expected at most {ARCHIVE_LIMIT}")
+    head = packed.peek(20)[:20]
+    if not head.startswith(b"\x1f\x8b"):
+        kind = "a web page" if head.lstrip().startswith(b"<") else "no packed archive"
+        raise DataError(f"is {kind} (it starts with {head!r}), expected {' or '.join(ARCHIVES)}")
+
+
+def _safe_name(member: tarfile.TarInfo) -> str:
+    """The name of a member without its folder."""
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or not (member.isreg() or member.isdir()):
+        raise DataError(f"holds {member.name!r:.80}, a link, a device or a path that leads outside")
+    return path.name
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, layout: Layout) -> bytes:
+    with _named(member.name):
+        layout.check_size(member.size)
+    file = tar.extractfile(member)
+    assert file is not None  # it is a plain file
+    return file.read()
+
+
+class _Bounded(gzip.GzipFile):
+    """Unpacks a file as far as an archive of CIFAR-10 can reach: a small file may never end."""
+
+    left = ARCHIVE_LIMIT
+
+    def read(self, size: int | None = -1) -> bytes:
+        chunk = super().read(size)
+        self.left -= len(chunk)
+        if self.left < 0:
+            raise DataError(f"unpacks to more than {ARCHIVE_LIMIT} bytes")
+        return chunk

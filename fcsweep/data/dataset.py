@@ -1,0 +1,186 @@
+"""`load` and `load_test`: the integer pixels of a set as the tensors that a net is trained on."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fcsweep.data import cifar10, digits, synthetic
+from fcsweep.data.images import DataError, Images
+
+SIZES: dict[str, tuple[int, int, int]] = {
+    "digits": digits.SIZES,
+    "cifar10": cifar10.SIZES,
+    "synthetic": synthetic.SIZES,
+}
+"""Rows of each set: training, validation, test."""
+
+_EMBEDDED = {"digits": digits.read, "synthetic": synthetic.read}
+_PLANES = {"digits": digits.PLANES, "cifar10": cifar10.PLANES, "synthetic": synthetic.PLANES}
+_WHITE = {"digits": digits.WHITE, "cifar10": cifar10.WHITE, "synthetic": synthetic.WHITE}
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """What a run trains on and is validated on. All tensors are on the CPU and contiguous.
+
+    Whoever loads the same data in one process shares these tensors: read them, never change them.
+
+    Attributes:
+        name: The name of the set.
+        X_train: ``(n, d)``, one flattened image per row, values from -1 to 1 around 0.
+        y_train: ``(n,)`` int64, the class of each row, 0 to ``num_classes - 1``.
+        X_val: Validation rows, as ``X_train``.
+        y_val: Their classes, as ``y_train``.
+        num_classes: How many classes the set has.
+        fingerprint: A sha256 in hex of the name, of the integer pixels and labels above, and of
+            the mean that was subtracted. The same in every dtype.
+    """
+
+    name: str
+    X_train: Tensor
+    y_train: Tensor
+    X_val: Tensor
+    y_val: Tensor
+    num_classes: int
+    fingerprint: str
+
+
+def load(
+    name: str,
+    *,
+    num_train: int | None = None,
+    num_val: int | None = None,
+    root: str | Path | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Dataset:
+    """The training and validation rows of a data set.
+
+    The two sets loaded last are remembered: the same arguments give the same tensors again, while
+    the files behind them are the same. If torch has changed one of the tensors in place since, the
+    set is made anew.
+
+    Args:
+        name: ``digits``, ``cifar10`` or ``synthetic``.
+        num_train: The first so many training rows; None for all. The mean that is subtracted is
+            that of all training rows either way.
+        num_val: The first so many validation rows; None for all.
+        root: For ``cifar10``: the archive, the folder of its batches, or a folder that holds one of
+            them. None for the published archive, which is downloaded unless it, or a copy of what
+            it holds, is in the cache folder.
+        dtype: The type of ``X_train`` and ``X_val``, a floating-point one.
+
+    Raises:
+        DataError: There is no such set or not so many rows, or the data are missing or damaged.
+    """
+    _check(name, root, dtype)
+    train, val, _ = SIZES[name]
+    rows = (_rows(name, "train", num_train, train), _rows(name, "val", num_val, val))
+    source = _source(name, root)
+    dataset, versions = _load(name, rows, source, dtype)
+    if _versions(dataset) != versions:
+        _load.cache_clear()
+        dataset, _ = _load(name, rows, source, dtype)
+    return dataset
+
+
+def load_test(
+    name: str, *, root: str | Path | None = None, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """The test rows ``(n, d)`` in ``dtype`` and their classes ``(n,)`` int64, made as by `load`.
+
+    For `fcsweep.evaluate` alone: a test set by which anything was chosen is none any more.
+
+    Args:
+        name: As for `load`.
+        root: As for `load`.
+        dtype: As for `load`.
+
+    Raises:
+        DataError: As for `load`.
+    """
+    _check(name, root, dtype)
+    train, _ = _training(name, _source(name, root))
+    if name == "cifar10":
+        test = cifar10.read(cifar10.find(root, cifar10.TEST), cifar10.TEST)
+    else:
+        test = _EMBEDDED[name]()[2]
+    return _tensors(name, test, _mean(name, train), dtype)
+
+
+def _check(name: str, root: str | Path | None, dtype: torch.dtype) -> None:
+    if name not in SIZES:
+        near = get_close_matches(str(name), SIZES, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise DataError(f"data.name={name}: expected one of {', '.join(SIZES)}{hint}")
+    if root is not None and name != "cifar10":
+        raise DataError(f"data.root={root}: {name} has no files, leave it out or use data=cifar10")
+    if not dtype.is_floating_point:
+        raise DataError(f"dtype={dtype}: expected a floating-point type such as torch.float32")
+
+
+def _rows(name: str, key: str, wanted: int | None, size: int) -> int:
+    kind = {"train": "training", "val": "validation"}[key]
+    if wanted is not None and not 1 <= wanted <= size:
+        raise DataError(
+            f"data.num_{key}={wanted}: {name} has {size} {kind} rows; give 1 to {size}, "
+            "or null for all"
+        )
+    return size if wanted is None else wanted
+
+
+def _source(name: str, root: str | Path | None) -> cifar10.Source | None:
+    return cifar10.find(root, cifar10.TRAINING) if name == "cifar10" else None
+
+
+def _training(name: str, source: cifar10.Source | None) -> tuple[Images, Images]:
+    """All training and all validation images."""
+    if source is None:
+        train, val, _ = _EMBEDDED[name]()
+    else:
+        train, val, _ = cifar10.read(source, cifar10.TRAINING).split(SIZES[name])
+    return train, val
+
+
+@lru_cache(maxsize=2)
+# Tensors that are made in inference mode have no version by which a change can be told.
+@torch.inference_mode(False)
+def _load(
+    name: str, rows: tuple[int, int], source: cifar10.Source | None, dtype: torch.dtype
+) -> tuple[Dataset, list[int]]:
+    """The set, and the versions of its tensors while nobody has them yet."""
+    all_train, all_val = _training(name, source)
+    mean = _mean(name, all_train)
+    train, val = all_train.first(rows[0]), all_val.first(rows[1])
+    content = f"{name} {mean.tolist()} {train.sha256} {val.sha256}"
+    dataset = Dataset(
+        name,
+        *_tensors(name, train, mean, dtype),
+        *_tensors(name, val, mean, dtype),
+        num_classes=10,
+        fingerprint=sha256(content.encode()).hexdigest(),
+    )
+    return dataset, _versions(dataset)
+
+
+def _versions(dataset: Dataset) -> list[int]:
+    """How often torch has changed each tensor in place; what numpy does to them does not count."""
+    tensors = (dataset.X_train, dataset.y_train, dataset.X_val, dataset.y_val)
+    return [tensor._version for tensor in tensors]
+
+
+def _mean(name: str, train: Images) -> Tensor:
+    """The mean of each colour plane of pixels in [0, 1], ``(planes,)`` float64, rounded once."""
+    sums = torch.from_numpy(train.plane_sums(_PLANES[name])).to(torch.float64)
+    return sums / (train.pixels.size // len(sums) * _WHITE[name])
+
+
+def _tensors(name: str, images: Images, mean: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Centred rows ``(n, d)`` and classes ``(n,)``, in memory of their own."""
+    X = torch.from_numpy(images.pixels).to(dtype).div_(_WHITE[name])
+    X.view(len(images), len(mean), -1).sub_(mean.to(dtype)[:, None])
+    return X, torch.from_numpy(images.labels).to(torch.int64)

@@ -1,0 +1,89 @@
+"""``python -m fcsweep.evaluate RUN_DIR``: how good the best parameters of a run are, test included.
+
+The only reader of the test set: whoever chooses by it has none any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+from safetensors.torch import load
+from torch import Tensor
+
+from fcsweep import data
+from fcsweep.config import ConfigError, read, typed
+from fcsweep.folders import look
+from fcsweep.records import BEST
+from fcsweep.run import data_of, device_of, net_of
+from fcsweep.solver import count_correct
+
+
+def main() -> None:
+    """Print the accuracy of each split; exit code 1 and one line for what cannot be evaluated."""
+    parser = argparse.ArgumentParser(prog="python -m fcsweep.evaluate", description=__doc__)
+    parser.add_argument("run_dir", type=Path, help="folder of a run, such as outputs/2026-...")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N; as the run was configured if absent")
+    arguments = parser.parse_args()
+    try:
+        for split, (correct, rows) in evaluate(arguments.run_dir, arguments.device).items():
+            print(f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})")
+    except (ConfigError, data.DataError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, int]]:
+    """Correct answers and rows of each split, with the parameters of the best epoch.
+
+    Args:
+        run_dir: folder of a run.
+        device: instead of the configured one.
+
+    Raises:
+        ConfigError: the folder holds no run, or a damaged one.
+        DataError: its data are not here.
+    """
+    config = typed(read(run_dir / ".hydra" / "config.yaml"))
+    params = _best_params(run_dir)
+    train = data_of(config)
+    root, dtype = getattr(config.data, "root", None), train.X_train.dtype
+    splits = {
+        "train": (train.X_train, train.y_train),
+        "validation": (train.X_val, train.y_val),
+        "test": data.load_test(config.data.name, root=root, dtype=dtype),
+    }
+    place = device_of(device or config.device)
+    net = net_of([config], train, place)
+    try:
+        net.params.assign({name: p.unsqueeze(0) for name, p in params.items()})
+    except ValueError as error:
+        raise ConfigError(f"{run_dir / BEST} does not fit the config: {error}") from error
+    return {
+        split: (int(count_correct(net, X.to(place), y.to(place))[0].item()), len(y))
+        for split, (X, y) in splits.items()
+    }
+
+
+def _best_params(run_dir: Path) -> dict[str, Tensor]:
+    """The parameters that ``result.json`` vouches for."""
+    found = look(run_dir)
+    if found.result is None:
+        raise ConfigError(found.damage or f"{run_dir} holds no run: it has no result.json")
+    recorded = found.result.get("best_sha256")
+    if recorded is None:
+        status = found.result["status"]
+        raise ConfigError(f"{run_dir} has no best parameters: it is {status}, never evaluated")
+    try:
+        content = (run_dir / BEST).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{run_dir / BEST} cannot be read: {error.strerror}") from error
+    if sha256(content).hexdigest() != recorded:
+        raise ConfigError(f"{run_dir / BEST} is damaged: its sha256 is not the recorded one")
+    return load(content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Layers by hand: ``forward(...) -> (out, cache)`` and ``backward(dout, cache)`` side by side.
+
+Leading axes ``*t`` are trials: none for a single trial, ``(k,)`` for a stack of ``k``. Only the
+last axes have meaning. Nothing handed in is modified. After CS231n (assignment 2) and
+EECS 498/598 (assignment 3); Dropout is "inverted" (Srivastava et al., 2014).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NotRequired, TypedDict
+
+import torch
+from torch import Tensor
+
+from fcsweep.reductions import product, total
+from fcsweep.seeds import Stream, generator
+
+LinearCache = tuple[Tensor, Tensor, Tensor]
+LinearReLUCache = tuple[LinearCache, Tensor]
+DropoutCache = Tensor | None
+
+
+class Linear:
+    """Affine map of each example, ``y = x w + b``."""
+
+    @staticmethod
+    def forward(x: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, LinearCache]:
+        """``n`` examples ``x (*t, n, ...)`` of ``i`` numbers each become ``(*t, n, o)``.
+
+        ``w (*t, i, o)``, ``b (*t, o)``. ``x`` has as many trial axes as ``w``; of length 1, its
+        examples are shared by the whole stack and not copied.
+        """
+        out = product(_rows(x, w), w).add_(b.unsqueeze(-2))
+        return out, (x, w, b)
+
+    @staticmethod
+    def backward(dout: Tensor, cache: LinearCache) -> tuple[Tensor, Tensor, Tensor]:
+        """``dx (*t, n, ...)``, ``dw`` and ``db`` of the loss whose gradient at ``y`` is ``dout``.
+
+        Where a stack shares ``x``, ``dx`` still has a gradient for each trial.
+        """
+        return Linear.input_gradient(dout, cache), *Linear.parameter_gradients(dout, cache)
+
+    @staticmethod
+    def input_gradient(dout: Tensor, cache: LinearCache) -> Tensor:
+        """``dx`` alone."""
+        x, w, _ = cache
+        return product(dout, w.mT).reshape(*dout.shape[:-1], *x.shape[w.ndim - 1 :])
+
+    @staticmethod
+    def parameter_gradients(
+        dout: Tensor, cache: LinearCache, out: tuple[Tensor | None, Tensor | None] = (None, None)
+    ) -> tuple[Tensor, Tensor]:
+        """``dw`` and ``db`` alone, all that a first layer needs; written to ``out`` if given."""
+        x, w, _ = cache
+        dw, db = out
+        return product(_rows(x, w).mT, dout, out=dw), total(dout, -2, out=db)
+
+
+def _rows(x: Tensor, w: Tensor) -> Tensor:
+    """``(*t, n, ...)`` as ``(*t, n, i)``."""
+    return x if x.ndim == w.ndim else x.flatten(w.ndim - 1)
+
+
+class ReLU:
+    """``y = max(x, 0)``, with derivative 0 at a tie."""
+
+    @staticmethod
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        """Any shape."""
+        out = x.relu()
+        return out, out
+
+    @staticmethod
+    def backward(dout: Tensor, cache: Tensor) -> Tensor:
+        """``dx`` of the same shape."""
+        return dout * cache.sign()
+
+
+class Linear_ReLU:  # noqa: N801 -- the name that the courses use
+    """``Linear`` and then ``ReLU``."""
+
+    @staticmethod
+    def forward(x: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, LinearReLUCache]:
+        """Shapes as in ``Linear.forward``."""
+        hidden, linear = Linear.forward(x, w, b)
+        out = hidden.relu_()
+        return out, (linear, out)
+
+    @staticmethod
+    def backward(dout: Tensor, cache: LinearReLUCache) -> tuple[Tensor, Tensor, Tensor]:
+        """Shapes as in ``Linear.backward``."""
+        linear, out = cache
+        return Linear.backward(ReLU.backward(dout, out), linear)
+
+
+class DropoutParam(TypedDict):
+    """What ``Dropout.forward`` wants to know."""
+
+    mode: str
+    """``"train"`` drops, ``"test"`` does nothing."""
+    p: float | Tensor
+    """Probability of dropping a unit, in [0, 1); ``(*t,)`` for one each trial."""
+    seed: NotRequired[int | Sequence[Stream] | None]
+    """Equal seeds draw equal masks; a list has one a trial. None: torch's global generator."""
+
+
+class Dropout:
+    """Drop units at random while training, and scale the others by ``1 / (1 - p)``."""
+
+    @staticmethod
+    def forward(x: Tensor, dropout_param: DropoutParam) -> tuple[Tensor, DropoutCache]:
+        """``x (*t, n, h)`` in, the same shape out.
+
+        Raises:
+            ValueError: a mode other than ``"train"`` and ``"test"``, or ``p`` outside [0, 1).
+        """
+        mode, p = dropout_param["mode"], torch.as_tensor(dropout_param["p"])
+        if mode not in ("train", "test"):
+            raise ValueError(f"dropout mode is {mode!r}; expected 'train' or 'test'")
+        if p.is_cpu and not ((p >= 0) & (p < 1)).all():  # on a GPU, looking would stall it
+            raise ValueError(f"dropout p is {p.tolist()}; expected a probability in [0, 1)")
+        if mode == "test":
+            return x, None
+        p = p.to(x).reshape(*p.shape, *[1] * (x.ndim - p.ndim))
+        kept = _uniform(x, dropout_param.get("seed")) >= p
+        mask = kept / (1 - p)
+        return x * mask, mask
+
+    @staticmethod
+    def backward(dout: Tensor, cache: DropoutCache) -> Tensor:
+        """``dx`` of the same shape."""
+        return dout if cache is None else dout * cache
+
+
+def _uniform(x: Tensor, seed: int | Sequence[Stream] | None) -> Tensor:
+    """Numbers in [0, 1) in the shape of ``x``; a trial draws the same ones in any stack."""
+
+    def draw(shape: torch.Size, source: torch.Generator | None) -> Tensor:
+        return torch.rand(shape, generator=source, dtype=x.dtype, device=x.device)
+
+    if seed is None or isinstance(seed, int):
+        return draw(x.shape, None if seed is None else generator(seed, device=x.device))
+    masks = {stream: draw(x.shape[1:], generator(*stream, device=x.device)) for stream in seed}
+    return torch.stack([masks[stream] for stream in seed])

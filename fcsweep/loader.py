@@ -1,0 +1,260 @@
+"""How a run's config is composed: Hydra's own loader with the door of `fcsweep.config` behind it.
+
+Every config of a run, and of every job of a sweep, is checked where it is composed, so that a bad
+value in the seventh job of a grid is found before the first is trained. What Hydra complains about
+in several lines, with addresses, is said in one, with the nearest match.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from fcsweep.config import ConfigError, flat, hint, known_keys, register, shown, typed
+
+STAMP = "fcsweep.stamp"
+"""Resolver of the name of a new folder: date, time and four random hexadecimal digits."""
+
+EXTRAS = {"joblib": "parallel", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+"""Launchers that come with an extra of this package."""
+
+
+def stamp() -> str:
+    """``2026-11-23_08-40-12_1a2b``; the digits tell two starts in one second apart."""
+    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(2)}"
+
+
+# At import, because a parallel launcher's worker imports this module to unpickle the loader, and
+# composes there. Cached: all jobs of a sweep have one stamp.
+OmegaConf.register_new_resolver(STAMP, stamp, replace=True, use_cache=True)
+register()
+
+
+def conf_dir() -> Path:
+    """The YAML groups: inside the package in a wheel, beside it in a checkout."""
+    here = Path(__file__).parent
+    return next(path for path in (here / "conf", here.parent / "conf") if path.is_dir())
+
+
+class CheckedLoader(ConfigLoaderImpl):
+    """Hydra's loader; the config of a run that it returns has passed `typed`."""
+
+    stopped: int | None = None
+    """The signal that is to end the sweep; see ``app``."""
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """Compose a config; in run mode its values are those of `typed`, which the run saves.
+
+        Raises:
+            ConfigError: For every mistake in the overrides and in the composed config.
+        """
+        compose = super().load_configuration
+        if not validate_sweep_overrides:  # Hydra looks for hydra.mode and ignores mistakes
+            return compose(config_name, overrides, run_mode, from_shell, False)
+        parsed = parse(overrides)
+        for override in parsed:
+            self._check(override, run_mode)
+        try:
+            cfg = compose(config_name, overrides, run_mode, from_shell, True)
+        except MissingConfigException as error:
+            raise _missing(error) from error
+        except HydraException as error:
+            raise self._explained(error, config_name, parsed) from error
+        check_hydra(cfg)
+        if run_mode is RunMode.RUN and config_name is not None:
+            settle(cfg)
+        return cfg
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> Any:
+        """Compose a job of a sweep."""
+        if self.stopped is not None:  # what the handler raised was lost
+            raise SystemExit(128 + self.stopped)
+        return super().load_sweep_config(master_config, sweep_overrides)
+
+    def get_group_options(
+        self,
+        group_name: str,
+        results_filter: ObjectType | None = ObjectType.CONFIG,
+        config_name: str | None = None,
+        overrides: list[str] | None = None,
+    ) -> list[str]:
+        """The options of a group, for help, completion and errors; schemas are not options."""
+        options = super().get_group_options(group_name, results_filter, config_name, overrides)
+        return _without_schemas(options)
+
+    def _check(self, override: Override, run_mode: RunMode) -> None:
+        """Refuse what Hydra would take, or would refuse in words that do not help here."""
+        key, line = override.key_or_group, override.input_line
+        if override.is_sweep_override():
+            if run_mode is RunMode.RUN:
+                raise _needs_multirun(override)
+            return
+        value = override.value()
+        if override.is_delete():
+            if run_mode is RunMode.RUN and not override.is_hydra_override():
+                raise ConfigError(f"{line} deletes a key; expected a value: {key}=...")
+            return
+        if "." not in key:  # a group, or a key that holds no path
+            for choice in value if isinstance(value, list) else [value]:
+                _check_inside(key, choice)
+            options = self.get_group_options(key)
+            if options and not isinstance(value, str | dict):
+                raise _not_an_option(key, value, options)
+
+    def _explained(
+        self, error: HydraException, config_name: str | None, parsed: Sequence[Override]
+    ) -> ConfigError:
+        """What Hydra refused, in our words: most often a key that does not exist."""
+        compose = super().load_configuration
+        forced = [self._forced(one) for one in parsed if not one.is_sweep_override()]
+        try:
+            # With the keys added by force, our own door finds the unknown one.
+            typed(compose(config_name, forced, RunMode.RUN))
+        except ConfigError as explained:
+            return explained
+        except (HydraException, ValueError):
+            pass
+        unknown = self._unknown_hydra_key(config_name, parsed)
+        return unknown or ConfigError(_squeezed(error))
+
+    def _forced(self, override: Override) -> str:
+        """The override, setting its key whether that exists or not; choices of a group as given."""
+        line, key = override.input_line or "", override.key_or_group
+        a_choice = isinstance(override.value(), str) and self.get_group_options(key)
+        if a_choice or override.is_delete() or override.is_hydra_override():
+            return line
+        return "++" + line.lstrip("+")
+
+    def _unknown_hydra_key(
+        self, config_name: str | None, parsed: Sequence[Override]
+    ) -> ConfigError | None:
+        cfg = super().load_configuration(config_name, [], RunMode.RUN)
+        known = flat(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+        for override in parsed:
+            key = override.key_or_group
+            if key.startswith("hydra.") and override.package is None and not _has(cfg, key):
+                given = shown(override.value())
+                return ConfigError(f"unknown key {key} (given {given}){hint(key, known)}")
+        return None
+
+
+def parse(overrides: list[str]) -> list[Override]:
+    """The overrides of a command line, or a ConfigError that names the one that cannot be read."""
+    parser = OverridesParser.create()
+    parsed: list[Override] = []
+    for line in overrides:
+        try:
+            if line.startswith("="):
+                raise OverrideParseException(line, "no key")
+            parsed += parser.parse_overrides([line])
+        except OverrideParseException as error:
+            if "=" not in line:
+                near = hint(line, ["-m", "--multirun", "--help", *known_keys()])
+                raise ConfigError(f"cannot read {line!r}; expected KEY=VALUE{near}") from error
+            why = str(error).partition("\n")[0].removeprefix(f"Error parsing override '{line}'")
+            quote = "text with brackets, commas or quotes goes in quotes: KEY=\"'a,b'\""
+            raise ConfigError(f"cannot read {line!r} ({why or 'no such form'}); {quote}") from error
+    return parsed
+
+
+def settle(cfg: DictConfig) -> None:
+    """Put the checked values in place: numbers as their fields have them, paths absolute.
+
+    So the saved config holds no interpolation and means the same from any folder.
+    """
+    config = typed(cfg)
+    with open_dict(cfg):
+        for key, value in asdict(config).items():
+            cfg[key] = value
+
+
+def check_hydra(cfg: DictConfig) -> None:
+    """Refuse settings of Hydra that would lead records out of their folder, or leave them out."""
+    hydra = cfg.hydra
+    name = OmegaConf.to_container(hydra.job, resolve=False)["name"]  # type: ignore[index]
+    if not isinstance(name, str) or not name or "/" in name or "\\" in name or name[0] == ".":
+        raise ConfigError(f"hydra.job.name is {shown(name)}; expected a name, such as fcsweep")
+    if hydra.output_subdir != ".hydra":
+        given = shown(hydra.output_subdir)
+        raise ConfigError(f"hydra.output_subdir is {given}; expected .hydra, where records look")
+    subdir = OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"]  # type: ignore[index]
+    if subdir != "${hydra.job.num}":
+        given, number = shown(subdir), "${hydra.job.num}"
+        raise ConfigError(
+            f"hydra.sweep.subdir is {given}; expected {number}: a job's folder is its number"
+        )
+
+
+def _needs_multirun(override: Override) -> ConfigError:
+    line, key = override.input_line, override.key_or_group
+    if not override.is_discrete_sweep():
+        return ConfigError(f"{line} is a range to search; add -m and hydra/sweeper=optuna")
+    lists = f", or write {key}=[...] for one list" if key == "model.hidden_dims" else ""
+    return ConfigError(f"{line} holds several values; add -m to run each of them{lists}")
+
+
+def _not_an_option(group: str, value: object, options: Sequence[str]) -> ConfigError:
+    if isinstance(value, list):
+        each = ",".join(str(choice) for choice in value)
+        return ConfigError(f"{group} is a list; to run each option: -m {group}={each}")
+    expected = f"expected one of {', '.join(options)}"
+    return ConfigError(f"{group} is {shown(value)}; {expected}")
+
+
+def _missing(error: MissingConfigException) -> ConfigError:
+    """A group option or a primary config that does not exist."""
+    name = error.missing_cfg_file or ""
+    group, _, option = name.rpartition("/")
+    if not group or error.options is None:
+        return ConfigError(f"there is no config {name!r} in {conf_dir()} or the --config-dir")
+    options = _without_schemas(error.options)
+    text = f"{group} is {option!r}; expected one of {', '.join(options)}{hint(option, options)}"
+    if group == "hydra/launcher" and option in EXTRAS:
+        text += f"; {option} comes with: pip install 'fcsweep[{EXTRAS[option]}]'"
+    return ConfigError(text)
+
+
+def _check_inside(group: str, choice: object) -> None:
+    """Refuse an option that leads out of the config folders."""
+    if isinstance(choice, str) and (
+        ".." in Path(choice).parts or "\\" in choice or choice.startswith(("/", "~"))
+    ):
+        raise ConfigError(f"{group} is {choice!r}; expected the name of an option, not a path")
+
+
+def _without_schemas(options: Sequence[str]) -> list[str]:
+    return [option for option in options if not option.endswith("_schema")]
+
+
+def _has(cfg: DictConfig, key: str) -> bool:
+    parent, _, last = key.rpartition(".")
+    node = OmegaConf.select(cfg, parent, throw_on_missing=False)
+    return isinstance(node, DictConfig) and last in node
+
+
+def _squeezed(error: BaseException) -> str:
+    """Hydra's own words on one line, with the cause that OmegaConf gives, without addresses."""
+    lines = str(error).splitlines()
+    if error.__cause__ is not None:
+        lines += str(error.__cause__).splitlines()[:1]
+    useful = [line.strip() for line in lines if "https://" not in line]
+    return " ".join(line for line in useful if line)

@@ -1,0 +1,253 @@
+"""Fully connected nets from scratch: ``{Linear - ReLU - [Dropout]} x (L - 1) - Linear - loss``.
+
+One class for one trial and for a stack of them: where ``weight_scale``, ``reg``, ``dropout`` or
+``seed`` has ``k`` values, every parameter has a leading axis of ``k`` trials, which never meet.
+After ``FullyConnectedNet`` and ``TwoLayerNet`` of CS231n and EECS 498/598.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fcsweep.layers import Dropout, DropoutCache, Linear, Linear_ReLU, LinearCache, ReLU
+from fcsweep.losses import softmax_loss, svm_loss
+from fcsweep.parameters import Parameters
+from fcsweep.reductions import total
+
+LOSSES = {"softmax": softmax_loss, "svm": svm_loss}
+
+PerTrial = float | Sequence[float] | Tensor
+LayerCache = tuple[LinearCache, Tensor, DropoutCache]
+
+
+class FullyConnectedNet:
+    """A classifier with any number of hidden layers.
+
+    ``params`` holds ``W1`` ``(*t, input_dim, hidden_dims[0])``, ``b1`` and so on. Weights are drawn
+    from N(0, weight_scale**2), W1 first, on the CPU (the same ones on every device); biases are 0.
+
+    Args:
+        hidden_dims: units of each hidden layer.
+        input_dim: numbers an example has.
+        num_classes: scores an example gets.
+        dropout: probability of dropping a hidden unit while training, in [0, 1).
+        reg: strength of the L2 term, ``0.5 * reg * sum(W**2)`` over all weights.
+        weight_scale: standard deviation of the initial weights.
+        loss_function: ``"softmax"`` or ``"svm"``.
+        seed: of the initial weights and of the dropout masks, which are then the same in every call
+            of ``loss`` until ``step`` changes, so that gradients can be checked; the Solver counts
+            ``step`` on. None draws both from torch's global generator.
+        dtype: of parameters and scores.
+        device: where the parameters lie.
+
+    ``dropout``, ``reg``, ``weight_scale`` and ``seed`` may each have one value a trial.
+
+    Raises:
+        ValueError: an argument out of its range, or unequal numbers of trials.
+    """
+
+    l2_factor = 0.5
+
+    def __init__(
+        self,
+        hidden_dims: Sequence[int],
+        input_dim: int = 3072,
+        num_classes: int = 10,
+        dropout: PerTrial = 0.0,
+        reg: PerTrial = 0.0,
+        weight_scale: PerTrial = 1e-2,
+        loss_function: str = "softmax",
+        seed: int | Sequence[int] | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if loss_function not in LOSSES:
+            raise ValueError(f"loss_function is {loss_function!r}; expected one of {[*LOSSES]}")
+        dims = [input_dim, *hidden_dims, num_classes]
+        if min(dims) < 1 or len(dims) < 3:
+            raise ValueError(f"layer sizes are {dims}; expected hidden layers, all sizes >= 1")
+        self.loss_function = LOSSES[loss_function]
+        self.dtype, self.device = dtype, torch.device(device)
+        self.seed, self.step = seed, 0
+        self.trials = _trials(dropout, reg, weight_scale, seed)
+        self.dropout = self._each(dropout)
+        self.l2 = self.l2_factor * self._each(reg)
+        if not ((self.dropout >= 0) & (self.dropout < 1)).all():
+            raise ValueError(f"dropout is {dropout}; expected a probability in [0, 1)")
+        self._drops, self._decays = bool(self.dropout.any()), bool(self.l2.any())
+        self._params = Parameters(self.trials, dims, dtype, self.device)
+        self._draw(self._each(weight_scale).cpu())
+
+    @property
+    def params(self) -> Parameters:
+        """``W1``, ``b1``, ... by name; assign to a name to set its values."""
+        return self._params
+
+    def _each(self, value: PerTrial) -> Tensor:
+        """One value a trial, ``(*t,)``, in the net's type and place."""
+        value = torch.as_tensor(value, dtype=self.dtype, device=self.device)
+        return value.expand(self.trials)
+
+    def _draw(self, scale: Tensor) -> None:
+        """Initial weights; trials of one seed share the draws."""
+        seeds = list(self.seed) if isinstance(self.seed, Sequence) else [self.seed]
+        sources = {s: None if s is None else torch.Generator().manual_seed(s) for s in seeds}
+        for weights, _ in self.params.layers:
+            shape = weights.shape[1:]
+            normal = {
+                s: torch.randn(shape, generator=source, dtype=self.dtype)
+                for s, source in sources.items()
+            }
+            drawn = torch.stack([normal[s] for s in seeds])
+            weights.copy_(drawn * scale.reshape(-1, 1, 1))
+
+    @overload
+    def loss(self, X: Tensor, y: None = None) -> Tensor: ...
+    @overload
+    def loss(self, X: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]: ...
+    def loss(self, X: Tensor, y: Tensor | None = None) -> Any:
+        """Scores of a minibatch in test mode, or with labels its loss and gradients.
+
+        Args:
+            X: ``(*t, n, ...)``, of length 1 along the trial axis where a stack shares the batch.
+            y: ``(n,)`` or ``(*t, n)``, integers in [0, num_classes).
+
+        Returns:
+            Without ``y``: scores ``(*t, n, num_classes)``. With it: the loss ``(*t,)`` with the L2
+            term, in nats for softmax, and its gradient for each name in ``params``.
+        """
+        if y is None:
+            return self.scores(X)
+        grads = self.params.zeros_like()
+        return self.gradient(X, y, grads), grads
+
+    def scores(self, X: Tensor) -> Tensor:
+        """Scores ``(*t, n, num_classes)`` in test mode."""
+        scores, _ = self._forward(self._lifted(X), "test")
+        return scores if self.trials else scores[0]
+
+    def gradient(self, X: Tensor, y: Tensor, out: Parameters) -> Tensor:
+        """The loss ``(*t,)`` of a minibatch in training mode; its gradient goes into ``out``."""
+        scores, caches = self._forward(self._lifted(X), "train")
+        loss, dscores = self.loss_function(scores, y)
+        self._backward(dscores, caches, out)
+        loss = self._regularise(loss, out)
+        return loss if self.trials else loss[0]
+
+    def _lifted(self, X: Tensor) -> Tensor:
+        """Inside, a single trial is a stack of one."""
+        return (X if self.trials else X.unsqueeze(0)).to(self.dtype)
+
+    def _forward(self, X: Tensor, mode: str) -> tuple[Tensor, list[LayerCache]]:
+        *hidden_layers, last = self.params.layers
+        hidden, caches = X, list[LayerCache]()
+        for number, (w, b) in enumerate(hidden_layers, start=1):
+            rectified, (linear, _) = Linear_ReLU.forward(hidden, w, b)
+            hidden, mask = self._drop(rectified, number, mode)
+            caches.append((linear, rectified, mask))
+        scores, linear = Linear.forward(hidden, *last)
+        caches.append((linear, scores, None))
+        return scores, caches
+
+    def _backward(self, dscores: Tensor, caches: list[LayerCache], out: Parameters) -> None:
+        linear, _, _ = caches[-1]
+        dout = dscores
+        Linear.parameter_gradients(dout, linear, out.layers[-1])
+        for number in reversed(range(len(caches) - 1)):
+            dhidden = Linear.input_gradient(dout, linear)
+            linear, rectified, mask = caches[number]
+            dout = ReLU.backward(Dropout.backward(dhidden, mask), rectified)
+            Linear.parameter_gradients(dout, linear, out.layers[number])
+
+    def _drop(self, hidden: Tensor, layer: int, mode: str) -> tuple[Tensor, DropoutCache]:
+        if not self._drops:
+            return hidden, None
+        masks = None
+        if self.seed is not None:
+            seeds = self.seed if isinstance(self.seed, Sequence) else [self.seed] * len(hidden)
+            masks = [(seed, "dropout", self.step, layer) for seed in seeds]
+        return Dropout.forward(hidden, {"mode": mode, "p": self.dropout, "seed": masks})
+
+    def _regularise(self, loss: Tensor, grads: Parameters) -> Tensor:
+        """Add the L2 term to the loss and, in place, to the gradients."""
+        if not self._decays:
+            return loss
+        l2 = self.l2.reshape(-1)
+        for (w, _), (dw, _) in zip(self.params.layers, grads.layers, strict=True):
+            squares = total(total(w.square(), -2), -1)
+            loss = loss + torch.where(l2 > 0, l2 * squares, 0.0)
+            dw.add_(w * (2 * l2)[:, None, None])
+        return loss
+
+    def save(self, path: str | Path) -> None:
+        """Write the parameters to a safetensors file."""
+        save_file({name: p.contiguous() for name, p in self.params.items()}, path)
+
+    def load(self, path: str | Path) -> None:
+        """Read parameters that ``save`` wrote, into this net's type and device.
+
+        Raises:
+            ValueError: names or shapes differ from this net's, with both.
+        """
+        self.params.assign(load_file(path))
+
+    def keep(self, trials: list[int]) -> None:
+        """Let the other trials of a stack go; positions count from 0. The kept do not change."""
+        self._params = self.params.select(trials)
+        self.dropout, self.l2 = self.dropout[trials], self.l2[trials]
+        if isinstance(self.seed, Sequence):
+            self.seed = [self.seed[k] for k in trials]
+        self.trials = torch.Size([len(trials)])
+
+
+class TwoLayerNet(FullyConnectedNet):
+    """One hidden layer and the L2 term ``reg * sum(W**2)``, twice that of ``FullyConnectedNet``.
+
+    Both courses have it so. Arguments as there, except for ``hidden_dim``.
+    """
+
+    l2_factor = 1.0
+
+    def __init__(
+        self,
+        input_dim: int = 3072,
+        hidden_dim: int = 100,
+        num_classes: int = 10,
+        weight_scale: PerTrial = 1e-3,
+        reg: PerTrial = 0.0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        loss_function: str = "softmax",
+        seed: int | Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(
+            [hidden_dim],
+            input_dim,
+            num_classes,
+            reg=reg,
+            weight_scale=weight_scale,
+            loss_function=loss_function,
+            seed=seed,
+            dtype=dtype,
+            device=device,
+        )
+
+
+def _trials(*values: PerTrial | None) -> torch.Size:
+    """``(k,)`` where one of the values has ``k`` trials, else ``()``."""
+    lengths = {len(v) for v in values if isinstance(v, Sequence | Tensor) and _has_axis(v)}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"values for {sorted(lengths)} trials given; expected one number of trials"
+        )
+    return torch.Size(lengths)
+
+
+def _has_axis(value: Sequence[float] | Tensor) -> bool:
+    return not isinstance(value, Tensor) or value.ndim > 0

@@ -1,0 +1,109 @@
+"""The parameters of a net, named, and one after another in one piece of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import torch
+from torch import Tensor
+
+CACHE_LINE = 64
+"""Bytes; where a parameter may start."""
+
+
+class Parameters(dict[str, Tensor]):
+    """``W1 (*t, i, o)``, ``b1 (*t, o)``, ``W2`` ...; setting a name copies the values.
+
+    Weights lie output by output, the way that ``product`` reads and writes them.
+
+    Args:
+        trials: ``()`` for one trial, ``(k,)`` for a stack.
+        dims: numbers of input, hidden and output units.
+        dtype: of all parameters.
+        device: where they lie.
+
+    Attributes:
+        layers: each layer's ``W (k, i, o)`` and ``b (k, o)``, with ``k = 1`` for a single trial.
+        blocks: as few tensors ``(k, ...)`` as hold all parameters, for what is done to each number
+            alone: those of a lone trial lie in one.
+    """
+
+    def __init__(
+        self, trials: Sequence[int], dims: Sequence[int], dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__()
+        self.trials, self.dims = torch.Size(trials), tuple(dims)
+        count = prod(self.trials)
+        sizes = [size for i, o in zip(dims, dims[1:], strict=False) for size in (i * o, o)]
+        starts = [0]
+        for size in sizes:
+            starts.append(starts[-1] + _whole_lines(count * size, dtype))
+        memory = torch.zeros(starts[-1], dtype=dtype, device=device)
+        pieces = [
+            memory[start : start + count * size].view(count, size)
+            for start, size in zip(starts, sizes, strict=False)
+        ]
+        self.layers = [
+            (w.unflatten(1, (o, i)).mT, b)
+            for i, o, w, b in zip(dims, dims[1:], pieces[::2], pieces[1::2], strict=False)
+        ]
+        self.blocks = [memory.unsqueeze(0)] if count == 1 else pieces
+        for number, (w, b) in enumerate(self.layers, start=1):
+            super().__setitem__(f"W{number}", w if trials else w[0])
+            super().__setitem__(f"b{number}", b if trials else b[0])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of all parameters."""
+        return self.blocks[0].dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where all parameters lie."""
+        return self.blocks[0].device
+
+    def zeros_like(self) -> Parameters:
+        """The same names and shapes, all zero."""
+        return Parameters(self.trials, self.dims, self.dtype, self.device)
+
+    def clone(self) -> Parameters:
+        """A copy."""
+        copy = self.zeros_like()
+        copy.assign(self)
+        return copy
+
+    def select(self, trials: list[int]) -> Parameters:
+        """A copy of some trials of a stack; positions count from 0."""
+        selected = Parameters([len(trials)], self.dims, self.dtype, self.device)
+        selected.assign({name: p[trials] for name, p in self.items()})
+        return selected
+
+    def __setitem__(self, name: str, value: Tensor) -> None:
+        """Copy ``value`` into the named parameter.
+
+        Raises:
+            KeyError: there is no such parameter.
+            ValueError: its shape is another.
+        """
+        if name not in self:
+            raise KeyError(f"no parameter {name!r}; expected one of {[*self]}")
+        if value.shape != self[name].shape:
+            raise ValueError(f"{name} is {tuple(value.shape)}; expected {tuple(self[name].shape)}")
+        self[name].copy_(value)
+
+    def assign(self, values: Mapping[str, Tensor]) -> None:
+        """Copy all parameters from a mapping of exactly these names.
+
+        Raises:
+            ValueError: names or shapes differ, with both.
+        """
+        if values.keys() != self.keys():
+            raise ValueError(f"parameters are {[*values]}; expected {[*self]}")
+        for name, value in values.items():
+            self[name] = value
+
+
+def _whole_lines(elements: int, dtype: torch.dtype) -> int:
+    line = CACHE_LINE // dtype.itemsize
+    return -(-elements // line) * line

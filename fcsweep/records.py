@@ -1,0 +1,183 @@
+"""The files of a run: every number that it produced, up to date while it runs.
+
+Each file is replaced as a whole (written beside itself, then renamed), so that a reader sees the
+state before or after a write and never half of it, whatever ends the process. ``result.json`` comes
+last: what it says is also in the others. What each file holds, column by column, stands in
+``multirun/README.md``.
+
+Left out: reading many runs into one table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, dataclass, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+HISTORY, LOSSES, RESULT = "history.csv", "losses.npy", "result.json"
+PROVENANCE, BEST = "provenance.json", "best.safetensors"
+
+
+class RecordError(Exception):
+    """A file of a run that cannot be written; one line with path and cause."""
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """One epoch, as a row of ``history.csv``."""
+
+    epoch: int
+    """From 1."""
+    step: int
+    """Updates since the start of training."""
+    loss: float
+    """Mean over the epoch's steps, with the L2 term; in nats for softmax."""
+    train_accuracy: float | None
+    """Fractions; None (empty in the file) where not evaluated."""
+    val_accuracy: float | None
+    learning_rate: float
+    """Used in this epoch."""
+
+    def accuracy(self, objective: str) -> float | None:
+        """The one that ``objective`` names, ``val_accuracy`` or ``train_accuracy``."""
+        return self.val_accuracy if objective == "val_accuracy" else self.train_accuracy
+
+
+@dataclass
+class Result:
+    """``result.json``: how a run ended, or where it stands."""
+
+    objective: str
+    """``val_accuracy`` or ``train_accuracy``."""
+    target: float | None = None
+    status: str = "running"
+    """``running``, ``completed``, ``pruned``, ``diverged``, ``interrupted`` or ``failed``."""
+    reason: str | None = None
+    """Why, where the status needs a reason; one line."""
+    value: float | None = None
+    """Best objective over the epochs; None before the first evaluation."""
+    best_val_accuracy: float | None = None
+    best_train_accuracy: float | None = None
+    best_epoch: int | None = None
+    """The first epoch that reached ``value``; its parameters are in ``best.safetensors``."""
+    epochs: int = 0
+    """Epochs trained."""
+    target_reached: bool = False
+    """Whether ``value >= target``."""
+    seconds: float = 0.0
+    """Wall time from the start of training."""
+    best_sha256: str | None = None
+    """Of ``best.safetensors``."""
+
+
+class RunRecord:
+    """Writes the records of one run into its folder.
+
+    Args:
+        folder: of the run; it exists.
+        objective: ``val_accuracy`` or ``train_accuracy``.
+        target: the objective that counts as success, or None.
+
+    Raises:
+        RecordError: here and in every method, if a file cannot be written.
+    """
+
+    def __init__(self, folder: Path, objective: str, target: float | None) -> None:
+        self.folder = folder
+        self.result = Result(objective, target)
+        self._rows: list[HistoryRow] = []
+        self._losses: list[NDArray[Any]] = []
+        (folder / BEST).unlink(missing_ok=True)  # of an unfinished run that starts again
+        self._write()
+
+    def provenance(self, facts: Mapping[str, Any]) -> None:
+        """Write where the numbers come from."""
+        write_json(self.folder / PROVENANCE, facts)
+
+    def add(
+        self, row: HistoryRow, losses: NDArray[Any], seconds: float, best: bytes | None = None
+    ) -> None:
+        """Add an epoch; the files follow if it was evaluated.
+
+        Args:
+            row: the epoch.
+            losses: ``(steps,)``, in the run's type.
+            seconds: since the start of training.
+            best: the parameters as a safetensors file, if this epoch is the best so far.
+        """
+        result = self.result
+        self._rows.append(row)
+        self._losses.append(losses)
+        result.epochs, result.seconds = row.epoch, seconds
+        result.best_val_accuracy = _highest(result.best_val_accuracy, row.val_accuracy)
+        result.best_train_accuracy = _highest(result.best_train_accuracy, row.train_accuracy)
+        if best is not None:
+            value = row.accuracy(result.objective)
+            assert value is not None  # only an evaluated epoch can be the best
+            result.value, result.best_epoch = value, row.epoch
+            result.target_reached = result.target is not None and value >= result.target
+            result.best_sha256 = sha256(best).hexdigest()
+            write_atomically(self.folder / BEST, best)
+        if row.val_accuracy is not None:
+            self._write()
+
+    def finish(self, status: str, reason: str | None = None) -> Result:
+        """Write how the run ended."""
+        self.result.status, self.result.reason = status, reason
+        self._write()
+        return self.result
+
+    def _write(self) -> None:
+        write_atomically(self.folder / HISTORY, _as_csv(self._rows))
+        losses = np.concatenate(self._losses) if self._losses else np.zeros(0, np.float32)
+        write_atomically(self.folder / LOSSES, _as_npy(losses))
+        write_json(self.folder / RESULT, asdict(self.result))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write strict JSON: a number that is not finite is an error, never a ``NaN``."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    write_atomically(path, text.encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is there as a whole or not at all.
+
+    Raises:
+        RecordError: it cannot be written; what was there before is unchanged.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RecordError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _as_csv(rows: list[HistoryRow]) -> bytes:
+    """Floats by ``repr``, so that reading them gives the same bits; None as an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(HistoryRow))
+    writer.writerows(astuple(row) for row in rows)
+    return text.getvalue().encode()
+
+
+def _as_npy(losses: NDArray[Any]) -> bytes:
+    memory = io.BytesIO()
+    np.save(memory, losses, allow_pickle=False)
+    return memory.getvalue()
+
+
+def _highest(best: float | None, accuracy: float | None) -> float | None:
+    return max((a for a in (best, accuracy) if a is not None), default=None)

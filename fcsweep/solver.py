@@ -1,0 +1,424 @@
+"""The Solver: trains a model (one trial or a stack) and yields after every epoch.
+
+Whoever drives the loop logs, prunes, saves and stops; there are no callbacks::
+
+    solver = Solver(model, data, update_rule=sgd_momentum, optim_config={"learning_rate": 1e-2})
+    for epoch in solver.epochs():
+        print(epoch.number, epoch.loss, epoch.val_accuracy)
+
+An epoch is one pass over the training data in a fresh order. Nothing is read back from the device
+before its end. After the ``Solver`` of CS231n and EECS 498/598.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from fcsweep.optim import RULES, Config, UpdateRule, per_trial, sgd
+from fcsweep.parameters import Parameters
+from fcsweep.seeds import generator
+
+EVALUATION_ROWS = 1000
+"""Examples scored at once; for one trial as for a stack, so that the bits are the same."""
+
+Numbers = Any
+"""A float for a single trial, a list with one each for a stack."""
+Steps = Any
+"""An int or None for a single trial, a list with one each for a stack."""
+
+
+class Model(Protocol):
+    """What the Solver trains: ``FullyConnectedNet``, or a model with the same few members."""
+
+    trials: torch.Size
+    """``()`` for one trial, ``(k,)`` for a stack."""
+    step: int
+    """Count of updates, which the Solver sets before each."""
+
+    @property
+    def params(self) -> Parameters:
+        """All parameters, named and as one vector."""
+        ...
+
+    def scores(self, X: Tensor) -> Tensor:
+        """Scores ``(*t, n, num_classes)`` in test mode."""
+        ...
+
+    def gradient(self, X: Tensor, y: Tensor, out: Parameters) -> Tensor:
+        """Loss ``(*t,)`` of a minibatch; its gradient is written to ``out``."""
+        ...
+
+    def keep(self, trials: list[int]) -> None:
+        """Let the other trials of a stack go."""
+        ...
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is known after an epoch; numbers are floats for one trial, lists for a stack."""
+
+    number: int
+    """From 1."""
+    step: int
+    """Updates since the start of training."""
+    losses: Tensor
+    """``(steps, *t)`` on the CPU: the loss of each minibatch of this epoch, with the L2 term."""
+    learning_rate: Numbers
+    """Used in this epoch."""
+    train_accuracy: Numbers
+    """Fractions; None where not evaluated."""
+    val_accuracy: Numbers
+    diverged_at: Steps
+    """Step (from 1) of the first loss that is not finite, or the last step where a score is not."""
+
+    @property
+    def loss(self) -> Numbers:
+        """Mean over the steps of the epoch."""
+        columns = self.losses.double().movedim(0, -1).contiguous()
+        means = [column.numpy().mean() for column in columns.reshape(-1, columns.shape[-1])]
+        return torch.tensor(means, dtype=torch.float64).reshape(columns.shape[:-1]).tolist()
+
+
+class Solver:
+    """Minibatch training with an update rule, keeping the parameters of the best epoch.
+
+    Args:
+        model: its ``params`` are updated in place.
+        data: ``X_train (n, ...)``, ``y_train (n,)``, ``X_val``, ``y_val`` in a mapping or as
+            attributes; placed on the device and in the type of the parameters once.
+        update_rule: a rule of ``fcsweep.optim``, or its name.
+        optim_config: constants of the rule; each may have one value a trial.
+        lr_decay: factor of the learning rate after each epoch, in (0, 1]; may be one a trial.
+        num_epochs: passes over the training data.
+        batch_size: examples of a minibatch; the last one of an epoch may be smaller.
+        num_train_samples: training rows for the training accuracy, the same random ones each time;
+            None or more than there are: all.
+        num_val_samples: the same for validation.
+        eval_every: epochs between evaluations; the last epoch is always evaluated.
+        seed: of the batch order, one or a sequence with one each trial; None draws one from torch's
+            global generator.
+        verbose: print losses and accuracies at the end of each epoch.
+        print_every: steps between two printed losses.
+        objective: ``"val_accuracy"`` or ``"train_accuracy"``: what makes an epoch the best.
+
+    Attributes:
+        loss_history: a loss for each step; train_acc_history, val_acc_history: an accuracy for each
+        evaluated epoch; best_val_acc, best_train_acc: the highest so far (0.0 before the first);
+        best_epoch: of the highest objective, 0 before the first evaluation; best_params: the
+        parameters of that epoch (until then the initial ones).
+
+    Raises:
+        ValueError: a value out of its range, or data that do not fit together.
+        TypeError: an unknown keyword.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        data: Any,
+        *,
+        update_rule: UpdateRule | str = sgd,
+        optim_config: Mapping[str, Any] | None = None,
+        lr_decay: float | Tensor = 1.0,
+        num_epochs: int = 10,
+        batch_size: int = 100,
+        num_train_samples: int | None = 1000,
+        num_val_samples: int | None = None,
+        eval_every: int = 1,
+        seed: int | Sequence[int] | None = None,
+        verbose: bool = True,
+        print_every: int = 10,
+        objective: str = "val_accuracy",
+    ) -> None:
+        counts = {
+            "num_epochs": num_epochs,
+            "batch_size": batch_size,
+            "eval_every": eval_every,
+            "print_every": print_every,
+        }
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(f"{name} is {count}; expected at least 1")
+        if objective not in ("val_accuracy", "train_accuracy"):
+            raise ValueError(f"objective is {objective!r}; expected val_accuracy or train_accuracy")
+        self.model = model
+        self.rule = _rule(update_rule)
+        self.num_epochs, self.batch_size, self.eval_every = num_epochs, batch_size, eval_every
+        self.verbose, self.print_every, self.objective = verbose, print_every, objective
+        self.seed = int(torch.randint(2**31, ())) if seed is None else seed
+
+        self._place(data)
+        self._train_sample = _sample(self.X_train, self.y_train, num_train_samples)
+        self._val_sample = _sample(self.X_val, self.y_val, num_val_samples)
+        self._configure(optim_config or {}, lr_decay)
+
+        self._gradient = model.params.zeros_like()
+        self.epoch, self.step, self._stopped = 0, 0, False
+        self.loss_history: list[Numbers] = []
+        self.train_acc_history: list[Numbers] = []
+        self.val_acc_history: list[Numbers] = []
+        self.best_params = model.params.clone()
+        never = torch.full(self.model.trials, -1.0, dtype=torch.float64)
+        self._best = {"train_accuracy": never, "val_accuracy": never.clone()}
+        self._best_epoch = torch.zeros(self.model.trials, dtype=torch.long)
+
+    @property
+    def best_val_acc(self) -> Numbers:
+        """Highest validation accuracy so far, a fraction."""
+        return self._best["val_accuracy"].clamp(min=0).tolist()
+
+    @property
+    def best_train_acc(self) -> Numbers:
+        """Highest training accuracy so far, a fraction."""
+        return self._best["train_accuracy"].clamp(min=0).tolist()
+
+    @property
+    def best_epoch(self) -> Steps:
+        """Epoch of ``best_params``; 0 before the first evaluation."""
+        return self._best_epoch.tolist()
+
+    def _place(self, data: Any) -> None:
+        """The one place where data move to the device."""
+        dtype, device = self.model.params.dtype, self.model.params.device
+        X_train, y_train, X_val, y_val = (
+            data[name] if isinstance(data, Mapping) else getattr(data, name)
+            for name in ("X_train", "y_train", "X_val", "y_val")
+        )
+        for X, y in ((X_train, y_train), (X_val, y_val)):
+            if len(X) != len(y) or len(X) == 0:
+                raise ValueError(f"{len(X)} examples and {len(y)} labels; expected as many, not 0")
+        if self.batch_size > len(X_train):
+            raise ValueError(
+                f"batch_size is {self.batch_size}; expected at most the {len(X_train)} training "
+                "rows"
+            )
+        self.X_train, self.X_val = X_train.to(device, dtype), X_val.to(device, dtype)
+        self.y_train = y_train.to(device, torch.long)
+        self.y_val = y_val.to(device, torch.long)
+
+    def _configure(self, optim_config: Mapping[str, Any], lr_decay: float | Tensor) -> None:
+        if unknown := set(optim_config) - set(self.rule.constants):
+            known = sorted(self.rule.constants)
+            raise ValueError(f"optim_config has {sorted(unknown)}; {self.rule.name} takes {known}")
+        self._constants = {
+            name: torch.as_tensor(value, dtype=torch.float64).cpu()
+            for name, value in {**self.rule.constants, **optim_config}.items()
+        }
+        self._lr_decay = torch.as_tensor(lr_decay, dtype=torch.float64).cpu()
+        self._state = {name: self.model.params.zeros_like() for name in self.rule.state}
+
+    def _configs(self) -> list[Config]:
+        """The config of the rule for each block of the parameters."""
+        return [
+            {"t": self.step}
+            | {name: per_trial(value, w) for name, value in self._constants.items()}
+            | {name: state.blocks[place] for name, state in self._state.items()}
+            for place, w in enumerate(self.model.params.blocks)
+        ]
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train, yielding after every pass over the data; end by not asking for the next.
+
+        Ends by itself after ``num_epochs``, after ``stop()``, and when no trial is finite any more.
+        """
+        while self.epoch < self.num_epochs:
+            losses = self._train_one_epoch(self.epoch + 1)
+            if losses is None:
+                return
+            self.epoch += 1
+            epoch = self._finish(losses)
+            if self.verbose:
+                self._print(epoch)
+            yield epoch
+            if _all_diverged(epoch.diverged_at):
+                return
+            self._constants["learning_rate"] = self._constants["learning_rate"] * self._lr_decay
+
+    def train(self, return_best_params: bool = True) -> None:
+        """Train to the end; leave the best parameters in the model, or the last ones if False."""
+        for _ in self.epochs():
+            pass
+        if return_best_params:
+            self.model.params.assign(self.best_params)
+
+    def stop(self) -> None:
+        """End ``epochs`` after the update in progress (safe in a signal handler or a thread).
+
+        The unfinished epoch is not yielded.
+        """
+        self._stopped = True
+
+    def keep(self, trials: list[int]) -> None:
+        """Let the other trials of a stack go; positions count from 0. The kept do not change."""
+        self.model.keep(trials)
+        self._gradient = self.model.params.zeros_like()
+        self.best_params = self.best_params.select(trials)
+        self._best = {name: best[trials] for name, best in self._best.items()}
+        self._best_epoch = self._best_epoch[trials]
+        self._lr_decay = _kept(self._lr_decay, trials)
+        self._constants = {name: _kept(value, trials) for name, value in self._constants.items()}
+        self._state = {name: state.select(trials) for name, state in self._state.items()}
+        if isinstance(self.seed, Sequence):
+            self.seed = [self.seed[k] for k in trials]
+
+    def check_accuracy(
+        self, X: Tensor, y: Tensor, num_samples: int | None = None, batch_size: int = 100
+    ) -> Numbers:
+        """Fraction of examples whose highest score is the label's.
+
+        Args:
+            X: ``(n, ...)``.
+            y: ``(n,)``.
+            num_samples: of fixed random rows of ``X``; None or more than there are: all.
+            batch_size: examples scored at once.
+        """
+        params = self.model.params
+        X, y = X.to(params.device, params.dtype), y.to(params.device)
+        X, y = _sample(X, y, num_samples)
+        correct, _ = count_correct(self.model, X, y, batch_size)
+        return (correct / len(y)).tolist()
+
+    def _train_one_epoch(self, number: int) -> Tensor | None:
+        """Losses ``(steps, *t)``, still on the device; None if stopped on the way."""
+        configs = self._configs()
+        losses = list[Tensor]()
+        with torch.inference_mode():
+            for x, y in self._batches(number):
+                if self._stopped:
+                    return None
+                losses.append(self._update(x, y, configs))
+            return torch.stack(losses)
+
+    def _update(self, x: Tensor, y: Tensor, configs: list[Config]) -> Tensor:
+        self.model.step = self.step
+        loss = self.model.gradient(x, y, self._gradient)
+        blocks = self.model.params.blocks, self._gradient.blocks, configs
+        for w, dw, config in zip(*blocks, strict=True):
+            self.rule.step(w, dw, config)
+        self.step += 1
+        return loss
+
+    def _batches(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Minibatches of one pass: ``(*s, n, ...)``, ``s`` is 1 where all seeds are equal."""
+        order = self._order(number)
+        for rows in order.split(self.batch_size, -1):
+            flat = rows.reshape(-1)
+            x = self.X_train.index_select(0, flat)
+            yield x.reshape(*rows.shape, *x.shape[1:]), self.y_train[flat].reshape(rows.shape)
+
+    def _order(self, number: int) -> Tensor:
+        seeds = [self.seed] if isinstance(self.seed, int) else [*self.seed]
+        seeds = seeds[:1] if len(set(seeds)) == 1 else seeds
+        n = len(self.y_train)
+        orders = [torch.randperm(n, generator=generator(s, "batches", number)) for s in seeds]
+        order = torch.stack(orders) if self.model.trials else orders[0]
+        return order.to(self.X_train.device)
+
+    def _finish(self, device_losses: Tensor) -> Epoch:
+        losses = device_losses.cpu()
+        self.loss_history += losses.tolist()
+        bad = ~losses.isfinite()
+        first_bad = torch.where(bad.any(0), bad.long().argmax(0) + self.step - len(losses) + 1, 0)
+        train = val = None
+        if self.epoch % self.eval_every == 0 or self.epoch == self.num_epochs:
+            train, train_finite = self._accuracy(*self._train_sample)
+            val, val_finite = self._accuracy(*self._val_sample)
+            spoilt = ~(train_finite & val_finite) & (first_bad == 0)
+            first_bad = torch.where(spoilt, self.step, first_bad)
+            self._keep_best({"train_accuracy": train, "val_accuracy": val}, first_bad == 0)
+            self.train_acc_history.append(train.tolist())
+            self.val_acc_history.append(val.tolist())
+        return Epoch(
+            number=self.epoch,
+            step=self.step,
+            losses=losses,
+            learning_rate=self._constants["learning_rate"].expand(self.model.trials).tolist(),
+            train_accuracy=None if train is None else train.tolist(),
+            val_accuracy=None if val is None else val.tolist(),
+            diverged_at=_none_for_zero(first_bad),
+        )
+
+    def _accuracy(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        correct, finite = count_correct(self.model, X, y)
+        return correct / len(y), finite
+
+    def _keep_best(self, accuracies: dict[str, Tensor], finite: Tensor) -> None:
+        better = finite & (accuracies[self.objective] > self._best[self.objective])
+        for name, accuracy in accuracies.items():
+            best = torch.maximum(self._best[name], accuracy)
+            self._best[name] = torch.where(finite, best, self._best[name])
+        self._best_epoch[better] = self.epoch
+        for trial in better.nonzero().tolist():
+            place = tuple(trial)
+            for name, p in self.model.params.items():
+                self.best_params[name][place].copy_(p[place])
+
+    def _print(self, epoch: Epoch) -> None:
+        total = self.num_epochs * -(-len(self.y_train) // self.batch_size)
+        for step, loss in enumerate(epoch.losses.tolist(), start=epoch.step - len(epoch.losses)):
+            if step % self.print_every == 0:
+                print(f"(Step {step + 1} / {total}) loss: {loss}")
+        if epoch.val_accuracy is not None:
+            print(
+                f"(Epoch {epoch.number} / {self.num_epochs}) train acc: {epoch.train_accuracy}; "
+                f"val acc: {epoch.val_accuracy}"
+            )
+
+
+@torch.inference_mode()
+def count_correct(
+    model: Model, X: Tensor, y: Tensor, rows: int = EVALUATION_ROWS
+) -> tuple[Tensor, Tensor]:
+    """How many examples have their highest score at the label, and whether all scores are finite.
+
+    Args:
+        model: one trial, or a stack that shares the examples.
+        X: ``(n, ...)``, on the model's device.
+        y: ``(n,)``.
+        rows: examples scored at once.
+
+    Returns:
+        ``(*t,)`` float64, and ``(*t,)`` bool, both on the CPU.
+    """
+    correct = torch.zeros(model.trials, dtype=torch.long, device=X.device)
+    finite = torch.ones(model.trials, dtype=torch.bool, device=X.device)
+    for examples, labels in zip(X.split(rows), y.split(rows), strict=True):
+        scores = model.scores(examples.reshape(*[1] * len(model.trials), *examples.shape))
+        correct += (scores.argmax(-1) == labels).sum(-1)
+        finite &= scores.isfinite().all(-1).all(-1)
+    return correct.cpu().double(), finite.cpu()
+
+
+def _rule(rule: UpdateRule | str) -> UpdateRule:
+    if isinstance(rule, UpdateRule):
+        return rule
+    if rule not in RULES:
+        raise ValueError(f"update_rule is {rule!r}; expected one of {[*RULES]}, or a rule")
+    return RULES[rule]
+
+
+def _sample(X: Tensor, y: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
+    """The same random rows whatever the seed of a run, so that runs are compared on equal ones."""
+    if count is None or count >= len(y):
+        return X, y
+    rows = torch.randperm(len(y), generator=generator(0, "sample"))[:count].to(X.device)
+    return X.index_select(0, rows), y.index_select(0, rows)
+
+
+def _kept(value: Tensor, trials: list[int]) -> Tensor:
+    """Of one value for each trial, those; a value that all trials share stays."""
+    return value[trials] if value.ndim else value
+
+
+def _all_diverged(diverged_at: Steps) -> bool:
+    return None not in (diverged_at if isinstance(diverged_at, list) else [diverged_at])
+
+
+def _none_for_zero(steps: Tensor) -> Steps:
+    flat = [step or None for step in steps.flatten().tolist()]
+    return flat if steps.ndim else flat[0]

@@ -1,0 +1,214 @@
+"""A sweep as one table: ``trials.csv`` in its folder, and what is shown at its end.
+
+A row a job, read from the records that the runs left, as data. A record that is missing or damaged
+is a row that says so.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fcsweep.config import flat
+from fcsweep.folders import look
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FILE = "trials.csv"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one job."""
+
+    number: int
+    """Of the job in its sweep, from 0."""
+    status: str
+    """As recorded; ``missing`` without a record, ``damaged`` with one that cannot be read."""
+    value: float | None
+    """The objective, a fraction; None if the run has none."""
+    best_val_accuracy: float | None
+    best_train_accuracy: float | None
+    seconds: float | None
+    """Time the run took."""
+    folder: Path
+    config: Mapping[str, Any]
+    """The saved config by its dotted keys; empty if it cannot be read."""
+    reason: str
+    """Why it ended as it did, one line; empty if there is nothing to say."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the job left no result that counts."""
+        return self.status in ("failed", "missing", "damaged", "running", "interrupted")
+
+
+def write(folder: str | Path) -> list[Row]:
+    """Read the runs of a sweep and write them to ``trials.csv`` in its folder, atomically.
+
+    Columns: ``number, status, value``, the config keys that differ, ``seconds, folder``. Floats are
+    written by ``repr``, lists as JSON; a cell is empty where a run has no such value.
+
+    Returns:
+        A row for each numbered folder, by number.
+
+    Raises:
+        RecordError: The file cannot be written; what was there before is unchanged.
+    """
+    from fcsweep.records import write_atomically  # imports numpy: not for --help
+
+    rows = load(folder)
+    keys = differing(rows)
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(["number", "status", "value", *keys, "seconds", "folder"])
+    for row in rows:
+        config = [_cell(row.config.get(key)) for key in keys]
+        ends = [_cell(row.seconds), row.folder.as_posix()]
+        out.writerow([row.number, row.status, _cell(row.value), *config, *ends])
+    write_atomically(Path(folder) / FILE, text.getvalue().encode())
+    return rows
+
+
+def load(folder: str | Path) -> list[Row]:
+    """A row for each numbered folder of a sweep, by number; writes nothing."""
+    numbered = [path for path in Path(folder).iterdir() if path.name.isdecimal() and path.is_dir()]
+    return [_row(path) for path in sorted(numbered, key=lambda path: int(path.name))]
+
+
+def best(rows: Sequence[Row]) -> Row | None:
+    """The row with the largest value, the first of equals; None if no row has one."""
+    valued = [row for row in rows if row.value is not None]
+    return max(valued, key=lambda row: (row.value, -row.number), default=None)
+
+
+def differing(rows: Sequence[Row]) -> list[str]:
+    """The config keys that have more than one value among the rows, in the order of the config.
+
+    A key that only some options of a group have counts when its values differ among those.
+    """
+    values: dict[str, set[str]] = {}
+    for row in rows:
+        for key, value in row.config.items():
+            values.setdefault(key, set()).add(_compared(value))
+    return [key for key, found in values.items() if len(found) > 1]
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """The rows as a table for a terminal, under the folder that they share."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    head, *body = _texts(rows, lambda row: row.folder.name)
+    above = escape(str(rows[0].folder.parent)) if rows else None
+    shown = Table(title=above, title_justify="left", caption=_caption(rows), caption_justify="left")
+    for name in head:
+        shown.add_column(escape(name), overflow="fold")
+    top = best(rows)
+    for row, cells in zip(rows, body, strict=True):
+        style = "bold green" if row is top else "red" if row.failed else None
+        shown.add_row(*map(escape, cells), style=style)
+    return shown
+
+
+def lines(rows: Sequence[Row]) -> list[str]:
+    """The rows as plain lines, for a file or a pipe: aligned columns, nothing cut."""
+    texts = _texts(rows, lambda row: str(row.folder))
+    widths = [max(len(cell) for cell in column) for column in zip(*texts, strict=True)]
+    aligned = [
+        "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        for cells in texts
+    ]
+    return aligned + [caption for caption in [_caption(rows)] if caption]
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print the table and the folder of the best run: in colour on a terminal, else plain lines."""
+    from rich.console import Console
+
+    if not rows:
+        return
+    console = Console()
+    if console.is_terminal:
+        console.print(table(rows))
+    else:
+        print(*lines(rows), sep="\n")
+    top = best(rows)
+    if top is None:
+        print("no run has a value")
+    else:
+        print(f"best: {top.folder} ({top.value:.4f})")
+
+
+def _row(folder: Path) -> Row:
+    found = look(folder)
+    result = found.result or {}
+    damaged = found.damage is not None
+    return Row(
+        number=int(folder.name),
+        status="damaged" if damaged else result.get("status", "missing"),
+        value=None if damaged else result.get("value"),
+        best_val_accuracy=result.get("best_val_accuracy"),
+        best_train_accuracy=result.get("best_train_accuracy"),
+        seconds=result.get("seconds"),
+        folder=folder,
+        config=flat(found.config or {}),
+        reason=" ".join(str(found.damage or result.get("reason") or "").split()),
+    )
+
+
+def _texts(rows: Sequence[Row], folder: Callable[[Row], str]) -> list[list[str]]:
+    """The heading and the rows of the table, as texts."""
+    keys = differing(rows)
+    head = [*_short(keys), "val", "train", "status", "seconds", "folder"]
+    body = [
+        [
+            *(_cell(row.config.get(key)) for key in keys),
+            _fraction(row.best_val_accuracy),
+            _fraction(row.best_train_accuracy),
+            row.status,
+            "" if row.seconds is None else f"{row.seconds:.1f}",
+            folder(row),
+        ]
+        for row in rows
+    ]
+    return [head, *body]
+
+
+def _short(keys: Sequence[str]) -> list[str]:
+    """The last part of each key where that tells them apart; of ``optimizer.name`` the group."""
+    short = [key.removesuffix(".name").rpartition(".")[2] for key in keys]
+    return [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]
+
+
+def _caption(rows: Sequence[Row]) -> str | None:
+    """Made-up data stays visible where no column names the data."""
+    if rows and all(row.config.get("data.name") == "synthetic" for row in rows):
+        return "data: synthetic (made-up images, no photographs)"
+    return None
+
+
+def _fraction(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _cell(value: object) -> str:
+    """A value as a user would write it on the command line; nothing for null."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return repr(value) if isinstance(value, float) else json.dumps(value, default=str)
+
+
+def _compared(value: object) -> str:
+    """Equal for equal values, whether an older record has 1 or 1.0."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(float(value))
+    return json.dumps(value, default=str)

@@ -1,0 +1,87 @@
+"""The losses and their gradients, against autograd and against torch.nn.functional."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from fcsweep.losses import softmax_loss, svm_loss
+
+LOSSES = {
+    "softmax": (softmax_loss, functional.cross_entropy),
+    "svm": (svm_loss, lambda s, y: functional.multi_margin_loss(s, y) * s.shape[1]),
+}
+
+
+def scores_of(*shape):
+    source = torch.Generator().manual_seed(0)
+    return torch.randn(shape, generator=source, dtype=torch.float64)
+
+
+@pytest.fixture(params=LOSSES)
+def losses(request):
+    return LOSSES[request.param]
+
+
+def test_loss_and_gradient_agree_with_autograd(losses):
+    ours, witness = losses
+    scores, y = scores_of(7, 5).requires_grad_(), torch.tensor([0, 1, 2, 3, 4, 0, 4])
+    with torch.no_grad():
+        loss, dscores = ours(scores, y)
+    expected = witness(scores, y)
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=0)
+    (gradient,) = torch.autograd.grad(expected, scores)
+    torch.testing.assert_close(dscores, gradient, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_each_trial_has_its_own_mean(losses, shared):
+    ours, _ = losses
+    scores, y = scores_of(3, 7, 5), torch.arange(21).reshape(3, 7) % 5
+    y = y[:1] if shared else y
+    loss, dscores = ours(scores, y)
+    for k in range(3):
+        alone, gradient = ours(scores[k], y[0 if shared else k])
+        torch.testing.assert_close(loss[k], alone)
+        torch.testing.assert_close(dscores[k], gradient)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
+def test_labels_of_any_integer_type(losses, dtype):
+    ours, _ = losses
+    scores, y = scores_of(4, 5), torch.tensor([0, 4, 2, 1])
+    assert torch.equal(ours(scores, y.to(dtype))[0], ours(scores, y)[0])
+
+
+def test_one_example(losses):
+    ours, witness = losses
+    scores, y = scores_of(1, 5), torch.tensor([3])
+    torch.testing.assert_close(ours(scores, y)[0], witness(scores, y))
+
+
+def test_softmax_of_huge_scores():
+    scores = torch.tensor([[1e5, -1e5, 0.0], [1e5, 1e5, 1e5]])
+    loss, dscores = softmax_loss(scores, torch.tensor([1, 0]))
+    assert loss.item() == pytest.approx((2e5 + 1.0986123) / 2)
+    expected = torch.tensor([[0.5, -0.5, 0], [-1 / 3, 1 / 6, 1 / 6]])
+    torch.testing.assert_close(dscores, expected)
+
+
+def test_svm_has_derivative_0_at_a_tie():
+    scores = torch.tensor([[2.0, 1.0, 1.5]])  # margins -1 + 1 = 0 and 0.5
+    loss, dscores = svm_loss(scores, torch.tensor([0]))
+    assert loss.item() == 0.5
+    assert dscores.tolist() == [[-1, 0, 1]]
+
+
+def test_nothing_handed_in_is_changed(losses):
+    ours, _ = losses
+    scores, y = scores_of(4, 5).mT.contiguous().mT, torch.tensor([0, 4, 2, 1])
+    before = scores.clone()
+    ours(scores, y)
+    assert torch.equal(scores, before)
+
+
+@pytest.mark.parametrize("y", [torch.zeros(3, dtype=torch.long), torch.zeros(4)])
+def test_labels_that_do_not_fit(losses, y):
+    with pytest.raises(ValueError, match="one integer for each of the 4 examples"):
+        losses[0](scores_of(4, 5), y)

@@ -1,0 +1,201 @@
+"""Nets: gradients against autograd and central differences, initial weights, save and load."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from fcsweep.gradcheck import compute_numeric_gradient, rel_error
+from fcsweep.nets import FullyConnectedNet, TwoLayerNet
+
+DOUBLE = torch.float64
+SHAPE = (3, 2, 2)
+INPUTS = 12
+
+
+def batch(n=6, classes=4):
+    source = torch.Generator().manual_seed(1)
+    X = torch.randn(n, *SHAPE, generator=source, dtype=DOUBLE)
+    return X, torch.arange(n) % classes
+
+
+def net(hidden=(7, 5), classes=4, **options):
+    made = FullyConnectedNet(
+        hidden, INPUTS, classes, weight_scale=0.5, seed=3, dtype=DOUBLE, **options
+    )
+    source = torch.Generator().manual_seed(2)
+    for name, p in made.params.items():
+        if name.startswith("b"):  # a bias of 0 would put dead units on the kink
+            made.params[name] = torch.randn(p.shape, generator=source, dtype=DOUBLE)
+    return made
+
+
+def two_layer(**options):
+    return TwoLayerNet(INPUTS, 7, 4, weight_scale=0.5, dtype=DOUBLE, seed=3, **options)
+
+
+def reference(model, X, y, l2, loss_function="softmax"):
+    """The loss by autograd's own operations."""
+    params = {name: p.clone().requires_grad_() for name, p in model.params.items()}
+    hidden, layers = X.flatten(1), len(params) // 2
+    for layer in range(1, layers + 1):
+        hidden = hidden @ params[f"W{layer}"] + params[f"b{layer}"]
+        hidden = hidden.relu() if layer < layers else hidden
+    loss = (
+        functional.cross_entropy(hidden, y)
+        if loss_function == "softmax"
+        else functional.multi_margin_loss(hidden, y) * hidden.shape[1]
+    )
+    loss = loss + l2 * sum((p**2).sum() for name, p in params.items() if name.startswith("W"))
+    grads = torch.autograd.grad(loss, list(params.values()))
+    return loss, dict(zip(params, grads, strict=True))
+
+
+CASES = {
+    "plain": (lambda: net(), 0.0, "softmax"),
+    "five layers": (lambda: net((6, 5, 4, 3)), 0.0, "softmax"),
+    "reg": (lambda: net(reg=0.3), 0.15, "softmax"),
+    "svm": (lambda: net(reg=0.1, loss_function="svm"), 0.05, "svm"),
+    "two_layer": (lambda: two_layer(reg=0.3), 0.3, "softmax"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_agree_with_autograd(name):
+    make, l2, loss_function = CASES[name]
+    model, (X, y) = make(), batch()
+    loss, grads = model.loss(X, y)
+    expected, witness = reference(model, X, y, l2, loss_function)
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-10, atol=0)
+    assert grads.keys() == model.params.keys()
+    for key, grad in grads.items():
+        assert rel_error(grad, witness[key]) < 1e-8, key
+
+
+@pytest.mark.parametrize("options", [{}, {"reg": 0.5}, {"dropout": 0.4}, {"loss_function": "svm"}])
+def test_gradients_agree_with_central_differences(options):
+    model, (X, y) = net(**options), batch()
+    _, grads = model.loss(X, y)
+    for name, p in model.params.items():
+        numeric = compute_numeric_gradient(lambda _: model.loss(X, y)[0], p)
+        assert rel_error(numeric, grads[name]) < 1e-6, name
+
+
+def test_initial_weights():
+    model = FullyConnectedNet([300, 200], 400, 10, weight_scale=0.02, seed=5)
+    source = torch.Generator().manual_seed(5)
+    expected = torch.randn(400, 300, generator=source) * 0.02
+    torch.testing.assert_close(model.params["W1"], expected)
+    for name, p in model.params.items():
+        if name.startswith("W"):
+            assert p.std().item() == pytest.approx(0.02, rel=0.05)
+        else:
+            assert not p.any()
+
+
+def test_without_a_seed_weights_come_from_torch():
+    def drawn():
+        return TwoLayerNet(5, 4, 3).params["W1"].clone()
+
+    torch.manual_seed(7)
+    first = drawn()
+    assert not torch.equal(first, drawn())
+    torch.manual_seed(7)
+    assert torch.equal(first, drawn())
+
+
+def test_initial_loss_is_that_of_guessing():
+    X, y = torch.randn(50, 3072), torch.arange(50) % 10
+    loss, _ = TwoLayerNet(seed=0).loss(X, y)
+    assert loss.item() == pytest.approx(2.302585, abs=0.01)
+
+
+def test_scores_are_those_of_test_mode():
+    model, (X, _) = net(dropout=0.5), batch()
+    plain = net()
+    torch.testing.assert_close(model.loss(X), plain.loss(X))
+    assert model.loss(X).shape == (6, 4)
+
+
+def test_dropout_masks_repeat_until_the_step_changes():
+    model, (X, y) = net(dropout=0.5), batch()
+    first, again = model.loss(X, y)[0], model.loss(X, y)[0]
+    assert torch.equal(first, again)
+    model.step = 1
+    assert not torch.equal(first, model.loss(X, y)[0])
+
+
+def test_a_stack_is_its_trials():
+    options = {"weight_scale": [0.1, 0.2, 0.5], "reg": [0.0, 0.3, 0.1], "dropout": [0.0, 0.2, 0.5]}
+    seeds = [4, 5, 4]
+    stack = FullyConnectedNet([7, 5], INPUTS, 4, seed=seeds, dtype=DOUBLE, **options)
+    X, y = batch()
+    loss, grads = stack.loss(X.unsqueeze(0), y)
+    for k in range(3):
+        own = {name: values[k] for name, values in options.items()}
+        alone = FullyConnectedNet([7, 5], INPUTS, 4, seed=seeds[k], dtype=DOUBLE, **own)
+        expected, expected_grads = alone.loss(X, y)
+        torch.testing.assert_close(loss[k], expected)
+        for name, grad in expected_grads.items():
+            torch.testing.assert_close(grads[name][k], grad)
+
+
+def test_the_rest_of_a_stack_stays():
+    stack = FullyConnectedNet([7], INPUTS, 4, weight_scale=[0.1, 0.2, 0.5], seed=[1, 2, 3], reg=0.1)
+    X, y = batch()
+    before = stack.loss(X.unsqueeze(0), y)[0]
+    stack.keep([0, 2])
+    assert torch.equal(stack.loss(X.unsqueeze(0), y)[0], before[[0, 2]])
+
+
+def test_setting_a_parameter_copies_it():
+    model = two_layer()
+    given = torch.ones(INPUTS, 7, dtype=DOUBLE)
+    model.params["W1"] = given
+    assert torch.equal(model.params["W1"], given)
+    given += 1
+    assert model.params["W1"].max() == 1
+    with pytest.raises(ValueError, match=r"W1 is \(2, 2\); expected \(12, 7\)"):
+        model.params["W1"] = torch.ones(2, 2)
+    with pytest.raises(KeyError, match="W3"):
+        model.params["W3"] = given
+
+
+@pytest.mark.parametrize("trials", [None, [1, 2]])
+def test_save_and_load(tmp_path, trials):
+    model = FullyConnectedNet([7], INPUTS, 4, seed=trials or 1)
+    model.save(tmp_path / "net.safetensors")
+    other = FullyConnectedNet([7], INPUTS, 4, seed=trials and [8, 9])
+    other.load(tmp_path / "net.safetensors")
+    for name, p in model.params.items():
+        assert torch.equal(p, other.params[name])
+
+
+def test_load_refuses_another_shape(tmp_path):
+    FullyConnectedNet([7], INPUTS, 4).save(tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match=r"W1 is \(12, 7\); expected \(12, 8\)"):
+        FullyConnectedNet([8], INPUTS, 4).load(tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match="expected"):
+        FullyConnectedNet([7, 7], INPUTS, 4).load(tmp_path / "net.safetensors")
+
+
+def test_nothing_handed_in_is_changed():
+    model, (X, y) = net(dropout=0.2, reg=0.1), batch()
+    before = X.clone(), y.clone(), {name: p.clone() for name, p in model.params.items()}
+    model.loss(X, y)
+    assert torch.equal(X, before[0]) and torch.equal(y, before[1])
+    assert all(torch.equal(p, before[2][name]) for name, p in model.params.items())
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"loss_function": "hinge"}, "expected one of ['softmax', 'svm']"),
+        ({"dropout": 1.0}, "expected a probability in [0, 1)"),
+        ({"hidden_dims": []}, "expected hidden layers"),
+        ({"reg": [0.1, 0.2], "dropout": [0.1] * 3}, "expected one number of trials"),
+    ],
+)
+def test_refuses(options, words):
+    with pytest.raises(ValueError) as error:
+        FullyConnectedNet(**{"hidden_dims": [3], **options})
+    assert words in str(error.value)

@@ -1,0 +1,96 @@
+"""The files of a run: whole at any moment, strict, and exact."""
+
+import csv
+import errno
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fcsweep import records
+from fcsweep.records import HistoryRow, RecordError, RunRecord
+
+
+def row(epoch, val=0.5, train=0.6, loss=1.5):
+    return HistoryRow(epoch, 3 * epoch, loss, train, val, 0.1)
+
+
+def losses(*values):
+    return np.array(values, dtype=np.float32)
+
+
+def result_of(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def test_all_files_are_there_before_the_first_step(tmp_path):
+    RunRecord(tmp_path, "val_accuracy", 0.9)
+    assert result_of(tmp_path)["status"] == "running"
+    assert result_of(tmp_path)["target"] == 0.9
+    assert (tmp_path / "history.csv").read_text() == (
+        "epoch,step,loss,train_accuracy,val_accuracy,learning_rate\n"
+    )
+    assert np.load(tmp_path / "losses.npy", allow_pickle=False).size == 0
+
+
+def test_numbers_read_back_exactly(tmp_path):
+    record = RunRecord(tmp_path, "val_accuracy", None)
+    loss, accuracy = 0.1 + 0.2, 1 / 3
+    record.add(row(1, val=accuracy, loss=loss), losses(0.1, 0.2, 0.3), 1.0, b"best")
+    record.add(row(2, val=None, train=None), losses(0.4), 2.0)
+    record.finish("completed")
+    with open(tmp_path / "history.csv", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert float(first["loss"]) == loss and float(first["val_accuracy"]) == accuracy
+    assert second["val_accuracy"] == second["train_accuracy"] == ""
+    saved = np.load(tmp_path / "losses.npy", allow_pickle=False)
+    assert saved.dtype == np.float32
+    assert np.array_equal(saved, losses(0.1, 0.2, 0.3, 0.4))
+
+
+def test_the_result_follows_the_best_epoch(tmp_path):
+    record = RunRecord(tmp_path, "train_accuracy", 0.7)
+    record.add(row(1, val=0.9, train=0.6), losses(1), 1.0, b"one")
+    assert not result_of(tmp_path)["target_reached"]
+    record.add(row(2, val=0.4, train=0.8), losses(1), 2.0, b"two")
+    record.add(row(3, val=0.4, train=0.5), losses(1), 3.5)
+    result = result_of(tmp_path)
+    assert (result["value"], result["best_epoch"], result["epochs"]) == (0.8, 2, 3)
+    assert (result["best_val_accuracy"], result["best_train_accuracy"]) == (0.9, 0.8)
+    assert result["target_reached"] and result["seconds"] == 3.5
+    best = (tmp_path / "best.safetensors").read_bytes()
+    assert best == b"two" and result["best_sha256"] == sha256(best).hexdigest()
+
+
+def test_a_loss_that_is_not_finite_stays_out_of_json(tmp_path):
+    record = RunRecord(tmp_path, "val_accuracy", None)
+    record.add(row(1, val=None, train=None, loss=float("nan")), losses(np.inf, np.nan), 1.0)
+    record.finish("diverged", "the loss is not finite at epoch 1, step 1")
+    assert result_of(tmp_path)["value"] is None
+    assert "nan" in (tmp_path / "history.csv").read_text()
+    with pytest.raises(ValueError):
+        records.write_json(tmp_path / "other.json", {"value": float("nan")})
+
+
+def test_a_run_that_starts_again_leaves_nothing_of_before(tmp_path):
+    RunRecord(tmp_path, "val_accuracy", None).add(row(1), losses(1), 1.0, b"old")
+    RunRecord(tmp_path, "val_accuracy", None)
+    assert not (tmp_path / "best.safetensors").exists()
+    assert result_of(tmp_path)["epochs"] == 0
+
+
+@pytest.mark.parametrize("call", ["write_bytes", "replace"])
+def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(tmp_path, monkeypatch, call):
+    path = tmp_path / "result.json"
+    records.write_atomically(path, b"before")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, call, full)
+    with pytest.raises(RecordError, match=r"result.json cannot be written: No space left"):
+        records.write_atomically(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]

@@ -1,0 +1,206 @@
+"""A run from outside: files read back, the same numbers twice, alone and in a stack, by signal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fcsweep.config import (
+    FullyConnectedConfig,
+    MomentumConfig,
+    RunConfig,
+    SolverConfig,
+    SyntheticConfig,
+)
+from fcsweep.provenance import masked
+from fcsweep.run import run, run_many
+
+NUMBERS = ("history.csv", "losses.npy", "best.safetensors")
+
+
+def config_of(learning_rate=0.1, seed=0, **model):
+    return RunConfig(
+        model=FullyConnectedConfig(hidden_dims=[20, 10], weight_scale=0.1, **model),
+        optimizer=MomentumConfig(learning_rate=learning_rate),
+        solver=SolverConfig(num_epochs=3, lr_decay=0.9, num_train_samples=200),
+        seed=seed,
+    )
+
+
+def folders_in(path, *names):
+    made = [path / name for name in names]
+    for folder in made:
+        folder.mkdir()
+    return made
+
+
+def result_of(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def assert_same_numbers(one, other):
+    for name in NUMBERS:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    times = {"seconds": 0}
+    assert result_of(one) | times == result_of(other) | times
+
+
+def test_a_run_leaves_all_its_records(tmp_path):
+    result = run(config_of(), tmp_path)
+    assert result.status == "completed" and result.epochs == 3
+    assert result_of(tmp_path)["value"] == result.value == result.best_val_accuracy
+    params = load_file(tmp_path / "best.safetensors")
+    assert params["W1"].shape == (64, 20) and params["b3"].shape == (10,)
+    provenance = json.loads((tmp_path / "provenance.json").read_text())
+    assert provenance["threads"] == torch.get_num_threads()
+    assert provenance["versions"]["torch"] == torch.__version__
+    assert (provenance["stack_size"], provenance["stack_place"]) == (1, 0)
+    assert len(np.load(tmp_path / "losses.npy", allow_pickle=False)) == 3 * 14
+    assert not [p for p in tmp_path.iterdir() if p.suffix == ".tmp"]
+
+
+def test_a_run_is_the_same_again_and_in_another_process(tmp_path):
+    one, two, three = folders_in(tmp_path, "1", "2", "3")
+    run(config_of(), one)
+    run(config_of(), two)
+    assert_same_numbers(one, two)
+    code = f"""
+import sys, torch
+torch.set_num_threads(1)
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_run import config_of, run
+run(config_of(), Path({str(three)!r}))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert_same_numbers(one, three)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_stack_is_its_trials(tmp_path, threads):
+    torch.set_num_threads(threads)
+    configs = [
+        config_of(0.1, seed=0),
+        config_of(0.3, seed=1, reg=0.1),
+        config_of(0.2, seed=0, dropout=0.3),
+    ]
+    stacked = folders_in(tmp_path, "a", "b", "c")
+    run_many(configs, stacked)
+    for config, folder in zip(configs, stacked, strict=True):
+        (alone,) = folders_in(tmp_path, f"{folder.name}-alone")
+        run(config, alone)
+        assert_same_numbers(folder, alone)
+
+
+def test_who_diverges_or_is_pruned_leaves_and_the_others_do_not_notice(tmp_path):
+    rates = (0.1, 1e30, 0.2, 0.3)
+    stacked = folders_in(tmp_path, *"abcd")
+    told = []
+
+    def prune_the_third(reports):
+        told.append([report.trial for report in reports])
+        return [report.trial for report in reports if report.trial == 2 and report.row.epoch == 2]
+
+    results = run_many([config_of(rate) for rate in rates], stacked, prune_the_third)
+    assert [r.status for r in results] == ["completed", "diverged", "pruned", "completed"]
+    assert told == [[0, 1, 2, 3], [0, 2, 3], [0, 3]]
+    assert results[1].reason.startswith("the loss is not finite at epoch 1, step ")
+    assert results[2].epochs == 2 and results[2].value is not None
+    assert not (stacked[1] / "best.safetensors").exists()
+    (alone,) = folders_in(tmp_path, "alone")
+    run(config_of(rates[3]), alone)
+    assert_same_numbers(stacked[3], alone)
+
+
+def test_a_run_that_fails_says_so_in_its_record(tmp_path):
+    def fails(reports):
+        raise RuntimeError("out of\nluck")
+
+    with pytest.raises(RuntimeError):
+        run(config_of(), tmp_path, fails)
+    result = result_of(tmp_path)
+    assert (result["status"], result["reason"]) == ("failed", "RuntimeError: out of luck")
+    assert result["epochs"] == 1  # what was finished is kept
+
+
+def test_synthetic_data_and_double_precision(tmp_path):
+    config = config_of()
+    config.data, config.dtype = SyntheticConfig(num_train=200, num_val=50), "float64"
+    assert run(config, tmp_path).status == "completed"
+    assert np.load(tmp_path / "losses.npy").dtype == np.float64
+    assert load_file(tmp_path / "best.safetensors")["W1"].dtype == torch.float64
+
+
+SLOW_RUN = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_run import config_of, run
+config = config_of()
+config.solver.num_epochs = 1_000_000
+def tell(reports):
+    print("epoch", flush=True)
+    return ()
+run(config, Path(sys.argv[2]), tell)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+@pytest.mark.parametrize("name, code", [("SIGINT", -2), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_in_the_record(tmp_path, name, code):
+    command = [sys.executable, "-c", SLOW_RUN, str(Path(__file__).parent), str(tmp_path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdout.readline() == b"epoch\n"
+        process.send_signal(getattr(signal, name))
+        process.communicate(timeout=20)
+    assert process.returncode == code
+    result = result_of(tmp_path)
+    assert result["status"] == "interrupted" and result["epochs"] >= 1
+    assert (tmp_path / "best.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("storage=postgresql://me:s3cret@db/x", "storage=postgresql://me:***@db/x"),
+        ("my.api_key=abc seed=1", "my.api_key=*** seed=1"),
+        ("optimizer=sgd model.reg=0.1", "optimizer=sgd model.reg=0.1"),
+    ],
+)
+def test_secrets_are_masked(text, expected):
+    assert masked(text) == expected
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_on_a_gpu_the_same_stack_gives_the_same_bits(tmp_path):
+    results = []
+    for name in ("1", "2"):
+        configs = [config_of(rate) for rate in (0.1, 0.3)]
+        for config in configs:
+            config.device = "cuda"
+        stacked = folders_in(tmp_path, f"{name}a", f"{name}b")
+        run_many(configs, stacked)
+        results.append(stacked)
+    for one, two in zip(*results, strict=True):
+        assert_same_numbers(one, two)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_agrees_with_the_cpu(tmp_path):
+    on_cpu, on_gpu = folders_in(tmp_path, "cpu", "gpu")
+    run(config_of(), on_cpu)
+    config = config_of()
+    config.device = "cuda"
+    run(config, on_gpu)
+    losses = [np.load(folder / "losses.npy") for folder in (on_cpu, on_gpu)]
+    np.testing.assert_allclose(*losses, rtol=1e-3, atol=1e-4)

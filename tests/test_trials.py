@@ -1,0 +1,236 @@
+"""The table of a sweep."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from fcsweep import trials
+from fcsweep.config import (
+    AdamConfig,
+    MomentumConfig,
+    RunConfig,
+    SgdConfig,
+    SyntheticConfig,
+    TwoLayerConfig,
+)
+from fcsweep.records import RecordError
+
+RESULT: dict[str, Any] = {
+    "objective": "val_accuracy",
+    "target": None,
+    "status": "completed",
+    "reason": None,
+    "value": 0.95,
+    "best_val_accuracy": 0.95,
+    "best_train_accuracy": 0.9,
+    "best_epoch": 3,
+    "epochs": 4,
+    "target_reached": False,
+    "seconds": 1.25,
+    "best_sha256": "0" * 64,
+}
+SGD, MOMENTUM = RunConfig(), RunConfig(optimizer=MomentumConfig(learning_rate=0.1))
+
+
+def leave(sweep: Path, *runs: tuple[RunConfig | None, dict[str, Any] | str | None]) -> Path:
+    """A sweep folder with these runs: config and what differs from RESULT, a text, or nothing."""
+    for number, (config, result) in enumerate(runs):
+        folder = sweep / str(number)
+        (folder / ".hydra").mkdir(parents=True)
+        if config is not None:
+            OmegaConf.save(OmegaConf.create(asdict(config)), folder / ".hydra" / "config.yaml")
+        if isinstance(result, dict):
+            result = json.dumps(RESULT | result)
+        if result is not None:
+            (folder / "result.json").write_text(result)
+    return sweep
+
+
+@pytest.fixture
+def two_rules(tmp_path) -> Path:
+    value = {"value": 0.1 + 0.2, "best_val_accuracy": 0.1 + 0.2}
+    return leave(tmp_path / "sweep", (SGD, value), (MOMENTUM, {}))
+
+
+def test_the_file_of_a_sweep(two_rules):
+    rows = trials.write(two_rules)
+    assert [row.number for row in rows] == [0, 1]
+    assert (two_rules / "trials.csv").read_text() == (
+        "number,status,value,optimizer.name,optimizer.learning_rate,seconds,folder\n"
+        f"0,completed,0.30000000000000004,sgd,0.01,1.25,{two_rules}/0\n"
+        f"1,completed,0.95,momentum,0.1,1.25,{two_rules}/1\n"
+    )
+
+
+def test_the_file_may_be_written_again(two_rules):
+    first = trials.write(two_rules)
+    assert trials.write(two_rules) == first
+    assert sorted(path.name for path in two_rules.iterdir()) == ["0", "1", "trials.csv"]
+
+
+def test_a_write_that_fails_leaves_what_was_there(two_rules, monkeypatch):
+    trials.write(two_rules)
+    before = (two_rules / "trials.csv").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(RecordError, match=r"trials\.csv cannot be written: No space left"):
+        trials.write(two_rules)
+    assert (two_rules / "trials.csv").read_bytes() == before
+
+
+def test_what_differs():
+    def keys(*configs: RunConfig) -> list[str]:
+        rows = [row(number, config) for number, config in enumerate(configs)]
+        return trials.differing(rows)
+
+    assert keys(SGD, SGD) == []
+    assert keys(SGD, replace(SGD, seed=1)) == ["seed"]
+    assert keys(SGD, replace(SGD, optimizer=SgdConfig(learning_rate=1))) == [
+        "optimizer.learning_rate"
+    ]
+    wide = replace(SGD, model=TwoLayerConfig(hidden_dims=[7]))
+    assert keys(SGD, wide) == ["model.hidden_dims"]
+    # beta1 exists for one of them only: its name says so already.
+    both = keys(SGD, RunConfig(optimizer=AdamConfig(learning_rate=0.01)))
+    assert both == ["optimizer.name"]
+    # 1 and 1.0 are the same number, 1 and "1" or true are not.
+    assert keys_of({"a": 1}, {"a": 1.0}) == []
+    assert keys_of({"a": 1}, {"a": True}) == ["a"]
+    assert keys_of({"a": 1}, {"a": "1"}) == ["a"]
+
+
+def row(number: int, config: RunConfig, **changes: Any) -> trials.Row:
+    values: dict[str, Any] = {
+        "number": number,
+        "status": "completed",
+        "value": 0.5,
+        "best_val_accuracy": 0.5,
+        "best_train_accuracy": 0.75,
+        "seconds": 1.0,
+        "folder": Path("multirun") / str(number),
+        "config": trials.flat(asdict(config)),
+        "reason": "",
+    }
+    return trials.Row(**(values | changes))
+
+
+def keys_of(*configs: dict[str, Any]) -> list[str]:
+    return trials.differing([replace(row(0, SGD), config=config) for config in configs])
+
+
+def test_the_best_is_the_largest_and_the_first_of_equals():
+    rows = [row(0, SGD, value=None), row(1, SGD), row(2, SGD, value=0.7), row(3, SGD, value=0.7)]
+    assert trials.best(rows) is rows[2]
+    assert trials.best(rows[:1]) is None
+    assert trials.best([]) is None
+
+
+DAMAGE = {
+    "no record": ((SGD, None), "missing", False),
+    "no config": ((None, {}), "completed", True),
+    "half a record": ((SGD, '{"status": "completed", "val'), "damaged", False),
+    "NaN": ((SGD, '{"status": "completed", "value": NaN}'), "damaged", False),
+    "failed": ((SGD, {"status": "failed", "value": None, "reason": "a\nb"}), "failed", False),
+    "diverged": ((SGD, {"status": "diverged", "value": 0.4}), "diverged", True),
+}
+
+
+@pytest.mark.parametrize(("run", "status", "counts"), DAMAGE.values(), ids=DAMAGE)
+def test_what_a_run_left_is_a_row_whatever_it_is(run, status, counts, tmp_path):
+    (left,) = trials.write(leave(tmp_path, run))
+    assert left.status == status
+    assert (left.value is not None) == counts
+    assert left.failed == (not counts)
+    assert "\n" not in left.reason
+    assert Console(file=io.StringIO()).print(trials.table([left])) is None
+    with open(tmp_path / "trials.csv", newline="") as file:
+        (read,) = csv.DictReader(file)
+    assert read["status"] == status
+
+
+def test_a_damaged_config_costs_only_its_columns(tmp_path):
+    leave(tmp_path, (SGD, {}), (replace(SGD, seed=1), {}), (replace(SGD, seed=2), {}))
+    (tmp_path / "1" / ".hydra" / "config.yaml").write_text("[")
+    rows = trials.write(tmp_path)
+    assert [row.status for row in rows] == ["completed", "damaged", "completed"]
+    assert trials.differing(rows) == ["seed"]
+
+
+def test_other_things_in_the_folder_are_no_runs(tmp_path):
+    leave(tmp_path, (SGD, {}))
+    (tmp_path / "12").touch()
+    (tmp_path / "notes").mkdir()
+    assert [row.number for row in trials.write(tmp_path)] == [0]
+
+
+def test_runs_come_by_number_not_by_name(tmp_path):
+    leave(tmp_path, *[(replace(SGD, seed=seed), {}) for seed in range(11)])
+    assert [row.number for row in trials.load(tmp_path)] == list(range(11))
+
+
+def test_plain_lines_are_never_cut(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "20")
+    far = Path("/" + "deep/" * 40)
+    trials.show([row(0, SGD, folder=far / "0"), row(1, MOMENTUM, value=0.9, folder=far / "1")])
+    out = capsys.readouterr().out
+    assert out.splitlines()[:2] == [
+        f"optimizer  learning_rate  val     train   status     seconds  {'folder'}",
+        f"sgd        0.01           0.5000  0.7500  completed  1.0      {far / '0'}",
+    ]
+    assert f"best: {far / '1'} (0.9000)" in out
+    assert "\x1b" not in out
+    assert not set("│━┃") & set(out)
+
+
+def test_a_terminal_gets_colours_and_loses_nothing():
+    file, sweep = io.StringIO(), Path("/a-long-name/of-a-sweep/[in]/brackets")
+    failed = row(2, SGD, status="failed", value=None, folder=sweep / "2")
+    rows = [row(0, SGD, folder=sweep / "0"), row(1, MOMENTUM, folder=sweep / "1"), failed]
+    Console(file=file, force_terminal=True, width=80).print(trials.table(rows))
+    green, red = "\x1b[1;32m", "\x1b[31m"
+    assert green in file.getvalue()
+    assert red in file.getvalue()
+    plain = re.sub(r"\x1b\[[\d;]*m", "", file.getvalue())
+    assert str(sweep) in plain
+    cells = [line.replace("│", " ").split() for line in plain.splitlines() if "│" in line]
+    values = ["0.5000", "0.7500"]
+    assert cells == [
+        ["sgd", "0.01", *values, "completed", "1.0", "0"],
+        ["momentum", "0.1", *values, "completed", "1.0", "1"],
+        ["sgd", "0.01", *values, "failed", "1.0", "2"],
+    ]
+
+
+def test_made_up_data_stay_visible():
+    synthetic = replace(SGD, data=SyntheticConfig())
+    assert "synthetic" in trials.lines([row(0, synthetic), row(1, synthetic)])[-1]
+    assert "synthetic" in str(trials.table([row(0, synthetic)]).caption)
+    mixed = trials.lines([row(0, SGD), row(1, synthetic)])
+    assert mixed[0].split()[0] == "data"
+    assert "synthetic" in mixed[2]
+    assert trials.table([row(0, SGD)]).caption is None
+
+
+def test_headings_are_short_where_they_stay_apart():
+    rows = [
+        replace(row(n, SGD), config=dict.fromkeys(["a.x", "b.x", "b.y", "b.name"], n))
+        for n in (0, 1)
+    ]
+    assert trials.lines(rows)[0].split()[:4] == ["a.x", "b.x", "y", "b"]
+
+
+def test_no_rows_no_table(capsys, tmp_path):
+    trials.show(trials.write(tmp_path))
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "trials.csv").read_text() == "number,status,value,seconds,folder\n"
