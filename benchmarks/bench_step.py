@@ -2,9 +2,11 @@
 
     python benchmarks/bench_step.py [--device cuda] [--save]
 
-A single trial, the same minibatch of random examples for both, float32. The two are interleaved
-update by update in one process; the first tenth is discarded; medians. What is timed is what a
-training loop does with a batch that lies ready: loss, gradient, update; on a GPU until it is idle.
+A single trial, random examples, float32. An update is what a training loop does for each minibatch:
+take its rows from the data by index, loss, gradient, step; on a GPU until it is idle. The two are
+interleaved update by update in one process, on the same batches; the first tenth is discarded;
+medians. The competitor takes a batch by ``X[index]``, as most loops do; ``--given`` leaves the
+taking out of both.
 """
 
 from __future__ import annotations
@@ -14,79 +16,96 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fcsweep.nets import TwoLayerNet
-from fcsweep.optim import per_trial, sgd_momentum
+from fcsweep.optim import sgd_momentum
 from fcsweep.provenance import device_name, git_commit
+from fcsweep.solver import Solver
 
 SIZES = {"digits": (64, 100, 10, 100, 4000), "cifar10": (3072, 100, 10, 200, 600)}
 """Inputs, hidden units, classes, batch; updates to time."""
 
 LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 
-Update = Callable[[], torch.Tensor]
+
+@dataclass(frozen=True)
+class Update:
+    """One side of the comparison."""
+
+    take: Callable[[Tensor], tuple[Tensor, Tensor]]
+    step: Callable[[Tensor, Tensor], Tensor]
+    mode: Callable[[], AbstractContextManager[object]]
 
 
-def ours(x: torch.Tensor, y: torch.Tensor, hidden: int, classes: int) -> Update:
+def ours(X: Tensor, y: Tensor, hidden: int, classes: int) -> Update:
     """What the Solver does for each minibatch."""
-    net = TwoLayerNet(x.shape[1], hidden, classes, seed=0, device=x.device)
-    grads, velocity = net.params.zeros_like(), net.params.zeros_like()
-    blocks = list(zip(net.params.blocks, grads.blocks, velocity.blocks, strict=True))
+    net = TwoLayerNet(X.shape[1], hidden, classes, seed=0, device=X.device)
+    data = {"X_train": X, "y_train": y, "X_val": X[:1], "y_val": y[:1]}
     constants = {"learning_rate": LEARNING_RATE, "momentum": MOMENTUM}
-    configs = [
-        {name: per_trial(c, w) for name, c in constants.items()} | {"velocity": v}
-        for w, _, v in blocks
-    ]
-
-    def update() -> torch.Tensor:
-        with torch.inference_mode():
-            loss = net.gradient(x, y, grads)
-            for (w, dw, _), config in zip(blocks, configs, strict=True):
-                sgd_momentum.step(w, dw, config)
-            return loss
-
-    return update
+    solver = Solver(
+        net, data, update_rule=sgd_momentum, optim_config=constants, batch_size=1, verbose=False
+    )
+    configs = solver.configs()
+    return Update(
+        take=lambda rows: solver.batch(rows),
+        step=lambda x, y: solver.update(x, y, configs),
+        mode=torch.inference_mode,  # which the Solver enters once an epoch
+    )
 
 
-def theirs(x: torch.Tensor, y: torch.Tensor, hidden: int, classes: int) -> Update:
+def theirs(X: Tensor, y: Tensor, hidden: int, classes: int) -> Update:
     """The usual training step."""
-    net = nn.Sequential(nn.Linear(x.shape[1], hidden), nn.ReLU(), nn.Linear(hidden, classes))
-    net.to(x.device)
+    net = nn.Sequential(nn.Linear(X.shape[1], hidden), nn.ReLU(), nn.Linear(hidden, classes))
+    net.to(X.device)
     optimizer = torch.optim.SGD(net.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
     loss_function = nn.CrossEntropyLoss()
 
-    def update() -> torch.Tensor:
+    def step(x: Tensor, labels: Tensor) -> Tensor:
         optimizer.zero_grad()
-        loss = loss_function(net(x), y)
+        loss = loss_function(net(x), labels)
         loss.backward()
         optimizer.step()
         return loss.detach()
 
-    return update
+    return Update(take=lambda rows: (X[rows], y[rows]), step=step, mode=nullcontext)
 
 
-def medians(updates: dict[str, Update], count: int, device: torch.device) -> dict[str, float]:
+def medians(updates: dict[str, Update], batches: Sequence[Tensor], given: bool) -> dict[str, float]:
     """Microseconds an update, interleaved."""
     times: dict[str, list[float]] = {name: [] for name in updates}
-    for _ in range(count):
+    for rows in batches:
         for name, update in updates.items():
-            start = time.perf_counter()
-            update()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times[name].append(time.perf_counter() - start)
-    return {name: 1e6 * statistics.median(t[count // 10 :]) for name, t in times.items()}
+            with update.mode():
+                times[name].append(_seconds(update, rows, given))
+    return {name: 1e6 * statistics.median(t[len(t) // 10 :]) for name, t in times.items()}
+
+
+def _seconds(update: Update, rows: Tensor, given: bool) -> float:
+    batch = update.take(rows) if given else None
+    _wait(rows)
+    start = time.perf_counter()
+    update.step(*(batch or update.take(rows)))
+    _wait(rows)
+    return time.perf_counter() - start
+
+
+def _wait(tensor: Tensor) -> None:
+    if tensor.is_cuda:
+        torch.cuda.synchronize(tensor.device)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=3, help="repeats of everything")
+    parser.add_argument("--given", action="store_true", help="leave the taking of a batch out")
     parser.add_argument("--save", action="store_true", help="write results/step_DEVICE.json")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
@@ -99,10 +118,11 @@ def main() -> None:
     }
     for name, (inputs, hidden, classes, batch, count) in SIZES.items():
         torch.manual_seed(0)
-        x = torch.randn(batch, inputs, device=device)
-        y = torch.randint(classes, (batch,), device=device)
-        updates = {"ours": ours(x, y, hidden, classes), "torch.nn": theirs(x, y, hidden, classes)}
-        rounds = [medians(updates, count, device) for _ in range(arguments.rounds)]
+        X = torch.randn(20 * batch, inputs, device=device)
+        y = torch.randint(classes, (20 * batch,), device=device)
+        batches = [torch.randint(len(y), (batch,), device=device) for _ in range(count)]
+        updates = {"ours": ours(X, y, hidden, classes), "torch.nn": theirs(X, y, hidden, classes)}
+        rounds = [medians(updates, batches, arguments.given) for _ in range(arguments.rounds)]
         best = {side: statistics.median(r[side] for r in rounds) for side in updates}
         ratio = statistics.median(r["torch.nn"] / r["ours"] for r in rounds)
         print(

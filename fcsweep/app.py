@@ -197,19 +197,10 @@ def require_device(config: RunConfig) -> None:
     Raises:
         ConfigError: ``device`` names a GPU that torch cannot use.
     """
-    if not config.device.startswith("cuda"):
-        return
-    import torch
+    if config.device.startswith("cuda"):
+        from fcsweep.run import device_of
 
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if count == 0:
-        raise ConfigError(
-            f"device is {config.device!r}, but torch {torch.__version__} finds no GPU here; "
-            "expected cpu, or auto for a GPU only where there is one"
-        )
-    if int(config.device.partition(":")[2] or 0) >= count:
-        names = ", ".join(f"cuda:{number}" for number in range(count))
-        raise ConfigError(f"device is {config.device!r}; expected one of {names}, cpu, auto")
+        device_of(config.device)
 
 
 # --- Before a sweep -------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fcsweep.config import RunConfig
-from fcsweep.records import HistoryRow
+from fcsweep.records import HistoryRow, Result, percent
 from fcsweep.run import OnEpoch, Report
 
 SHOWN = 15
@@ -20,31 +20,25 @@ SHOWN = 15
 
 @contextmanager
 def shown(title: str, config: RunConfig) -> Iterator[OnEpoch]:
-    """A hook for ``run`` that shows each epoch; on a terminal the table stays at the end.
+    """A hook for ``run`` that shows each epoch, and at the end the best.
 
     Args:
         title: the folder of the run.
         config: of the run.
     """
-    console = Console(soft_wrap=True)
-    console.print(heading(title, config), highlight=False)
-    if not console.is_terminal:
-        yield _lines(console, config)
-        return
-    rows: list[HistoryRow] = []
-    progress = Progress(
-        TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn()
-    )
-    task = progress.add_task("epochs", total=config.solver.num_epochs)
-    with Live(Group(_table(rows), progress), console=console, refresh_per_second=8) as live:
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(heading(title, config))
+    last: list[Result] = []
+    with _table_of(console, config) if console.is_terminal else _lines(console, config) as show:
 
-        def show(reports: Sequence[Report]) -> tuple[()]:
-            rows.extend(report.row for report in reports)
-            progress.update(task, completed=rows[-1].epoch)
-            live.update(Group(_table(rows), progress))
+        def hook(reports: Sequence[Report]) -> tuple[()]:
+            last[:] = [report.result for report in reports]
+            show(reports)
             return ()
 
-        yield show
+        yield hook
+    for result in last:
+        console.print(ending(result))
 
 
 def heading(title: str, config: RunConfig) -> str:
@@ -58,22 +52,43 @@ def heading(title: str, config: RunConfig) -> str:
     )
 
 
-def line(row: HistoryRow, num_epochs: int) -> str:
-    """One epoch as plain text."""
-    width = len(str(num_epochs))
-    return (
-        f"epoch {row.epoch:>{width}}/{num_epochs}  loss {row.loss:<8.4g}  "
-        f"train {_percent(row.train_accuracy)}  val {_percent(row.val_accuracy)}"
-    )
+def ending(result: Result) -> str:
+    """One line: how good it became."""
+    if result.value is None:
+        return "no evaluation"
+    name = result.objective.replace("_", " ")
+    return f"best {name} {percent(result.value)} at epoch {result.best_epoch}"
 
 
-def _lines(console: Console, config: RunConfig) -> OnEpoch:
-    def show(reports: Sequence[Report]) -> tuple[()]:
+Show = Callable[[Sequence[Report]], None]
+
+
+@contextmanager
+def _lines(console: Console, config: RunConfig) -> Iterator[Show]:
+    """A line an epoch."""
+
+    def show(reports: Sequence[Report]) -> None:
         for report in reports:
-            console.print(line(report.row, config.solver.num_epochs), highlight=False)
-        return ()
+            console.print(report.row.line(config.solver.num_epochs))
 
-    return show
+    yield show
+
+
+@contextmanager
+def _table_of(console: Console, config: RunConfig) -> Iterator[Show]:
+    """A table of the epochs that grows, and how far the run is; both stay at the end."""
+    rows: list[HistoryRow] = []
+    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
+    progress = Progress(*columns)
+    task = progress.add_task("epochs", total=config.solver.num_epochs)
+    with Live(Group(_table(rows), progress), console=console, refresh_per_second=8) as live:
+
+        def show(reports: Sequence[Report]) -> None:
+            rows.extend(report.row for report in reports)
+            progress.update(task, completed=rows[-1].epoch)
+            live.update(Group(_table(rows), progress))
+
+        yield show
 
 
 def _table(rows: list[HistoryRow]) -> Table:
@@ -87,13 +102,9 @@ def _table(rows: list[HistoryRow]) -> Table:
             str(row.epoch),
             str(row.step),
             f"{row.loss:.4g}",
-            _percent(row.train_accuracy),
-            _percent(row.val_accuracy),
+            percent(row.train_accuracy),
+            percent(row.val_accuracy),
             f"{row.learning_rate:.4g}",
             style=style,
         )
     return table
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.2f} %"

@@ -46,7 +46,10 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
         ConfigError: the folder holds no run, or a damaged one.
         DataError: its data are not here.
     """
-    config = typed(read(run_dir / ".hydra" / "config.yaml"))
+    saved = run_dir / ".hydra" / "config.yaml"
+    if not saved.is_file():
+        raise ConfigError(f"{run_dir} holds no run: there is no {saved}")
+    config = typed(read(saved))
     params = _best_params(run_dir)
     train = data_of(config)
     root, dtype = getattr(config.data, "root", None), train.X_train.dtype

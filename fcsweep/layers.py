@@ -31,8 +31,7 @@ class Linear:
         ``w (*t, i, o)``, ``b (*t, o)``. ``x`` has as many trial axes as ``w``; of length 1, its
         examples are shared by the whole stack and not copied.
         """
-        out = product(_rows(x, w), w).add_(b.unsqueeze(-2))
-        return out, (x, w, b)
+        return product(_rows(x, w), w).add_(b.unsqueeze(-2)), (x, w, b)
 
     @staticmethod
     def backward(dout: Tensor, cache: LinearCache) -> tuple[Tensor, Tensor, Tensor]:
@@ -46,7 +45,8 @@ class Linear:
     def input_gradient(dout: Tensor, cache: LinearCache) -> Tensor:
         """``dx`` alone."""
         x, w, _ = cache
-        return product(dout, w.mT).reshape(*dout.shape[:-1], *x.shape[w.ndim - 1 :])
+        dx = product(dout, w.mT)
+        return dx if x.ndim == w.ndim else dx.unflatten(-1, x.shape[w.ndim - 1 :])
 
     @staticmethod
     def parameter_gradients(

@@ -14,39 +14,39 @@ from fcsweep.reductions import total
 
 
 def softmax_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the softmax, ``-log p_y``, in nats; stable for scores of any size."""
-    label = _label(scores, y)
-    log_p = scores.mT.log_softmax(-2).mT  # along the classes, where product() lays them in memory
-    loss = -_mean(log_p.gather(-1, label))
+    """Cross-entropy of the softmax, ``-log p_y``, in nats; stable for scores of any size.
+
+    With ``p = softmax(scores)``, the gradient is ``p`` less 1 at the label, over ``n``.
+    """
+    n, label = scores.shape[-2], _label(scores, y)
+    log_p = scores.mT.log_softmax(-2)  # (*t, c, n): along the classes, as product() lays them
+    log_p_y = log_p.gather(-2, label)
+    loss = total(log_p_y, -1).squeeze(-1).div_(-n)
 
     p = log_p.exp_()
-    dscores = p.scatter_(-1, label, p.gather(-1, label) - 1)
-    return loss, dscores.div_(scores.shape[-2])
+    dscores = p.scatter_(-2, label, log_p_y.expm1_()).div_(n)
+    return loss, dscores.mT
 
 
 def svm_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Multiclass hinge loss with margin 1 (Weston and Watkins), derivative 0 at a tie."""
-    label = _label(scores, y)
-    margins = (scores - scores.gather(-1, label) + 1).relu_().scatter_(-1, label, 0.0)
-    loss = _mean(total(margins, -1).unsqueeze(-1))
+    n, label = scores.shape[-2], _label(scores, y)
+    by_class = scores.mT
+    margins = (by_class - by_class.gather(-2, label) + 1).relu_().scatter_(-2, label, 0.0)
+    loss = total(total(margins, -2), -1).div_(n)
 
     violated = margins.sign_()
-    count = total(violated, -1).unsqueeze(-1)
-    dscores = violated.scatter_(-1, label, -count)
-    return loss, dscores.div_(scores.shape[-2])
+    count = total(violated, -2).unsqueeze(-2)
+    dscores = violated.scatter_(-2, label, -count).div_(n)
+    return loss, dscores.mT
 
 
 def _label(scores: Tensor, y: Tensor) -> Tensor:
-    """Labels as an index of the last axis of the scores, ``(*t, n, 1)``."""
-    if y.shape[-1:] != scores.shape[-2:-1] or y.is_floating_point():
+    """Labels as an index of the classes of ``(*t, c, n)``."""
+    *trials, n, _ = scores.shape
+    if y.shape[-1:] != (n,) or y.is_floating_point():
         raise ValueError(
             f"labels of shape {tuple(y.shape)} and type {y.dtype} for scores of shape "
-            f"{tuple(scores.shape)}: expected one integer for each of the {scores.shape[-2]} "
-            "examples"
+            f"{tuple(scores.shape)}: expected one integer for each of the {n} examples"
         )
-    return y.long().expand(scores.shape[:-1]).unsqueeze(-1)
-
-
-def _mean(losses: Tensor) -> Tensor:
-    """Mean over the examples of ``(*t, n, 1)``."""
-    return total(losses.squeeze(-1), -1).div_(losses.shape[-2])
+    return y.long().unsqueeze(-2).expand(*trials, 1, n)

@@ -2,8 +2,7 @@
 
 A ``config`` holds the constants of the rule and its state; each may also be ``(*t,)``, one value
 each trial. A rule called this way changes nothing that it is given. The Solver uses the same
-arithmetic in place, ``rule.update``. Only single roundings (no fused multiply-add) appear, so that
-an element gets the same bits wherever in a stack it lies.
+arithmetic in place, ``rule.step``.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class UpdateRule:
     state: tuple[str, ...]
     """Names of the tensors like ``w`` that it carries from step to step, zero at first."""
     step: Callable[[Tensor, Tensor, Config], None]
-    """One step in place; may overwrite ``dw``."""
+    """One step in place."""
 
     def __call__(
         self, w: Tensor, dw: Tensor, config: Mapping[str, Any] | None = None
@@ -46,7 +45,7 @@ class UpdateRule:
         working = {k: v.clone() if k in self.state else v for k, v in given.items()}
         working |= {k: per_trial(given[k], w) for k in self.constants}
         next_w = w.clone()
-        self.step(next_w, dw.clone(), working)
+        self.step(next_w, dw, working)
         return next_w, working | {k: given[k] for k in self.constants}
 
     def complete(self, config: Mapping[str, Any], w: Tensor) -> Config:
@@ -59,51 +58,49 @@ class UpdateRule:
 
 
 def per_trial(value: float | Tensor, w: Tensor) -> Tensor:
-    """A constant as a float64 tensor that multiplies each trial of ``w (*t, ...)``."""
-    value = torch.as_tensor(value, dtype=torch.float64, device=w.device)
+    """A constant in the type of ``w (*t, ...)``, so shaped that it multiplies each trial of it."""
+    value = torch.as_tensor(value, dtype=w.dtype, device=w.device)
     return value.reshape(*value.shape, *[1] * (w.ndim - value.ndim)) if value.ndim else value
 
 
 def _sgd(w: Tensor, dw: Tensor, c: Config) -> None:
     """``w <- w - learning_rate dw``."""
-    w.sub_(dw.mul_(c["learning_rate"].to(w.dtype)))
+    w.addcmul_(dw, c["learning_rate"], value=-1)
 
 
 def _sgd_momentum(w: Tensor, dw: Tensor, c: Config) -> None:
     """``v <- momentum v - learning_rate dw``, ``w <- w + v`` (CS231n; Polyak, 1964)."""
     v = c["velocity"]
-    v.mul_(c["momentum"].to(w.dtype)).sub_(dw.mul_(c["learning_rate"].to(w.dtype)))
+    v.mul_(c["momentum"]).addcmul_(dw, c["learning_rate"], value=-1)
     w.add_(v)
 
 
 def _rmsprop(w: Tensor, dw: Tensor, c: Config) -> None:
     """``s <- d s + (1 - d) dw^2``, ``w <- w - learning_rate dw / (sqrt(s) + epsilon)`` (Hinton)."""
     average, decay = c["cache"], c["decay_rate"]
-    average.mul_(decay.to(w.dtype)).add_(dw.square().mul_((1 - decay).to(w.dtype)))
-    scale = average.sqrt().add_(c["epsilon"].to(w.dtype))
-    w.sub_(dw.mul_(c["learning_rate"].to(w.dtype)).div_(scale))
+    average.mul_(decay).addcmul_(dw * (1 - decay), dw)
+    w.sub_(dw * c["learning_rate"] / average.sqrt().add_(c["epsilon"]))
 
 
 def _adam(w: Tensor, dw: Tensor, c: Config) -> None:
-    """Kingma and Ba (2015), algorithm 1, with the bias corrections applied to both moments."""
+    """Kingma and Ba (2015), algorithm 1."""
     m, v, beta1, beta2 = c["m"], c["v"], c["beta1"], c["beta2"]
     c["t"] += 1
-    m.mul_(beta1.to(w.dtype)).add_(dw.mul((1 - beta1).to(w.dtype)))
-    v.mul_(beta2.to(w.dtype)).add_(dw.square().mul_((1 - beta2).to(w.dtype)))
-    m_hat = m / (1 - _power(beta1, c["t"])).to(w.dtype)
-    v_hat = v / (1 - _power(beta2, c["t"])).to(w.dtype)
-    step = m_hat.mul_(c["learning_rate"].to(w.dtype))
-    w.sub_(step.div_(v_hat.sqrt_().add_(c["epsilon"].to(w.dtype))))
+    m.mul_(beta1).addcmul_(dw, 1 - beta1)
+    v.mul_(beta2).addcmul_(dw * (1 - beta2), dw)
+    m_hat = m / (1 - _power(beta1, c["t"]))
+    v_hat = v / (1 - _power(beta2, c["t"]))
+    w.sub_(m_hat * c["learning_rate"] / v_hat.sqrt_().add_(c["epsilon"]))
 
 
 def _power(base: Tensor, exponent: int) -> Tensor:
     """By repeated squaring: torch's own power rounds by the place of an element in a stack."""
-    result = torch.ones_like(base)
+    result, square = torch.ones_like(base, dtype=torch.float64), base.double()
     while exponent:
         if exponent & 1:
-            result = result * base
-        base, exponent = base * base, exponent >> 1
-    return result
+            result = result * square
+        square, exponent = square * square, exponent >> 1
+    return result.to(base)
 
 
 sgd = UpdateRule("sgd", {"learning_rate": 1e-2}, (), _sgd)

@@ -51,6 +51,14 @@ class HistoryRow:
         """The one that ``objective`` names, ``val_accuracy`` or ``train_accuracy``."""
         return self.val_accuracy if objective == "val_accuracy" else self.train_accuracy
 
+    def line(self, num_epochs: int) -> str:
+        """As plain text, in columns."""
+        width = len(str(num_epochs))
+        return (
+            f"epoch {self.epoch:>{width}}/{num_epochs}  loss {self.loss:<8.4g}  "
+            f"train {percent(self.train_accuracy)}  val {percent(self.val_accuracy)}"
+        )
+
 
 @dataclass
 class Result:
@@ -141,6 +149,11 @@ class RunRecord:
         losses = np.concatenate(self._losses) if self._losses else np.zeros(0, np.float32)
         write_atomically(self.folder / LOSSES, _as_npy(losses))
         write_json(self.folder / RESULT, asdict(self.result))
+
+
+def percent(fraction: float | None) -> str:
+    """``96.50 %``; a dash for what was not evaluated."""
+    return "-" if fraction is None else f"{100 * fraction:.2f} %"
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -46,17 +46,8 @@ def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     Raises:
         ValueError: the inner sizes or the trial axes do not fit.
     """
-    if a.ndim == b.ndim == 3:
-        return _batched(a, b, out)
-    if a.ndim != b.ndim or a.ndim < 2 or out is not None:
-        raise _misfit(a, b)
-    trials = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    a, b = (t.expand(*trials, *t.shape[-2:]).reshape(-1, *t.shape[-2:]) for t in (a, b))
-    return _batched(a, b, None).reshape(*trials, a.shape[-2], b.shape[-1])
-
-
-def _batched(a: Tensor, b: Tensor, out: Tensor | None) -> Tensor:
-    """``product`` for exactly one trial axis."""
+    if a.ndim != 3 or b.ndim != 3:
+        return _any_axes(a, b)
     a_trials, n, inner = a.shape
     b_trials, b_inner, m = b.shape
     trials = b_trials if a_trials == 1 else a_trials
@@ -64,12 +55,23 @@ def _batched(a: Tensor, b: Tensor, out: Tensor | None) -> Tensor:
         raise _misfit(a, b)
     twice = trials == 1 and min(n, inner, m) < SKINNY and a.is_cpu
     slices = 2 if twice else trials
+    left, right = _transposed(b, slices), _transposed(a, slices)
     aligned = n * m * a.itemsize % ALIGNMENT == 0
-    result = out.mT if out is not None and aligned and not twice else _empty(slices, m, n, a)
-    torch.bmm(_transposed(b, slices), _transposed(a, slices), out=result)
-    if out is None:
-        return (result[:1] if twice else result).mT
-    return out if aligned and not twice else out.copy_(result[:trials].mT)
+    if out is not None and aligned and not twice:
+        torch.bmm(left, right, out=out.mT)
+        return out
+    result = torch.bmm(left, right, out=None if aligned else _empty(slices, m, n, a))
+    result = (result[:1] if twice else result).mT
+    return result if out is None else out.copy_(result)
+
+
+def _any_axes(a: Tensor, b: Tensor) -> Tensor:
+    """``product`` for any number of trial axes."""
+    if a.ndim != b.ndim or a.ndim < 2:
+        raise _misfit(a, b)
+    trials = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = (t.expand(*trials, *t.shape[-2:]).reshape(-1, *t.shape[-2:]) for t in (a, b))
+    return product(a, b).reshape(*trials, a.shape[-2], b.shape[-1])
 
 
 def _transposed(matrices: Tensor, slices: int) -> Tensor:

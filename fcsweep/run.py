@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save
 
 from fcsweep import data
-from fcsweep.config import RunConfig, TwoLayerConfig
+from fcsweep.config import ConfigError, RunConfig, TwoLayerConfig
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES
 from fcsweep.provenance import provenance
@@ -88,6 +88,7 @@ def _train(solver: Solver, records: Sequence[RunRecord], on_epoch: OnEpoch) -> N
         for place, (trial, row) in enumerate(zip(training, rows, strict=True)):
             losses, best = epoch.losses[:, place].numpy(), _best(solver, place)
             records[trial].add(row, losses, time.perf_counter() - start, best)
+            log.info(row.line(solver.num_epochs))
         diverged = dict(zip(training, epoch.diverged_at, strict=True))
         pruned = on_epoch(
             [Report(t, row, records[t].result) for t, row in zip(training, rows, strict=True)]
@@ -115,6 +116,7 @@ def _solver(configs: Sequence[RunConfig], records: Sequence[RunRecord]) -> Solve
     """Data, net and rule of a stack; the provenance of each trial is recorded on the way."""
     first = configs[0]
     device, dataset = device_of(first.device), data_of(first)
+    _deterministic(device)
     for place, (config, record) in enumerate(zip(configs, records, strict=True)):
         facts = provenance(config, device, dataset.fingerprint, place, len(configs))
         record.provenance(facts)
@@ -172,15 +174,32 @@ def _constant(configs: Sequence[RunConfig], group: str, key: str) -> torch.Tenso
 
 
 def device_of(name: str) -> torch.device:
-    """``auto`` is a GPU where there is one. On a GPU, every operation is a deterministic one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    """The device that a config names; ``auto`` is a GPU where there is one.
+
+    Raises:
+        ConfigError: torch finds no such GPU here.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    device = torch.device(("cuda" if count else "cpu") if name == "auto" else name)
+    if device.type != "cuda":
+        return device
+    if count == 0:
+        raise ConfigError(
+            f"device is {name!r}, but torch {torch.__version__} finds no GPU here; "
+            "expected cpu, or auto for a GPU only where there is one"
+        )
+    if (device.index or 0) >= count:
+        names = ", ".join(f"cuda:{number}" for number in range(count))
+        raise ConfigError(f"device is {name!r}; expected one of {names}, cpu, auto")
+    return device
+
+
+def _deterministic(device: torch.device) -> None:
+    """On a GPU, let every operation be a deterministic one; on a CPU they are."""
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA starts
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return device
 
 
 def _row(epoch: Epoch, place: int) -> HistoryRow:

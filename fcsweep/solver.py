@@ -212,7 +212,7 @@ class Solver:
         self._lr_decay = torch.as_tensor(lr_decay, dtype=torch.float64).cpu()
         self._state = {name: self.model.params.zeros_like() for name in self.rule.state}
 
-    def _configs(self) -> list[Config]:
+    def configs(self) -> list[Config]:
         """The config of the rule for each block of the parameters."""
         return [
             {"t": self.step}
@@ -285,16 +285,17 @@ class Solver:
 
     def _train_one_epoch(self, number: int) -> Tensor | None:
         """Losses ``(steps, *t)``, still on the device; None if stopped on the way."""
-        configs = self._configs()
+        configs = self.configs()
         losses = list[Tensor]()
         with torch.inference_mode():
-            for x, y in self._batches(number):
+            for rows in self._order(number).split(self.batch_size, -1):
                 if self._stopped:
                     return None
-                losses.append(self._update(x, y, configs))
+                losses.append(self.update(*self.batch(rows), configs))
             return torch.stack(losses)
 
-    def _update(self, x: Tensor, y: Tensor, configs: list[Config]) -> Tensor:
+    def update(self, x: Tensor, y: Tensor, configs: list[Config]) -> Tensor:
+        """One step on a minibatch of ``batch``; returns its loss ``(*t,)``, still on the device."""
         self.model.step = self.step
         loss = self.model.gradient(x, y, self._gradient)
         blocks = self.model.params.blocks, self._gradient.blocks, configs
@@ -303,15 +304,16 @@ class Solver:
         self.step += 1
         return loss
 
-    def _batches(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Minibatches of one pass: ``(*s, n, ...)``, ``s`` is 1 where all seeds are equal."""
-        order = self._order(number)
-        for rows in order.split(self.batch_size, -1):
-            flat = rows.reshape(-1)
-            x = self.X_train.index_select(0, flat)
-            yield x.reshape(*rows.shape, *x.shape[1:]), self.y_train[flat].reshape(rows.shape)
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Training rows of each trial: ``rows (*s, n)`` to ``(*s, n, ...)`` and ``(*s, n)``."""
+        if rows.ndim == 1:
+            return self.X_train.index_select(0, rows), self.y_train.index_select(0, rows)
+        flat = rows.reshape(-1)
+        x, y = self.X_train.index_select(0, flat), self.y_train.index_select(0, flat)
+        return x.reshape(*rows.shape, *x.shape[1:]), y.reshape(rows.shape)
 
     def _order(self, number: int) -> Tensor:
+        """Rows of one pass, ``(*s, n)``; ``s`` is 1 where the trials of a stack share a seed."""
         seeds = [self.seed] if isinstance(self.seed, int) else [*self.seed]
         seeds = seeds[:1] if len(set(seeds)) == 1 else seeds
         n = len(self.y_train)

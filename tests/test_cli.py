@@ -26,6 +26,7 @@ from fcsweep import __version__
 from fcsweep.cli import main
 from fcsweep.config import RunConfig, read, typed
 from fcsweep.loader import conf_dir
+from fcsweep.run import device_of
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Trained(list[str]):
 def trained(monkeypatch) -> Trained:
     """Replaces `fcsweep.run`, and the display of its epochs."""
     trained = Trained()
-    quick = SimpleNamespace(run=trained.run)
+    quick = SimpleNamespace(run=trained.run, device_of=device_of)
     silent = SimpleNamespace(shown=lambda title, config: nullcontext())
     monkeypatch.setitem(sys.modules, "fcsweep.run", quick)
     monkeypatch.setitem(sys.modules, "fcsweep.display", silent)

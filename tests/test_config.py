@@ -294,7 +294,7 @@ def test_a_config_survives_saving_and_reading(tmp_path_factory, config):
     path = tmp_path_factory.mktemp("saved") / "config.yaml"
     path.write_text(OmegaConf.to_yaml(OmegaConf.create(asdict(config))), encoding="utf-8")
     assert typed(read(path)) == config
-    assert typed(OmegaConf.load(path)) == config  # type: ignore[arg-type]
+    assert typed(OmegaConf.load(path)) == config
 
 
 # --- Reading as data ------------------------------------------------------------------------------

@@ -1,0 +1,98 @@
+"""The house is in order: names, docstrings, sizes, light imports, settings that hold."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "fcsweep").rglob("*.py"))
+DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "base", "tools"}
+
+
+def test_no_drawers():
+    assert MODULES
+    assert not [path for path in MODULES if DRAWERS & {path.stem, *path.parts}]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_are_short_and_say_what_they_are(path):
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree) or path.name == "__main__.py"
+    assert text.count("\n") <= 450
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    longest = max((f.end_lineno - f.lineno for f in functions), default=0)
+    assert longest <= 75
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys, fcsweep; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "fcsweep" in loaded
+    assert not {"torch", "numpy", "hydra", "optuna", "pandas"} & set(loaded)
+
+
+@pytest.mark.parametrize("module", ["fcsweep.config", "fcsweep.cli"])
+def test_configs_and_the_command_line_load_without_torch(module):
+    code = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert module in loaded
+    assert not {"torch", "optuna", "pandas", "matplotlib", "sklearn"} & set(loaded)
+
+
+def test_the_readme_has_the_two_commands():
+    readme = (ROOT / "README.md").read_text().splitlines()
+    commands = [line for line in readme if line.startswith("pip install -c constraints.txt")]
+    assert commands == [
+        "pip install -c constraints.txt -e . && python -m fcsweep -m optimizer=sgd,momentum",
+        'pip install -c constraints.txt -e ".[test]" && pytest',
+    ]
+
+
+def test_the_readme_names_only_files_that_are_there():
+    readme = (ROOT / "README.md").read_text()
+    targets = [part.partition(")")[0] for part in readme.split("](")[1:]]
+    missing = [t for t in targets if "://" not in t and not (ROOT / t).exists()]
+    assert not missing
+
+
+def test_the_example_of_the_readme_runs(tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    code = readme.partition("```python\n")[2].partition("```")[0]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"import torch; torch.manual_seed(0)\n{code}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    accuracies = [float(line.split()[2]) for line in done.stdout.splitlines()]
+    assert len(accuracies) == 10 and max(accuracies) > 0.8
+
+
+def test_constraints_pin_every_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = {
+        line.partition("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
+    needs = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    for need in needs:
+        name = Requirement(need).name.lower()
+        assert name in pinned | {"fcsweep"}, need
+
+
+def test_the_settings_of_the_tests_hold(request):
+    assert request.config.getini("filterwarnings") == ["error"]
+    assert request.config.getini("xfail_strict")
+    assert request.config.option.strict_markers
