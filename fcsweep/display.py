@@ -10,8 +10,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from fcsweep import records
 from fcsweep.config import RunConfig
-from fcsweep.records import HistoryRow, Result, percent
+from fcsweep.records import HistoryRow, Result
 from fcsweep.run import OnEpoch, Report
 
 SHOWN = 15
@@ -57,7 +58,7 @@ def ending(result: Result) -> str:
     if result.value is None:
         return "no evaluation"
     name = result.objective.replace("_", " ")
-    return f"best {name} {percent(result.value)} at epoch {result.best_epoch}"
+    return f"best {name} {records.shown(result.value)} at epoch {result.best_epoch}"
 
 
 Show = Callable[[Sequence[Report]], None]
@@ -102,8 +103,8 @@ def _table(rows: list[HistoryRow]) -> Table:
             str(row.epoch),
             str(row.step),
             f"{row.loss:.4g}",
-            percent(row.train_accuracy),
-            percent(row.val_accuracy),
+            records.shown(row.train_accuracy),
+            records.shown(row.val_accuracy),
             f"{row.learning_rate:.4g}",
             style=style,
         )

@@ -100,8 +100,8 @@ class Parameters(dict[str, Tensor]):
         """
         if values.keys() != self.keys():
             raise ValueError(f"parameters are {[*values]}; expected {[*self]}")
-        for name, value in values.items():
-            self[name] = value
+        for name in self:
+            self[name] = values[name]
 
 
 def _whole_lines(elements: int, dtype: torch.dtype) -> int:

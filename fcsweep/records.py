@@ -56,7 +56,7 @@ class HistoryRow:
         width = len(str(num_epochs))
         return (
             f"epoch {self.epoch:>{width}}/{num_epochs}  loss {self.loss:<8.4g}  "
-            f"train {percent(self.train_accuracy)}  val {percent(self.val_accuracy)}"
+            f"train {shown(self.train_accuracy)}  val {shown(self.val_accuracy)}"
         )
 
 
@@ -151,9 +151,9 @@ class RunRecord:
         write_json(self.folder / RESULT, asdict(self.result))
 
 
-def percent(fraction: float | None) -> str:
-    """``96.50 %``; a dash for what was not evaluated."""
-    return "-" if fraction is None else f"{100 * fraction:.2f} %"
+def shown(accuracy: float | None) -> str:
+    """``0.9650``; a dash for what was not evaluated."""
+    return "-" if accuracy is None else f"{accuracy:.4f}"
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -141,7 +141,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "target=2": ("target is 2; expected a number in (0, 1] or null",),
     "solver.num_epochs=1.5": ("solver.num_epochs is 1.5; expected a whole number >= 1",),
     "solver.num_epochs=0": ("solver.num_epochs is 0; expected a whole number >= 1",),
-    "seed=-1": ("seed is -1; expected a whole number in [0, 2**63)",),
+    "seed=-1": ("seed is -1; expected a whole number in [0, 2**32)",),
     "model.hidden_dims=50": ("model.hidden_dims is 50; expected a list of one", "such as [100]"),
     "model.hidden_dims=[5,6]": ("is [5, 6]; expected a list of one", "fully_connected takes more"),
     "model=three_layer model.hidden_dims=[]": ("is []; expected a list of whole numbers >= 1",),

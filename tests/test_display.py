@@ -36,16 +36,16 @@ def printed(monkeypatch):
 def test_plain_lines(printed):
     assert printed(False).splitlines() == [
         "fully_connected (20-10), momentum (learning_rate 0.1), digits, seed 0 -> outputs/x",
-        "epoch 1/3  loss 2.3       train 50.00 %  val 25.00 %",
-        "epoch 2/3  loss 1.15      train 50.00 %  val -",
-        "epoch 3/3  loss 0.7667    train 50.00 %  val 75.00 %",
-        "best val accuracy 75.00 % at epoch 3",
+        "epoch 1/3  loss 2.3       train 0.5000  val 0.2500",
+        "epoch 2/3  loss 1.15      train 0.5000  val -",
+        "epoch 3/3  loss 0.7667    train 0.5000  val 0.7500",
+        "best val accuracy 0.7500 at epoch 3",
     ]
 
 
 def test_a_table_on_a_terminal(printed):
     text = printed(True)
-    for word in ("train accuracy", "learning rate", "75.00 %", "3/3", "best val accuracy"):
+    for word in ("train accuracy", "learning rate", "0.7500", "3/3", "best val accuracy"):
         assert word in text
 
 

@@ -57,7 +57,7 @@ class Range:
         what = "a whole number" if self.whole else "a number"
         if self.high is None:
             return f"{what} {'>' if self.open_low else '>='} {self.low:g}"
-        high = "2**63" if self.high == 2**63 else f"{self.high:g}"
+        high = "2**32" if self.high == 2**32 else f"{self.high:g}"
         opening, closing = "(" if self.open_low else "[", ")" if self.open_high else "]"
         return f"{what} in {opening}{self.low:g}, {high}{closing}"
 
@@ -147,7 +147,7 @@ NOT_NEGATIVE = Range(0)
 UNDER_ONE = Range(0, 1, open_high=True)
 FRACTION = Range(0, 1, open_low=True)
 COUNT = Range(1, whole=True)
-SEED = Range(0, 2**63, open_high=True, whole=True)
+SEED = Range(0, 2**32, open_high=True, whole=True)  # what torch takes in on a CPU
 
 LOSS = Words(("softmax", "svm"))
 DTYPE = Words(("float32", "float64"))

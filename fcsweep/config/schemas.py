@@ -197,7 +197,7 @@ class RunConfig:
     data: DataConfig = field(default_factory=DigitsConfig)
     solver: SolverConfig = field(default_factory=SolverConfig)
     seed: int = _key(0, SEED, per_trial=True)
-    """Seed of initial weights, batches and dropout; in [0, 2**63)."""
+    """Seed of initial weights, batches and dropout; in [0, 2**32)."""
     device: str = _key("auto", Device())
     """``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``."""
     dtype: str = _key("float32", DTYPE)
