@@ -29,8 +29,11 @@ from fcsweep.optim import sgd_momentum
 from fcsweep.provenance import device_name, git_commit
 from fcsweep.solver import Solver
 
-SIZES = {"digits": (64, 100, 10, 100, 4000), "cifar10": (3072, 100, 10, 200, 600)}
-"""Inputs, hidden units, classes, batch; updates to time."""
+SIZES = {
+    "digits": (1_397, 64, 100, 10, 100, 4_000),
+    "cifar10": (40_000, 3_072, 100, 10, 200, 600),
+}
+"""Training rows, inputs, hidden units, classes, batch; updates to time."""
 
 LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 
@@ -116,11 +119,11 @@ def main() -> None:
         "python": platform.python_version(),
         "commit": git_commit(),
     }
-    for name, (inputs, hidden, classes, batch, count) in SIZES.items():
+    for name, (rows, inputs, hidden, classes, batch, count) in SIZES.items():
         torch.manual_seed(0)
-        X = torch.randn(20 * batch, inputs, device=device)
-        y = torch.randint(classes, (20 * batch,), device=device)
-        batches = [torch.randint(len(y), (batch,), device=device) for _ in range(count)]
+        X = torch.randn(rows, inputs, device=device)
+        y = torch.randint(classes, (rows,), device=device)
+        batches = [torch.randint(rows, (batch,), device=device) for _ in range(count)]
         updates = {"ours": ours(X, y, hidden, classes), "torch.nn": theirs(X, y, hidden, classes)}
         rounds = [medians(updates, batches, arguments.given) for _ in range(arguments.rounds)]
         best = {side: statistics.median(r[side] for r in rounds) for side in updates}

@@ -27,7 +27,7 @@ quick = settings(
     phases=[Phase.generate],  # shrinking takes minutes, and every example is small enough to read
     derandomize=True,
 )
-thorough = settings(quick, max_examples=200)
+thorough = settings(quick, max_examples=1000)
 
 
 @pytest.fixture(params=[pytest.param("quick"), pytest.param("thorough", marks=pytest.mark.slow)])
@@ -153,7 +153,10 @@ def assert_equal(part, whole):
 
 
 def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, stop_after=None):
-    """A Solver after two epochs on trials of a fixed list, each with constants of its own."""
+    """A Solver after two epochs on trials of a fixed list, each with constants of its own.
+
+    The learning rates are low: a lone trial that diverges stops, a stack goes on with the others.
+    """
     hidden, inputs, rows = dims
     source = torch.Generator().manual_seed(7)
     X = torch.randn(rows, inputs, generator=source, dtype=dtype)
@@ -164,7 +167,7 @@ def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, stop_after
         hidden,
         inputs,
         10,
-        weight_scale=0.05 + 0.01 * each,
+        weight_scale=0.02 + 0.005 * each,
         reg=0.01 * each,
         dropout=0.02 * each,
         seed=seeds,
@@ -174,7 +177,7 @@ def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, stop_after
         net,
         {"X_train": X, "y_train": y, "X_val": X[:7], "y_val": y[:7]},
         update_rule=rule,
-        optim_config={"learning_rate": 0.01 + 0.001 * each},
+        optim_config={"learning_rate": 1e-3 + 1e-4 * each},
         lr_decay=1 - 0.01 * each,
         num_epochs=2,
         batch_size=min(batch, rows),
