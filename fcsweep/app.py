@@ -152,7 +152,8 @@ class App(Hydra):
                 if code is None:
                     raise
                 sys.stdout.flush()
-                print(f"{STOPPED[code]}; to go on: {_command(key, folder)}", file=sys.stderr)
+                next_step = "to run it again" if key == "hydra.run.dir" else "to go on"
+                print(f"{STOPPED[code]}; {next_step}: {_command(key, folder)}", file=sys.stderr)
                 raise SystemExit(code) from None
 
 

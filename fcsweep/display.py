@@ -54,11 +54,13 @@ def heading(title: str, config: RunConfig) -> str:
 
 
 def ending(result: Result) -> str:
-    """One line: how good it became."""
-    if result.value is None:
-        return "no evaluation"
+    """One line: how good it became, and why it ended if not by itself."""
     name = result.objective.replace("_", " ")
-    return f"best {name} {records.shown(result.value)} at epoch {result.best_epoch}"
+    best = f"best {name} {records.shown(result.value)} at epoch {result.best_epoch}"
+    parts = [best] if result.value is not None else []
+    if result.status not in ("running", "completed"):
+        parts.append(f"{result.status}: {result.reason}")
+    return "; ".join(parts) or f"no {name} yet"
 
 
 Show = Callable[[Sequence[Report]], None]

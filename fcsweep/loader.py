@@ -22,7 +22,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fcsweep.config import ConfigError, flat, hint, known_keys, register, shown, typed
+from fcsweep.config import GROUPS, ConfigError, flat, hint, known_keys, register, shown, typed
 
 STAMP = "fcsweep.stamp"
 """Resolver of the name of a new folder: date, time and four random hexadecimal digits."""
@@ -108,6 +108,9 @@ class CheckedLoader(ConfigLoaderImpl):
             if run_mode is RunMode.RUN:
                 raise _needs_multirun(override)
             return
+        group, _, last = key.rpartition(".")
+        if group in GROUPS and last == "name":
+            raise ConfigError(f"{line} would rename an option; choose one by {group}=...")
         value = override.value()
         if override.is_delete():
             if run_mode is RunMode.RUN and not override.is_hydra_override():
@@ -171,7 +174,7 @@ def parse(overrides: list[str]) -> list[Override]:
                 near = hint(line, ["-m", "--multirun", "--help", *known_keys()])
                 raise ConfigError(f"cannot read {line!r}; expected KEY=VALUE{near}") from error
             why = str(error).partition("\n")[0].removeprefix(f"Error parsing override '{line}'")
-            quote = "text with brackets, commas or quotes goes in quotes: KEY=\"'a,b'\""
+            quote = "text with brackets, commas, quotes, = or ~ goes in quotes: KEY=\"'a,b'\""
             raise ConfigError(f"cannot read {line!r} ({why or 'no such form'}); {quote}") from error
     return parsed
 

@@ -76,11 +76,7 @@ class FullyConnectedNet:
         self.dtype, self.device = dtype, torch.device(device)
         self.seed, self.step = seed, 0
         self.trials = _trials(dropout, reg, weight_scale, seed)
-        self.dropout = self._each(dropout)
-        self.l2 = self.l2_factor * self._each(reg)
-        if not ((self.dropout >= 0) & (self.dropout < 1)).all():
-            raise ValueError(f"dropout is {dropout}; expected a probability in [0, 1)")
-        self._drops, self._decays = bool(self.dropout.any()), bool(self.l2.any())
+        self.dropout, self.reg = dropout, reg
         self._params = Parameters(self.trials, dims, dtype, self.device)
         self._draw(self._each(weight_scale).cpu())
 
@@ -88,6 +84,28 @@ class FullyConnectedNet:
     def params(self) -> Parameters:
         """``W1``, ``b1``, ... by name; assign to a name to set its values."""
         return self._params
+
+    @property
+    def reg(self) -> Tensor:
+        """Strength of the L2 term, ``(*t,)``; may be set at any time."""
+        return self._reg
+
+    @reg.setter
+    def reg(self, value: PerTrial) -> None:
+        self._reg = self._each(value)
+        self._decays = bool(self._reg.any())
+
+    @property
+    def dropout(self) -> Tensor:
+        """Probability of dropping a hidden unit, ``(*t,)``; may be set at any time."""
+        return self._dropout
+
+    @dropout.setter
+    def dropout(self, value: PerTrial) -> None:
+        self._dropout = self._each(value)
+        if not ((self._dropout >= 0) & (self._dropout < 1)).all():
+            raise ValueError(f"dropout is {value}; expected a probability in [0, 1)")
+        self._drops = bool(self._dropout.any())
 
     def _each(self, value: PerTrial) -> Tensor:
         """One value a trial, ``(*t,)``, in the net's type and place."""
@@ -178,7 +196,7 @@ class FullyConnectedNet:
         """Add the L2 term to the loss and, in place, to the gradients."""
         if not self._decays:
             return loss
-        l2 = self.l2.reshape(-1)
+        l2 = self.l2_factor * self.reg.reshape(-1)
         for (w, _), (dw, _) in zip(self.params.layers, grads.layers, strict=True):
             squares = total(total(w.square(), -2), -1)
             loss = loss + torch.where(l2 > 0, l2 * squares, 0.0)
@@ -200,10 +218,10 @@ class FullyConnectedNet:
     def keep(self, trials: list[int]) -> None:
         """Let the other trials of a stack go; positions count from 0. The kept do not change."""
         self._params = self.params.select(trials)
-        self.dropout, self.l2 = self.dropout[trials], self.l2[trials]
+        self.trials = torch.Size([len(trials)])
+        self.dropout, self.reg = self.dropout[trials], self.reg[trials]
         if isinstance(self.seed, Sequence):
             self.seed = [self.seed[k] for k in trials]
-        self.trials = torch.Size([len(trials)])
 
 
 class TwoLayerNet(FullyConnectedNet):

@@ -23,14 +23,14 @@ CHECKOUT = Path(__file__).parents[1]
 
 
 def provenance(
-    config: RunConfig, device: torch.device, fingerprint: str, place: int, stack: int
+    config: RunConfig, device: torch.device, fingerprint: str | None, place: int, stack: int
 ) -> dict[str, Any]:
     """What ``provenance.json`` holds; nothing from the environment, and passwords masked.
 
     Args:
         config: of the run.
         device: that it trains on.
-        fingerprint: of its data.
+        fingerprint: of its data; None while they are not loaded.
         place: of the trial in its stack, from 0.
         stack: how many trials train together, itself included.
     """
@@ -52,13 +52,19 @@ def provenance(
 def _this_process() -> dict[str, Any]:
     """What is the same for all runs of a process."""
     return {
-        "command": masked(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+        "command": masked(shlex.join([*_program(), *sys.argv[1:]])),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": _versions(),
         "git_commit": git_commit(),
         "uncommitted_sha256": _uncommitted(),
     }
+
+
+def _program() -> list[str]:
+    """How this process was started, in words that start it again."""
+    path = Path(sys.argv[0])
+    return ["python", "-m", path.parent.name] if path.name == "__main__.py" else [path.name]
 
 
 def _versions() -> dict[str, str | None]:

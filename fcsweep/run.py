@@ -97,7 +97,8 @@ def _train(solver: Solver, records: Sequence[RunRecord], on_epoch: OnEpoch) -> N
         for place, trial in enumerate(training):
             if diverged[trial] is not None:
                 where = f"epoch {epoch.number}, step {diverged[trial]}"
-                records[trial].finish("diverged", f"the loss is not finite at {where}")
+                result = records[trial].finish("diverged", f"the loss is not finite at {where}")
+                log.warning("diverged: %s", result.reason)
             elif trial in pruned:
                 records[trial].finish("pruned", f"pruned after epoch {epoch.number}")
             else:
@@ -115,11 +116,11 @@ def _train(solver: Solver, records: Sequence[RunRecord], on_epoch: OnEpoch) -> N
 def _solver(configs: Sequence[RunConfig], records: Sequence[RunRecord]) -> Solver:
     """Data, net and rule of a stack; the provenance of each trial is recorded on the way."""
     first = configs[0]
-    device, dataset = device_of(first.device), data_of(first)
+    device = device_of(first.device)
     _deterministic(device)
-    for place, (config, record) in enumerate(zip(configs, records, strict=True)):
-        facts = provenance(config, device, dataset.fingerprint, place, len(configs))
-        record.provenance(facts)
+    _say_where_from(configs, records, device, None)
+    dataset = data_of(first)
+    _say_where_from(configs, records, device, dataset.fingerprint)
     net = net_of(configs, dataset, device)
     rule = RULES[RULE_OF[first.optimizer.name]]
     solver = first.solver
@@ -138,6 +139,16 @@ def _solver(configs: Sequence[RunConfig], records: Sequence[RunRecord]) -> Solve
         verbose=False,
         objective=first.objective,
     )
+
+
+def _say_where_from(
+    configs: Sequence[RunConfig],
+    records: Sequence[RunRecord],
+    device: torch.device,
+    fingerprint: str | None,
+) -> None:
+    for place, (config, record) in enumerate(zip(configs, records, strict=True)):
+        record.provenance(provenance(config, device, fingerprint, place, len(configs)))
 
 
 def data_of(config: RunConfig) -> data.Dataset:
@@ -203,12 +214,16 @@ def _deterministic(device: torch.device) -> None:
 
 
 def _row(epoch: Epoch, place: int) -> HistoryRow:
+    """An epoch of one trial; what has diverged has no accuracy."""
+    train = val = None
+    if epoch.val_accuracy is not None and epoch.diverged_at[place] is None:
+        train, val = epoch.train_accuracy[place], epoch.val_accuracy[place]
     return HistoryRow(
         epoch=epoch.number,
         step=epoch.step,
         loss=epoch.loss[place],
-        train_accuracy=None if epoch.train_accuracy is None else epoch.train_accuracy[place],
-        val_accuracy=None if epoch.val_accuracy is None else epoch.val_accuracy[place],
+        train_accuracy=train,
+        val_accuracy=val,
         learning_rate=epoch.learning_rate[place],
     )
 

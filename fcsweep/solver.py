@@ -191,7 +191,9 @@ class Solver:
         )
         for X, y in ((X_train, y_train), (X_val, y_val)):
             if len(X) != len(y) or len(X) == 0:
-                raise ValueError(f"{len(X)} examples and {len(y)} labels; expected as many, not 0")
+                raise ValueError(
+                    f"{len(X)} examples and {len(y)} labels; expected a label for each, and some"
+                )
         if self.batch_size > len(X_train):
             raise ValueError(
                 f"batch_size is {self.batch_size}; expected at most the {len(X_train)} training "

@@ -166,7 +166,7 @@ def _row(folder: Path) -> Row:
 def _texts(rows: Sequence[Row], folder: Callable[[Row], str]) -> list[list[str]]:
     """The heading and the rows of the table, as texts."""
     keys = differing(rows)
-    head = [*_short(keys), "val", "train", "status", "seconds", "folder"]
+    head = [*_short(keys), "best val", "best train", "status", "seconds", "folder"]
     body = [
         [
             *(_cell(row.config.get(key)) for key in keys),

@@ -145,6 +145,9 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "model.hidden_dims=50": ("model.hidden_dims is 50; expected a list of one", "such as [100]"),
     "model.hidden_dims=[5,6]": ("is [5, 6]; expected a list of one", "fully_connected takes more"),
     "model=three_layer model.hidden_dims=[]": ("is []; expected a list of whole numbers >= 1",),
+    "model=three_layer model.hidden_dims=[50]": ("is [50]; expected 2 sizes for three_layer",),
+    "model.name=five_layer": ("would rename an option; choose one by model=...",),
+    "optimizer.name=adam": ("would rename an option; choose one by optimizer=...",),
     "objective=val_acc": ("one of val_accuracy, train_accuracy; did you mean val_accuracy?",),
     "device=gpu": ("device is 'gpu'; expected auto, cpu, cuda or cuda:N",),
     "solver.batch_size=5000": ("is 5000; expected at most 1397, the training rows of digits",),
@@ -322,11 +325,11 @@ def test_a_grid_ends_with_a_table(fcsweep, trained, tmp_path):
     said = fcsweep("-m", "optimizer=sgd,momentum", "seed=7,9", "hydra.sweep.dir=s")
     assert (said.code, said.err) == (0, "")
     assert said.out.splitlines()[-6:] == [
-        "optimizer  learning_rate  seed  val     train  status     seconds  folder",
-        "sgd        0.5            7     0.0700         completed  0.5      s/0",
-        "sgd        0.5            9     0.0900         completed  0.5      s/1",
-        "momentum   0.1            7     0.0700         completed  0.5      s/2",
-        "momentum   0.1            9     0.0900         completed  0.5      s/3",
+        "optimizer  learning_rate  seed  best val  best train  status     seconds  folder",
+        "sgd        0.5            7     0.0700                completed  0.5      s/0",
+        "sgd        0.5            9     0.0900                completed  0.5      s/1",
+        "momentum   0.1            7     0.0700                completed  0.5      s/2",
+        "momentum   0.1            9     0.0900                completed  0.5      s/3",
         "best: s/1 (0.0900)",
     ]
     with open(tmp_path / "s" / "trials.csv", newline="") as file:
@@ -519,7 +522,7 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path):
     program = sys.executable, "-W", "error", "-c", STAND_IN
     said = start(*program, "seed=9", "hydra.run.dir=r", cwd=tmp_path, STRIKE="15")
     assert said.code == 143
-    assert said.err == "terminated; to go on: python -m fcsweep seed=9 hydra.run.dir=r\n"
+    assert said.err == "terminated; to run it again: python -m fcsweep seed=9 hydra.run.dir=r\n"
 
 
 def test_a_signal_that_becomes_another_error_stops_the_run_all_the_same(tmp_path):
@@ -537,7 +540,7 @@ def test_a_signal_that_becomes_another_error_stops_the_run_all_the_same(tmp_path
     for arguments in (["hydra.run.dir=x"], ["-m", "seed=1,2", "hydra.sweep.dir=y"]):
         said = start(sys.executable, "-c", code, *arguments, cwd=tmp_path)
         assert said.code == 143
-        assert said.err.startswith("terminated; to go on: python -m fcsweep ")
+        assert said.err.startswith("terminated; to ") and ": python -m fcsweep " in said.err
         assert said.err.count("\n") == 1
     assert not (tmp_path / "y" / "1").exists()
 

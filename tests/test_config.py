@@ -257,8 +257,11 @@ def options(schema: Any, name: str) -> st.SearchStrategy[Any]:
 
 
 def fitting(config: RunConfig) -> RunConfig:
-    """The config with its counts cut to what the data have."""
+    """The config with its counts cut to what the data have, and the depth that its model is."""
     rows = ROWS[config.data.name]
+    depth = {"three_layer": 2, "five_layer": 4}.get(config.model.name)
+    dims = config.model.hidden_dims
+    model = replace(config.model, hidden_dims=dims if depth is None else dims[:1] * depth)
 
     def cut(value: int | None, most: int) -> int | None:
         return None if value is None else 1 + value % most
@@ -271,7 +274,7 @@ def fitting(config: RunConfig) -> RunConfig:
         num_train_samples=cut(config.solver.num_train_samples, rows.train),
         num_val_samples=cut(config.solver.num_val_samples, rows.val),
     )
-    return replace(config, data=data, solver=solver)
+    return replace(config, model=model, data=data, solver=solver)
 
 
 CONFIGS = st.builds(

@@ -49,5 +49,7 @@ def test_a_table_on_a_terminal(printed):
         assert word in text
 
 
-def test_a_run_that_was_never_evaluated():
-    assert display.ending(Result("val_accuracy")) == "no evaluation"
+def test_how_a_run_ended():
+    assert display.ending(Result("val_accuracy")) == "no val accuracy yet"
+    diverged = Result("val_accuracy", status="diverged", reason="the loss is not finite")
+    assert display.ending(diverged) == "diverged: the loss is not finite"

@@ -147,6 +147,17 @@ def test_the_rest_of_a_stack_stays():
     assert torch.equal(stack.loss(X.unsqueeze(0), y)[0], before[[0, 2]])
 
 
+def test_reg_and_dropout_may_be_set_later():
+    """The courses' notebooks do so."""
+    X, y = batch()
+    later, given = net(), net(reg=0.3, dropout=0.4)
+    later.reg, later.dropout = 0.3, 0.4
+    for one, other in zip(later.loss(X, y)[1].values(), given.loss(X, y)[1].values(), strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(ValueError, match="expected a probability"):
+        later.dropout = 1.5
+
+
 def test_setting_a_parameter_copies_it():
     model = two_layer()
     given = torch.ones(INPUTS, 7, dtype=DOUBLE)

@@ -114,6 +114,8 @@ def test_who_diverges_or_is_pruned_leaves_and_the_others_do_not_notice(tmp_path)
     assert results[1].reason.startswith("the loss is not finite at epoch 1, step ")
     assert results[2].epochs == 2 and results[2].value is not None
     assert not (stacked[1] / "best.safetensors").exists()
+    assert result_of(stacked[1])["best_val_accuracy"] is None
+    assert (stacked[1] / "history.csv").read_text().splitlines()[1].count(",,") == 1
     (alone,) = folders_in(tmp_path, "alone")
     run(config_of(rates[3]), alone)
     assert_same_numbers(stacked[3], alone)

@@ -185,8 +185,8 @@ def test_plain_lines_are_never_cut(monkeypatch, capsys):
     trials.show([row(0, SGD, folder=far / "0"), row(1, MOMENTUM, value=0.9, folder=far / "1")])
     out = capsys.readouterr().out
     assert out.splitlines()[:2] == [
-        f"optimizer  learning_rate  val     train   status     seconds  {'folder'}",
-        f"sgd        0.01           0.5000  0.7500  completed  1.0      {far / '0'}",
+        f"optimizer  learning_rate  best val  best train  status     seconds  {'folder'}",
+        f"sgd        0.01           0.5000    0.7500      completed  1.0      {far / '0'}",
     ]
     assert f"best: {far / '1'} (0.9000)" in out
     assert "\x1b" not in out

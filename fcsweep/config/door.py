@@ -15,6 +15,9 @@ from fcsweep.config.saved import flat
 from fcsweep.config.schemas import GROUPS, RunConfig, known_keys, names
 from fcsweep.config.words import ConfigError, hint, listed, nearest, shown
 
+HIDDEN_LAYERS = {"three_layer": 2, "five_layer": 4}
+"""Models that are named for their depth."""
+
 
 def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
     """Check a composed or a saved config against its schemas and return plain dataclasses.
@@ -100,7 +103,13 @@ def _taken(key: str, value: object, spec: Field[Any]) -> Any:
 
 
 def _check_sizes(config: RunConfig) -> None:
-    """Refuse counts that the data does not have."""
+    """Refuse counts that the data does not have, and a depth that the model's name denies."""
+    depth = HIDDEN_LAYERS.get(config.model.name, len(config.model.hidden_dims))
+    if len(config.model.hidden_dims) != depth:
+        raise ConfigError(
+            f"model.hidden_dims is {config.model.hidden_dims}; expected {depth} sizes for "
+            f"{config.model.name} (model=fully_connected takes any number)"
+        )
     data, solver, rows = config.data, config.solver, ROWS[config.data.name]
     train = f"the training rows of {data.name}"
     val = f"the validation rows of {data.name}"
