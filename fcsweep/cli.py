@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import hydra
 import hydra._internal.hydra
@@ -23,6 +23,10 @@ from omegaconf import DictConfig
 from fcsweep.app import App
 from fcsweep.config import ConfigError, hint, one_line, typed
 from fcsweep.loader import conf_dir
+from fcsweep.search.pruning import job_number, reporting
+
+if TYPE_CHECKING:
+    from fcsweep.search.outcomes import Outcome
 
 CONF = str(conf_dir())
 
@@ -56,8 +60,21 @@ def task(cfg: DictConfig) -> float | None:
     from fcsweep.run import run
 
     config, folder = typed(cfg), Path(HydraConfig.get().runtime.output_dir)
+    number = job_number()
+    if number is not None:  # the search shows its trials
+        return run(config, folder, reporting([number])).value
     with shown(os.path.relpath(folder), config) as on_epoch:
         return run(config, folder, on_epoch).value
+
+
+def recorded(folder: Path) -> Outcome | None:
+    """What the records of a run prove, for a search."""
+    from fcsweep.search.outcomes import recorded  # imports optuna
+
+    return recorded(folder)
+
+
+setattr(task, "recorded", recorded)  # noqa: B010  read by the sweeper from the task function
 
 
 @contextmanager

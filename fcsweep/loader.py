@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -53,6 +55,12 @@ class CheckedLoader(ConfigLoaderImpl):
 
     stopped: int | None = None
     """The signal that is to end the sweep; see ``app``."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        # conf/ has an option of this name with defaults of this app. Hydra would take the stored
+        # one, which is for other apps, for its schema, and refuse both.
+        ConfigStore.instance().repo["hydra"]["sweeper"].pop("optuna.yaml", None)
 
     def load_configuration(
         self,
@@ -150,7 +158,11 @@ class CheckedLoader(ConfigLoaderImpl):
     def _unknown_hydra_key(
         self, config_name: str | None, parsed: Sequence[Override]
     ) -> ConfigError | None:
-        cfg = super().load_configuration(config_name, [], RunMode.RUN)
+        choices = [str(one.input_line) for one in parsed if one.key_or_group.startswith("hydra/")]
+        try:
+            cfg = super().load_configuration(config_name, choices, RunMode.RUN)
+        except HydraException:
+            return None
         known = flat(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
         for override in parsed:
             key = override.key_or_group
