@@ -25,6 +25,8 @@ class Outcome:
     """``COMPLETE``, ``PRUNED`` or ``FAIL``."""
     values: tuple[float, ...] = ()
     """Of a complete trial one for each objective; of another one what it reached, if anything."""
+    status: str = ""
+    """In the words of our records, if it has one: ``diverged`` is told as ``PRUNED``."""
     reason: str = ""
     """Why it is not complete; one line."""
     error: BaseException | None = None
@@ -44,10 +46,11 @@ def recorded(folder: Path) -> Outcome | None:
     reason, values = str(result.get("reason") or ""), () if value is None else (float(value),)
     data = _fingerprint(folder)
     if status == "completed" and values:
-        return Outcome(TrialState.COMPLETE, values, data=data)
+        return Outcome(TrialState.COMPLETE, values, status, data=data)
     if status == "completed" or not values:
-        return Outcome(TrialState.FAIL, reason=reason or "it has no value", data=data)
-    return Outcome(TrialState.PRUNED, values, reason, counts=status == "diverged", data=data)
+        return Outcome(TrialState.FAIL, (), status, reason or "it has no value", data=data)
+    counts = status == "diverged"
+    return Outcome(TrialState.PRUNED, values, status, reason, counts=counts, data=data)
 
 
 def returned(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.results import STATES, counts
@@ -71,8 +71,9 @@ class Progress:
 def ending(trial: FrozenTrial, outcome: Outcome) -> str:
     """``trial 3: completed 0.98 (learning_rate 0.3, weight_scale 0.01)``, or why it was not."""
     values = ", ".join(f"{value:.4g}" for value in trial.values or ())
-    reason = "" if outcome.state is TrialState.COMPLETE else outcome.reason
-    words = [f"trial {trial.number}:", STATES[outcome.state], values, f"({point(trial.params)})"]
+    status = outcome.status or STATES[outcome.state]
+    reason = outcome.reason.removeprefix(f"{status} ")
+    words = [f"trial {trial.number}:", status, values, f"({point(trial.params)})"]
     return " ".join(word for word in words if word) + (f": {reason}" if reason else "")
 
 
