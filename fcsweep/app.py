@@ -245,6 +245,10 @@ def _checked_search(sweeper: Any, cfg: DictConfig) -> bool:
         return False
     sweeper.planned = sweeper.plan(list(cfg.hydra.overrides.task))
     require_device(typed(sweeper.planned.task))
+    if sys.stdout.isatty():
+        from fcsweep.search.live import LiveProgress  # imports optuna, as the plan did
+
+        sweeper.display = LiveProgress
     return True
 
 

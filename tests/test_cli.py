@@ -121,7 +121,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "model.hidden_dims.4=3": ("model.hidden_dims.4=3", "out of range"),
     "hydra.run.dri=x": ("unknown key hydra.run.dri (given 'x')", "did you mean hydra.run.dir?"),
     "optimizer=adamm": ("optimizer is 'adamm'", "one of adam, momentum, rmsprop", "mean adam?"),
-    "experiment=cifar": ("experiment is 'cifar'", "cifar10, sgd_vs_momentum", "mean cifar10?"),
+    "experiment=cifar": ("experiment is 'cifar'", "cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum, val50", "mean cifar10?"),
     "data=mnist": ("data is 'mnist'; expected one of cifar10, digits, synthetic",),
     "model=3": ("model is 3; expected one of five_layer, fully_connected, three_layer, two",),
     "model=null": ("model is null; expected one of five_layer",),
@@ -420,7 +420,7 @@ def test_help(fcsweep, tmp_path):
     assert len(examples) == 3
     for line in (
         "data: cifar10, digits, synthetic",
-        "experiment: cifar10, sgd_vs_momentum",
+        "experiment: cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum, val50",
         "model: five_layer, fully_connected, three_layer, two_layer",
         "optimizer: adam, momentum, rmsprop, sgd",
         "solver: default",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 from fcsweep.search.outcomes import Outcome
@@ -27,6 +27,7 @@ class Progress:
 
     def __init__(self, study: Study, n_trials: int) -> None:
         self.study, self.n_trials = study, n_trials
+        self.sign = -1 if study.directions[0] is StudyDirection.MINIMIZE else 1
         self.running: dict[int, tuple[int, float] | None] = {}
         """What each running trial last reported: step and value."""
         self.began, self.ended_now = time.monotonic(), 0
@@ -50,7 +51,19 @@ class Progress:
         """A trial has ended, and the study knows."""
         self.running.pop(number, None)
         self.ended_now += 1
-        log.info(ending(self.study.get_trials(deepcopy=False)[number], outcome))
+        self.say_ending(number, outcome)
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        log.info(text)
+
+    def say_ending(self, number: int, outcome: Outcome) -> None:
+        """A line for a trial that has ended."""
+        self.say(ending(self.trial(number), outcome))
+
+    def trial(self, number: int) -> FrozenTrial:
+        """What the study knows of a trial."""
+        return self.study.get_trials(deepcopy=False)[number]
 
     def seconds_left(self) -> float | None:
         """Estimated from the trials that have ended since the start; None before the first."""

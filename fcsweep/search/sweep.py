@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.plugins.launcher import Launcher
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -88,7 +88,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
             task_function=sweeper.task_function if recorded else Kept(sweeper.task_function),
         )
         progress = (sweeper.display or Progress)(study, plan.n_trials)
-        search = Search(plan, folder, study, launcher, recorded, progress)
+        search = Search(plan, folder, study, launcher, recorded, progress, config.hydra)
         write_multirun(config, folder)
         stack.enter_context(search.results())
         stack.enter_context(progress)
@@ -106,6 +106,7 @@ class Search:
         launcher: runs jobs.
         recorded: reads what a job has left in its folder, if the task keeps records.
         progress: is told of every start and end.
+        hydra: Hydra's own part of the config.
     """
 
     def __init__(
@@ -116,9 +117,11 @@ class Search:
         launcher: Launcher,
         recorded: Recorded | None,
         progress: Progress,
+        hydra: DictConfig,
     ) -> None:
         self.plan, self.folder, self.study = plan, folder, study
         self.launcher, self.recorded, self.progress = launcher, recorded, progress
+        self.hydra = hydra
 
     def run(self) -> None:
         """Search; a study that is finished already is left as it is."""
@@ -130,7 +133,7 @@ class Search:
                 if not to_ask or reached(self.study, self.plan.target):
                     break
                 if self.plan.timeout is not None and time.monotonic() - began > self.plan.timeout:
-                    log.info(f"hydra.sweeper.timeout of {self.plan.timeout:g} s is over")
+                    self.progress.say(f"hydra.sweeper.timeout of {self.plan.timeout:g} s is over")
                     break
             self._run_batch(running, to_ask)
         ended = finished(self.study)
@@ -160,7 +163,10 @@ class Search:
         """Run jobs in runs of consecutive numbers: a launcher counts from the first one."""
         for _, group in itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
             together = [number for _, number in group]
-            jobs = self.launcher.launch([overrides[n] for n in together], together[0])
+            try:
+                jobs = self.launcher.launch([overrides[n] for n in together], together[0])
+            finally:  # a job that was stopped leaves its own logging behind
+                configure_log(self.hydra.hydra_logging, self.hydra.verbose)
             yield from zip(together, jobs, strict=True)
 
     def _before(self, number: int) -> Outcome | None:
@@ -243,11 +249,10 @@ class Search:
             yield
         finally:
             write_results(self.study, self.folder)
+            log.info(self.progress.summary())
             if self.recorded is None:  # else its records make a richer table
                 write_trials(self.study, self.folder)
-            for line in (self.progress.summary(), best(self.study)):
-                if line:
-                    log.info(line)
+                log.info(best(self.study) or "no trial has a value")
 
 
 class Kept:
