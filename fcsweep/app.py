@@ -244,6 +244,9 @@ def _checked_search(sweeper: Any, cfg: DictConfig) -> bool:
     if not hasattr(sweeper, "planned"):  # its module is run twice, so not isinstance
         return False
     sweeper.planned = sweeper.plan(list(cfg.hydra.overrides.task))
+    if not sweeper.planned.space.distributions and sweeper.planned.extend is None:
+        example = "optimizer.learning_rate='tag(log,interval(1e-3,1))'"
+        raise ConfigError(f"hydra/sweeper=optuna has nothing to search; give a range: {example}")
     require_device(typed(sweeper.planned.task))
     if sys.stdout.isatty():
         from fcsweep.search.live import LiveProgress  # imports optuna, as the plan did

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -42,6 +42,10 @@ def stamp() -> str:
 # composes there. Cached: all jobs of a sweep have one stamp.
 OmegaConf.register_new_resolver(STAMP, stamp, replace=True, use_cache=True)
 register()
+# conf/ has an option of this name with defaults of this app. Hydra would take the stored one, which
+# is for other apps, for its schema, and refuse both.
+Plugins.instance()  # stores it
+ConfigStore.instance().repo["hydra"]["sweeper"].pop("optuna.yaml", None)
 
 
 def conf_dir() -> Path:
@@ -55,12 +59,6 @@ class CheckedLoader(ConfigLoaderImpl):
 
     stopped: int | None = None
     """The signal that is to end the sweep; see ``app``."""
-
-    def __init__(self, config_search_path: ConfigSearchPath) -> None:
-        super().__init__(config_search_path)
-        # conf/ has an option of this name with defaults of this app. Hydra would take the stored
-        # one, which is for other apps, for its schema, and refuse both.
-        ConfigStore.instance().repo["hydra"]["sweeper"].pop("optuna.yaml", None)
 
     def load_configuration(
         self,

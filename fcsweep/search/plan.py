@@ -67,6 +67,8 @@ def plan_of(
     n_trials = _count("n_trials", settings["n_trials"])
     enqueue = space.check(_container(settings["enqueue"]))
     grid = space.grid() if is_grid(settings["sampler"]) else None
+    if grid is not None and enqueue:
+        raise ConfigError("hydra.sweeper.enqueue is not for the grid sampler, which tries all")
     task = _outermost(space, config, context)
     values = _flat(task, space)
     return Plan(
