@@ -5,7 +5,8 @@ state before or after a write and never half of it, whatever ends the process. `
 last: what it says is also in the others. What each file holds, column by column, stands in
 ``multirun/README.md``.
 
-Left out: reading many runs into one table.
+`load_runs` and `load_history` read runs into tables of pandas; they come from `fcsweep.frames` when
+they are first asked for, so that training does not import pandas.
 """
 
 from __future__ import annotations
@@ -18,13 +19,25 @@ from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from fcsweep.frames import load_history as load_history
+    from fcsweep.frames import load_runs as load_runs
+
 HISTORY, LOSSES, RESULT = "history.csv", "losses.npy", "result.json"
 PROVENANCE, BEST = "provenance.json", "best.safetensors"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("load_runs", "load_history"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fcsweep import frames
+
+    return getattr(frames, name)
 
 
 class RecordError(Exception):

@@ -1,0 +1,313 @@
+"""Runs as tables of pandas: a row a run, a row an epoch, a row a step.
+
+Each function takes the folder of a run, of a sweep, or any folder that holds some, such as
+``multirun/``; also while they are written. Nothing is written, nothing that is read is executed. A
+record that cannot be read costs only itself: it is named in the column ``damage`` and in one
+warning.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fcsweep.config import ConfigError, flat, one_line, shown
+from fcsweep.folders import SWEEP_FILES, look
+from fcsweep.records import HISTORY, LOSSES, PROVENANCE, HistoryRow, Result
+
+LARGEST_PROVENANCE = 1_000_000  # bytes
+DEEPEST = 8  # levels of folders below the one that is given
+MOST_NAMED = 5
+
+KINDS: dict[str, str] = {
+    "number": "Int64",
+    "value": "float64",
+    "best_val_accuracy": "float64",
+    "best_train_accuracy": "float64",
+    "best_epoch": "Int64",
+    "epochs": "Int64",
+    "target": "float64",
+    "target_reached": "boolean",
+    "seconds": "float64",
+}
+"""Columns of runs whose type does not depend on what a sweep holds."""
+TEXTS = ("folder", "sweep", "status", "reason", "damage", "objective", "best_sha256")
+PLACE = ("folder", "sweep", "number")
+HISTORY_KINDS = {"epoch": "int64", "step": "int64"}  # the others are floats
+
+
+class DamageWarning(UserWarning):
+    """Some records cannot be read; the text counts and names them."""
+
+
+def load_runs(folder: str | Path) -> pd.DataFrame:
+    """Every run in a folder, a row each, sorted by folder and number.
+
+    Columns: ``folder``, ``sweep`` (its folder, missing for a single run) and ``number`` (of the job
+    in it); ``status`` as recorded, or ``missing`` before the first record, or ``damaged``;
+    ``damage``; the other keys of ``result.json``; the config by its dotted keys
+    (``model.weight_scale``), lists as text; ``provenance.`` with the keys of ``provenance.json``
+    (``provenance.versions.torch``).
+
+    Args:
+        folder: of a run, of a sweep, or one that holds some.
+
+    Raises:
+        ConfigError: it is not a folder.
+
+    Warns:
+        DamageWarning: records cannot be read.
+    """
+    rows = [_row(run) for run in find_runs(folder)]
+    _warn_of([(row["folder"], row["damage"]) for row in rows if row["damage"]], len(rows))
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [row.get(name) for row in rows] for name in [*_head(), *names]}
+    return pd.DataFrame({name: _typed(name, values) for name, values in columns.items()})
+
+
+def load_history(folder: str | Path) -> pd.DataFrame:
+    """Every epoch of every run in a folder: a long table, in the order of `load_runs`.
+
+    Columns: ``folder``, ``sweep``, ``number``, and those of ``history.csv``: ``epoch``, ``step``
+    (counts), ``loss`` (nats or margin units; inf or NaN where a run diverged), ``train_accuracy``,
+    ``val_accuracy`` (fractions; NaN where not evaluated), ``learning_rate``.
+
+    Raises, warns: as `load_runs`; a history that cannot be read has no rows.
+    """
+    names = [field.name for field in fields(HistoryRow)]
+    columns = _long(folder, HISTORY, _history, names)
+    return pd.DataFrame(
+        {
+            name: _typed(name, values)
+            if name in PLACE
+            else np.array(values, HISTORY_KINDS.get(name, "float64"))
+            for name, values in columns.items()
+        }
+    )
+
+
+def load_losses(folder: str | Path) -> pd.DataFrame:
+    """Every step of every run in a folder: a long table, in the order of `load_runs`.
+
+    Columns: ``folder``, ``sweep``, ``number``, ``step`` (from 1) and ``loss`` (of its minibatch,
+    with the L2 term).
+
+    Raises, warns: as `load_runs`; losses that cannot be read have no rows.
+    """
+    columns = _long(folder, LOSSES, _losses, ["step", "loss"])
+    kinds = {"step": "int64", "loss": "float64"}
+    return pd.DataFrame(
+        {
+            name: _typed(name, values) if name in PLACE else np.array(values, kinds[name])
+            for name, values in columns.items()
+        }
+    )
+
+
+# --- Which runs there are -------------------------------------------------------------------------
+
+
+def find_runs(folder: str | Path) -> list[Path]:
+    """The folders of runs in a folder, itself included, sorted; links are not followed.
+
+    Raises:
+        ConfigError: it is not a folder.
+    """
+    top = Path(folder)
+    if not top.is_dir():
+        raise ConfigError(f"{top} is not a folder; expected that of a run or a sweep")
+    return [top] if _is_run(top) else list(_below(top, DEEPEST))
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return any((folder / name).exists() for name in SWEEP_FILES)
+
+
+def _below(folder: Path, levels: int) -> Iterator[Path]:
+    try:
+        names = [entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+    except OSError:  # it was removed meanwhile, or may not be read
+        return
+    sweep = is_sweep(folder)
+    for name in sorted(names, key=_by_number):
+        one = folder / name
+        if _is_run(one) or (sweep and name.isdecimal()):
+            yield one
+        elif levels and not name.startswith("."):
+            yield from _below(one, levels - 1)
+
+
+def _by_number(name: str) -> tuple[bool, int, str]:
+    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / ".hydra").is_dir() or (folder / "result.json").is_file()
+
+
+# --- One run --------------------------------------------------------------------------------------
+
+
+def _row(run: Path) -> dict[str, Any]:
+    """The columns of one run that it has something for."""
+    found = look(run)
+    facts, damage = _provenance(run / PROVENANCE)
+    wrong = _wrong_type(found.result or {})
+    result = {} if wrong or found.result is None else found.result
+    # Without a result Hydra may still be writing the config.
+    started = found.result is not None or (run / "result.json").exists()
+    damages = [found.damage if started else None, wrong and f"{run}: {wrong}", damage]
+    named = "; ".join(one for one in damages if one)
+    known = {field.name: result.get(field.name) for field in fields(Result)}
+    status = "missing" if not started else result.get("status", "damaged")
+    return {
+        **flat(found.config or {}),
+        **{f"provenance.{key}": value for key, value in flat(facts).items()},
+        **{key: value for key, value in known.items() if value is not None},
+        **_place(run),
+        "status": "damaged" if named else status,
+        "damage": named or None,
+    }
+
+
+def _place(run: Path) -> dict[str, Any]:
+    name = run.name or run.resolve().name
+    in_sweep = name.isdecimal() or is_sweep(run.parent)
+    return {
+        "folder": str(run),
+        "sweep": str(run.parent) if in_sweep else None,
+        "number": int(name) if name.isdecimal() and len(name) < 10 else None,
+    }
+
+
+def _provenance(path: Path) -> tuple[Mapping[str, Any], str | None]:
+    """What the file holds, and what is damaged in it."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(LARGEST_PROVENANCE + 1)
+        facts = json.loads(text) if len(text) <= LARGEST_PROVENANCE else None
+        if not isinstance(facts, Mapping):
+            raise ValueError("expected a mapping of at most 1 MB")
+    except FileNotFoundError:
+        return {}, None
+    except (OSError, ValueError, RecursionError) as error:
+        return {}, f"{path} cannot be read: {one_line(error)}"
+    return facts, None
+
+
+def _wrong_type(result: Mapping[str, Any]) -> str | None:
+    """A value of ``result.json`` that is not of its kind."""
+    for name, kind in KINDS.items():
+        value = result.get(name)
+        if value is not None and not _fits(value, kind):
+            return f"result.json has {name}={shown(value)}"
+    return None
+
+
+def _fits(value: object, kind: str) -> bool:
+    if isinstance(value, bool) or kind == "boolean":
+        return isinstance(value, bool) and kind == "boolean"
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return isinstance(value, float) and kind == "float64" and math.isfinite(value)
+
+
+def _history(path: Path) -> list[list[float]]:
+    """The columns of ``history.csv``; an empty cell is NaN."""
+    names = [field.name for field in fields(HistoryRow)]
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    if not rows or rows[0] != names:
+        raise ValueError(f"expected the columns {', '.join(names)}")
+    if any(len(row) != len(names) for row in rows[1:]):
+        raise ValueError("a row has too few or too many cells")
+    cells = [[float(cell) if cell else math.nan for cell in row] for row in rows[1:]]
+    if any(not math.isfinite(cell) for row in cells for cell in row[:2]):
+        raise ValueError("an epoch or a step is no number")
+    return [list(column) for column in zip(*cells, strict=True)] or [[] for _ in names]
+
+
+def _losses(path: Path) -> list[list[float]]:
+    """Steps and losses; mapped into memory, so that a false header cannot ask for more."""
+    losses = np.load(path, mmap_mode="r", allow_pickle=False) if path.stat().st_size else None
+    if losses is None or losses.ndim != 1 or losses.dtype.kind != "f":
+        raise ValueError("expected one row of floats")
+    return [list(range(1, len(losses) + 1)), losses.astype(np.float64).tolist()]
+
+
+# --- Tables ---------------------------------------------------------------------------------------
+
+
+def _long(
+    folder: str | Path, file: str, read: Callable[[Path], list[list[float]]], names: Sequence[str]
+) -> dict[str, list[Any]]:
+    """The columns that ``read`` finds in a file of each run, one run after the other."""
+    columns: dict[str, list[Any]] = {name: [] for name in (*PLACE, *names)}
+    damages, runs = [], find_runs(folder)
+    for run in runs:
+        try:
+            parts = read(run / file)
+        except FileNotFoundError:  # not yet written
+            continue
+        except (OSError, ValueError, EOFError, csv.Error) as error:
+            damages.append((str(run), f"{run / file} cannot be read: {one_line(error)}"))
+            continue
+        for name, value in _place(run).items():
+            columns[name] += [value] * len(parts[0])
+        for name, part in zip(names, parts, strict=True):
+            columns[name] += part
+    _warn_of(damages, len(runs))
+    return columns
+
+
+def _head() -> list[str]:
+    first = [*PLACE, "status", "reason", "damage", "objective"]
+    return [*first, *(field.name for field in fields(Result) if field.name not in first)]
+
+
+def _typed(name: str, values: Sequence[Any]) -> pd.Series:
+    """A column in the narrowest type that holds its values; missing ones stay missing."""
+    if name in KINDS:
+        return pd.Series(list(values), dtype=KINDS[name])
+    there = [value for value in values if value is not None]
+    kinds = {type(value) for value in there}
+    if name not in TEXTS and there:
+        if kinds == {bool}:
+            return pd.Series(list(values), dtype="boolean")
+        if kinds == {int} and all(abs(value) < 2**63 for value in there):
+            return pd.Series(list(values), dtype="Int64")
+        if kinds <= {int, float}:
+            return pd.Series([_float(value) for value in values], dtype="float64")
+    return pd.Series([None if v is None else _text(v) for v in values], dtype="str")
+
+
+def _float(value: float | None) -> float:
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _warn_of(damages: Sequence[tuple[str, str]], runs: int) -> None:
+    if not damages:
+        return
+    named = "; ".join(text for _, text in damages[:MOST_NAMED])
+    more = f"; and {len(damages) - MOST_NAMED} more" if len(damages) > MOST_NAMED else ""
+    are = "is" if runs == 1 else "are"
+    text = f"{len(damages)} of {runs} runs {are} damaged: {named}{more}"
+    warnings.warn(text, DamageWarning, stacklevel=3)
