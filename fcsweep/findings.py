@@ -1,0 +1,245 @@
+"""What a sweep found: what was searched, which run won, how each one ended, what mattered.
+
+Functions of the tables of `fcsweep.frames`. ``reg``, ``weight_scale`` and the like are config keys
+(``model.weight_scale``); accuracies are fractions.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from fcsweep.config import ConfigError, read
+
+HITS, LEARNS, LEARNS_NOTHING, DIVERGED, UNKNOWN = VERDICTS = (
+    "reaches the target",
+    "learns",
+    "learns nothing",
+    "diverges",
+    "has no value",
+)
+CHANCE = 0.2
+"""Train accuracy that a run must pass to have learned anything: twice that of guessing one of ten
+classes, since among few images one class is more frequent."""
+LEAST_FOR_IMPORTANCE = 10
+"""Runs; with fewer a ranking of the parameters would be noise."""
+DECADES = 100.0
+"""A parameter whose largest value is so many times its smallest is shown on a log axis."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A config key that differs between the runs of a sweep."""
+
+    key: str
+    kind: Literal["log", "linear", "choice"]
+    """The scale of a number; ``choice`` for texts, lists and truth values."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the key; of ``optimizer.name`` the group."""
+        return self.key.removesuffix(".name").rpartition(".")[2]
+
+
+def differing(runs: pd.DataFrame) -> list[str]:
+    """The config keys with more than one value among the runs that have them."""
+    keys = [key for key in config_keys(runs) if runs[key].nunique() > 1]
+    return keys
+
+
+def config_keys(runs: pd.DataFrame) -> list[str]:
+    """The columns that stand for config keys."""
+    groups = ("model.", "optimizer.", "data.", "solver.")
+    top = ("seed", "device", "dtype", "objective", "target")
+    return [name for name in runs.columns if str(name).startswith(groups) or name in top]
+
+
+def axes(folder: str | Path, runs: pd.DataFrame) -> list[Axis]:
+    """What a sweep searched: the keys it names that differ between its runs, else all that differ.
+
+    A scale is logarithmic where the sweep says ``tag(log, ...)``; without a word of the sweep,
+    where positive numbers span two decades.
+
+    Args:
+        folder: of the sweep; its ``multirun.yaml`` tells what was asked.
+        runs: as `fcsweep.frames.load_runs` reads them.
+    """
+    asked, differ = _asked(Path(folder)), differing(runs)
+    named = [key for key in asked if key in differ]
+    return [Axis(key, _kind(runs[key], asked.get(key, ""))) for key in named or differ]
+
+
+def best(runs: pd.DataFrame) -> pd.Series | None:
+    """The run with the largest value, the first of equals; None if none has one."""
+    if not runs["value"].notna().any():
+        return None
+    return runs.loc[runs["value"].idxmax()]
+
+
+def verdicts(runs: pd.DataFrame) -> pd.Series:
+    """How each run ended, as one of `VERDICTS`."""
+
+    def verdict(run: Any) -> str:
+        if run.status == "diverged":
+            return DIVERGED
+        if math.isnan(run.value):
+            return UNKNOWN
+        if run.target <= run.value:  # false for a target that is missing
+            return HITS
+        return LEARNS if run.best_train_accuracy > CHANCE else LEARNS_NOTHING
+
+    named = runs[["status", "value", "target", "best_train_accuracy"]].itertuples()
+    return pd.Series([verdict(run) for run in named], index=runs.index, dtype="str")
+
+
+def importance(runs: pd.DataFrame, searched: Sequence[Axis]) -> dict[str, float]:
+    """The part of each parameter in how the values of completed runs differ; the largest first.
+
+    Optuna's own estimate (PED-ANOVA); empty if there are under two parameters or ten such runs,
+    or all their values are equal.
+    """
+    parts = [axis for axis in searched if axis.key != "seed"]
+    done = runs[runs["status"] == "completed"].dropna(subset=["value", *[a.key for a in parts]])
+    parts = [axis for axis in parts if done[axis.key].nunique() > 1]
+    if len(parts) < 2 or len(done) < LEAST_FOR_IMPORTANCE or done["value"].nunique() < 2:
+        return {}
+    return _importance(done, parts)
+
+
+def groups(runs: pd.DataFrame, searched: Sequence[Axis], most: int = 6) -> dict[str, list[str]]:
+    """Which runs to tell apart in a picture: a label and the folders of the runs it stands for.
+
+    Runs that differ in their seed alone share a label. With more labels than ``most``, the best
+    ``most - 1`` runs, each by its number.
+    """
+    told = [axis for axis in searched if axis.key != "seed"]
+    found: dict[str, list[str]] = {}
+    for row in runs.to_dict("records"):
+        found.setdefault(_label(row, told), []).append(str(row["folder"]))
+    if len(found) <= most:
+        return found
+    top = runs.dropna(subset=["value"]).sort_values("value", ascending=False, kind="stable")
+    return {f"trial {_number(row)}": [row["folder"]] for row in _rows(top.head(most - 1))}
+
+
+def standard_error(run: Mapping[Any, Any]) -> float | None:
+    """Of a validation accuracy: ``sqrt(p (1 - p) / rows)``, as for that many coin throws.
+
+    Args:
+        run: a row of the runs; its config names the rows it was judged by.
+    """
+    from fcsweep.config import ROWS
+
+    data, value = run.get("data.name"), run["value"]
+    if run["objective"] != "val_accuracy" or data not in ROWS or not 0 < value < 1:
+        return None
+    named = [run.get("data.num_val"), run.get("solver.num_val_samples"), ROWS[data].val]
+    rows = min(int(count) for count in named if not missing(count))
+    return math.sqrt(value * (1 - value) / rows)
+
+
+def written(value: object, digits: int = 3) -> str:
+    """A value for people: floats to so many digits, nothing for a missing one."""
+    if missing(value):
+        return ""
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def missing(value: Any) -> bool:
+    """Whether a cell of a table is empty."""
+    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+
+
+def _rows(runs: pd.DataFrame) -> list[dict[Any, Any]]:
+    return runs.to_dict("records")
+
+
+def _number(row: Mapping[Any, Any]) -> str:
+    return str(row["folder"]) if missing(row["number"]) else str(row["number"])
+
+
+def _label(row: Mapping[Any, Any], told: Sequence[Axis]) -> str:
+    texts = [(axis, written(row.get(axis.key))) for axis in told]
+    return ", ".join(
+        text if axis.kind == "choice" and axis.key.endswith(".name") else f"{axis.name} {text}"
+        for axis, text in texts
+        if text
+    ) or _number(row)
+
+
+def _asked(folder: Path) -> dict[str, str]:
+    """What ``multirun.yaml`` says was swept: the text after the ``=``, by config key."""
+    try:
+        hydra = read(folder / "multirun.yaml").get("hydra", {})
+        params = hydra["sweeper"].get("params") or {}
+        task = hydra["overrides"].get("task") or []
+    except (ConfigError, KeyError, TypeError, AttributeError):
+        return {}
+    lines = [f"{key}={value}" for key, value in params.items()] if isinstance(params, dict) else []
+    given = dict(str(line).partition("=")[::2] for line in [*lines, *task])
+    swept: dict[str, str] = {}
+    for key, text in given.items():
+        name = key.lstrip("+~").partition("@")[0].replace("/", ".")
+        swept |= {name: text, f"{name}.name": text}
+    return swept
+
+
+def _kind(values: pd.Series, text: str) -> Literal["log", "linear", "choice"]:
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return "choice"
+    low, high = float(values.min()), float(values.max())
+    if low <= 0:
+        return "linear"
+    if re.search(r"tag\(\s*log\b", text):
+        return "log"
+    return "log" if "interval(" not in text and high >= DECADES * low else "linear"
+
+
+def _importance(runs: pd.DataFrame, searched: Sequence[Axis]) -> dict[str, float]:
+    """As a study of Optuna sees them: one in memory, made of the records."""
+    import optuna
+    from optuna.distributions import (
+        BaseDistribution,
+        CategoricalDistribution,
+        FloatDistribution,
+    )
+
+    def distribution(axis: Axis) -> BaseDistribution:
+        values = runs[axis.key]
+        if axis.kind == "choice":
+            return CategoricalDistribution(sorted(values.unique()))
+        return FloatDistribution(float(values.min()), float(values.max()), log=axis.kind == "log")
+
+    space = {axis.key: distribution(axis) for axis in searched}
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # of the new study
+    try:
+        study = optuna.create_study(direction="maximize")
+        for row in runs.to_dict("records"):
+            params = {
+                axis.key: row[axis.key] if axis.kind == "choice" else float(row[axis.key])
+                for axis in searched
+            }
+            study.add_trial(
+                optuna.create_trial(params=params, distributions=space, value=row["value"])
+            )
+        return optuna.importance.get_param_importances(study)
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def config_of(run: Mapping[Any, Any], keys: Sequence[str]) -> list[tuple[str, str]]:
+    """The config of a run as pairs of key and full value, for reading."""
+    pairs = [(key, run[key]) for key in keys]
+    return [(key, _full(value)) for key, value in pairs if not missing(value)]
+
+
+def _full(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,0 +1,205 @@
+"""What a search found: values over parameters and trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fcsweep.findings import DIVERGED, HITS, LEARNS, LEARNS_NOTHING, UNKNOWN, Axis
+from fcsweep.plots.style import (
+    COLOURS,
+    GREY,
+    HEIGHT,
+    INK,
+    MOST_GREY,
+    WIDTH,
+    label,
+    logarithmic,
+    panel_of,
+    styled,
+    thinned,
+)
+
+VALUES = mpl.colormaps["cividis"].resampled(16)
+
+TOP = 5
+"""Runs that stand out in the parallel view."""
+
+MARKS: dict[str, dict[str, Any]] = {
+    HITS: {"marker": "*", "s": 110},
+    LEARNS: {"marker": "o", "s": 30},
+    LEARNS_NOTHING: {"marker": "o", "s": 22, "facecolors": "none", "edgecolors": GREY},
+    DIVERGED: {"marker": "x", "s": 28, "color": COLOURS[4]},
+    UNKNOWN: {"marker": "|", "s": 28, "color": GREY},
+}
+
+
+@styled
+def landscape(
+    runs: pd.DataFrame, verdicts: pd.Series, x: Axis, y: Axis, title: str | None = None
+) -> Figure:
+    """Each run at its two parameters: its value as a colour, how it ended as a mark.
+
+    Args:
+        runs: of one sweep.
+        verdicts: of the same runs, as `fcsweep.findings.verdicts` gives them.
+        x: the parameter on the horizontal axis.
+        y: the one on the vertical axis.
+        title: above the picture.
+    """
+    figure, panel = panel_of(HEIGHT + 0.35)
+    places = {
+        axis: _positions(panel, axis, runs[axis.key], which) for axis, which in ((x, "x"), (y, "y"))
+    }
+    learned = runs["value"].to_numpy()[verdicts.isin((HITS, LEARNS)).to_numpy()]
+    scale = mpl.colors.Normalize(learned.min(), learned.max()) if len(learned) else None
+    coloured = None
+    for name, mark in MARKS.items():
+        here = (verdicts == name).to_numpy()
+        if not here.any():
+            continue
+        points = places[x][here], places[y][here]
+        if name in (HITS, LEARNS):
+            values = runs["value"].to_numpy()[here]
+            style: dict[str, Any] = {
+                "c": values,
+                "cmap": VALUES,
+                "norm": scale,
+                "edgecolors": INK,
+                "linewidths": 0.5,
+            }
+            coloured = panel.scatter(*points, **mark, **style, label=name, zorder=3)
+        else:
+            panel.scatter(*points, **mark, linewidths=1.1, label=name)
+    if coloured is not None:
+        figure.colorbar(coloured, ax=panel, label=f"best {_objective(runs)}")
+    if title:
+        panel.set_title(title)
+    figure.legend(loc="outside upper center", ncols=2, handletextpad=0.2)
+    return figure
+
+
+@styled
+def parallel(runs: pd.DataFrame, axes: Sequence[Axis]) -> Figure:
+    """Every run as a line over its parameters to its value; the five best are blue."""
+    figure = Figure((max(WIDTH, 1.25 * (len(axes) + 1)), HEIGHT), layout="constrained")
+    panel = figure.subplots()
+    shown = runs.dropna(subset=["value", *[axis.key for axis in axes]]).sort_values("value")
+    shown = shown.iloc[thinned(range(len(shown)), 2 * MOST_GREY)]
+    scales = [_scaled(axis, shown[axis.key]) for axis in axes]
+    value = Axis(_objective(runs), "linear")
+    scales.append(_scaled(value, shown["value"]))
+    heights = np.column_stack([heights for heights, _ in scales])
+    for line in heights[:-TOP]:
+        panel.plot(line, color=GREY, alpha=0.5, linewidth=0.7)
+    for line in heights[-TOP:]:
+        panel.plot(line, color=COLOURS[0], linewidth=1.6)
+    for place, (_, ticks) in enumerate(scales):
+        panel.axvline(place, color=INK, linewidth=0.8)
+        for height, text in ticks:
+            panel.annotate(text, (place, height), (3, 2), textcoords="offset points", fontsize=7.5)
+    names = [axis.name for axis in axes] + [value.key.replace(" accuracy", "\naccuracy")]
+    panel.set_xticks(range(len(names)), names)
+    panel.set(yticks=[], xlim=(-0.1, len(names) - 0.6), ylim=(-0.05, 1.1))
+    panel.grid(False)
+    for side in panel.spines.values():
+        side.set_visible(False)
+    panel.tick_params(length=0)
+    return figure
+
+
+@styled
+def progress(runs: pd.DataFrame, verdicts: pd.Series) -> Figure:
+    """The value of each trial by its number, the best so far, and the target if there is one."""
+    figure, panel = panel_of()
+    numbers, values = _numbers(runs), runs["value"].to_numpy(float)
+    pruned = (runs["status"] == "pruned").to_numpy()
+    diverged = (verdicts == DIVERGED).to_numpy()
+    styles: list[tuple[str, Any, dict[str, Any]]] = [
+        ("completed", ~pruned & ~diverged, {"marker": "o", "color": COLOURS[0]}),
+        ("pruned", pruned, {"marker": "v", "facecolors": "none", "edgecolors": GREY}),
+        ("diverged", diverged, {"marker": "x", "color": COLOURS[4]}),
+    ]
+    for name, here, style in styles:
+        here = here & ~np.isnan(values)
+        if here.any():
+            panel.scatter(numbers[here], values[here], s=18, label=name, linewidths=1, **style)
+    order = np.argsort(numbers, kind="stable")
+    highest = np.fmax.accumulate(values[order])
+    panel.step(numbers[order], highest, where="post", color=COLOURS[1], label="best so far")
+    targets = runs["target"].dropna().tolist()
+    if targets:
+        target = max(targets)
+        panel.axhline(target, color=INK, linestyle=":", linewidth=1, label=f"target {target:g}")
+    panel.set(xlabel="trial (number)", ylabel=f"best {_objective(runs)} (fraction)")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+@styled
+def importance(parts: Mapping[str, float]) -> Figure:
+    """How much of the differences between the values each parameter accounts for."""
+    figure = Figure((WIDTH, 0.7 + 0.38 * len(parts)), layout="constrained")
+    panel = figure.subplots()
+    names = [label(key).partition(" (")[0] for key in parts]
+    bars = panel.barh(names[::-1], list(parts.values())[::-1], color=COLOURS[0], height=0.6)
+    panel.bar_label(bars, fmt="%.2f", padding=3, color=INK)
+    panel.set(xlabel="importance (part of the whole)", xlim=(0, 1.12))
+    panel.grid(False, axis="y")
+    return figure
+
+
+def _positions(panel: Axes, axis: Axis, values: pd.Series, which: str) -> np.ndarray:
+    """Where the values lie on an axis of the panel, which gets its scale and label."""
+    set_ = {"x": panel.set_xlabel, "y": panel.set_ylabel}[which]
+    set_(label(axis.key))
+    if axis.kind == "choice":
+        names = sorted(values.dropna().unique())
+        ticks = {"x": panel.set_xticks, "y": panel.set_yticks}[which]
+        ticks(range(len(names)), [str(name) for name in names])
+        places = {name: float(place) for place, name in enumerate(names)}
+        return np.array([places.get(value, math.nan) for value in values])
+    if axis.kind == "log":
+        logarithmic(panel, which)
+    return values.to_numpy(float, na_value=math.nan)
+
+
+def _scaled(axis: Axis, values: pd.Series) -> tuple[np.ndarray, list[tuple[float, str]]]:
+    """The values as heights in [0, 1], and the texts at some heights."""
+    if axis.kind == "choice":
+        names = sorted(values.unique())
+        step = 1 / max(1, len(names) - 1)
+        heights = {name: place * step for place, name in enumerate(names)}
+        return values.map(heights).to_numpy(float), [(h, str(n)) for n, h in heights.items()]
+    numbers = values.to_numpy(float)
+    numbers = np.log10(numbers) if axis.kind == "log" else numbers
+    low, high = float(numbers.min()), float(numbers.max())
+    width = (high - low) or 1.0
+    shown = [low + part * (high - low) for part in ((0.0, 0.5, 1.0) if high > low else (0.0,))]
+    texts = [f"{10**one if axis.kind == 'log' else one:.2g}" for one in shown]
+    return (numbers - low) / width, [
+        ((one - low) / width, text) for one, text in zip(shown, texts, strict=True)
+    ]
+
+
+def _numbers(runs: pd.DataFrame) -> np.ndarray:
+    """Of the trials; their place in the table where a run has none, or two have the same."""
+    numbers = runs["number"]
+    if len(numbers.dropna().unique()) < len(numbers):
+        return np.arange(len(runs))
+    return numbers.to_numpy(int)
+
+
+def _objective(runs: pd.DataFrame) -> str:
+    names = runs["objective"].dropna().unique()
+    short = {"val_accuracy": "validation accuracy", "train_accuracy": "train accuracy"}
+    return short.get(names[0], str(names[0])) if len(names) == 1 else "value"

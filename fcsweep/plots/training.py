@@ -1,0 +1,162 @@
+"""How runs train: curves over epochs and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fcsweep.plots.style import (
+    COLOURS,
+    DASHES,
+    GREY,
+    INK,
+    MOST_GREY,
+    WIDTH,
+    label,
+    logarithmic,
+    panel_of,
+    styled,
+    thinned,
+)
+
+MOST_POINTS = 500
+"""Of a curve; a longer one is drawn by the means of equal parts."""
+LEAST_LOSS = 1e-4
+"""Nats; what a net that has fitted everything still loses is not shown."""
+
+
+@styled
+def learning_curves(
+    history: pd.DataFrame,
+    groups: Mapping[str, Sequence[str]],
+    columns: Sequence[str] = ("loss", "train_accuracy", "val_accuracy"),
+    *,
+    beside: bool = False,
+) -> Figure:
+    """A panel a column against the epoch: each group of runs in its colour, the others in grey.
+
+    Args:
+        history: of the runs.
+        groups: label and folders, as `fcsweep.findings.groups` makes them.
+        columns: of the history.
+        beside: the panels beside each other, not one above the other.
+    """
+    shape = (1, len(columns)) if beside else (len(columns), 1)
+    figure = Figure((WIDTH * shape[1], 2.35 * shape[0] + 0.3), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(*shape, sharex=True))
+    told = {folder for folders in groups.values() for folder in folders}
+    behind = thinned([one for one in history["folder"].unique() if one not in told], MOST_GREY)
+    runs = dict(iter(history.groupby("folder", sort=False)))
+    for panel, column in zip(panels, columns, strict=True):
+        lines = [_points(runs[one], column) for one in behind]
+        panel.add_collection(LineCollection(lines, colors=GREY, linewidths=0.6, alpha=0.45))
+        for place, (name, folders) in enumerate(groups.items()):
+            _draw_group(panel, place, name, [runs[one] for one in folders if one in runs], column)
+        _finish_curves(panel, column)
+    for panel in panels if beside else panels[-1:]:
+        panel.set_xlabel(label("epoch"))
+    handles, names = panels[0].get_legend_handles_labels()
+    if names:
+        columns_of_legend = min(len(names), 3 if max(map(len, names)) < 16 else 1)
+        figure.legend(handles, names, loc="outside upper center", ncols=columns_of_legend)
+    return figure
+
+
+@styled
+def accuracies(history: pd.DataFrame) -> Figure:
+    """Train and validation accuracy of one run, per epoch."""
+    figure, panel = panel_of()
+    for place, column in enumerate(("train_accuracy", "val_accuracy")):
+        points = _points(history, column)
+        name = label(column).removesuffix(" (fraction)")
+        _plot(panel, place, points, label=name, marker="." if len(points) < 60 else None)
+    panel.set(xlabel=label("epoch"), ylabel="accuracy (fraction)")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.legend(loc="best")
+    return figure
+
+
+@styled
+def loss_per_step(losses: pd.DataFrame, unit: str = "nats") -> Figure:
+    """The loss of each minibatch against its step; a curve a run."""
+    figure, panel = panel_of()
+    for place, (_, run) in enumerate(losses.groupby("folder", sort=False)):
+        _plot(panel, place % len(COLOURS), _means(run), linewidth=1.2)
+    panel.set(xlabel=label("step"), ylabel=f"loss ({unit})")
+    _fit_losses(panel, losses["loss"].to_numpy(float))
+    return figure
+
+
+@styled
+def spread(groups: Mapping[str, Sequence[float]], objective: str = "val_accuracy") -> Figure:
+    """The values of runs that differ in their seed alone: a dot a run, a line at their mean."""
+    figure, panel = panel_of()
+    for place, values in enumerate(groups.values()):
+        colour = COLOURS[place % len(COLOURS)]
+        panel.scatter([place] * len(values), values, color=colour, s=26, alpha=0.8)
+        panel.hlines(float(np.mean(values)), place - 0.2, place + 0.2, color=INK, linewidth=1.5)
+    panel.set_xticks(range(len(groups)), list(groups))
+    panel.set(ylabel=label(objective), xlim=(-0.6, len(groups) - 0.4))
+    panel.grid(False, axis="x")
+    return figure
+
+
+def _plot(panel: Axes, place: int, points: np.ndarray, **style: Any) -> None:
+    style = {"color": COLOURS[place], "linestyle": DASHES[place], **style}
+    panel.plot(points[:, 0], points[:, 1], **style)
+
+
+def _draw_group(
+    panel: Axes, place: int, name: str, runs: Sequence[pd.DataFrame], column: str
+) -> None:
+    for member, run in enumerate(runs):
+        points = _points(run, column)
+        alone = {"marker": "."} if len(points) == 1 else {}
+        _plot(panel, place % len(COLOURS), points, label=None if member else name, **alone)
+
+
+def _points(run: pd.DataFrame, column: str) -> np.ndarray:
+    """``(epochs, 2)``: where the column has a finite value."""
+    values = run[["epoch", column]].to_numpy(float)
+    return values[np.isfinite(values).all(axis=1)]
+
+
+def _finish_curves(panel: Axes, column: str) -> None:
+    panel.set_ylabel(label(column).replace(" (fraction)", "\n(fraction)"))
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.autoscale_view()
+    if column == "loss" and panel.lines:
+        _fit_losses(panel, np.concatenate([np.asarray(line.get_ydata()) for line in panel.lines]))
+
+
+def _fit_losses(panel: Axes, losses: np.ndarray) -> None:
+    """Room for these losses; on a log axis where they fall by more than a decade.
+
+    Runs in grey may leave it: one that diverges would leave no room for the others.
+    """
+    losses = losses[np.isfinite(losses)]
+    if not len(losses):
+        return
+    high, low = losses.max(), max(losses.min(), min(LEAST_LOSS, losses.max()))
+    if high > 10 * low > 0:
+        logarithmic(panel, "y")
+        panel.set_ylim(low / 1.3, high * 1.3)
+    else:
+        room = 0.05 * (high - low) or 0.1
+        panel.set_ylim(low - room, high + room)
+
+
+def _means(run: pd.DataFrame) -> np.ndarray:
+    """``(points, 2)``: steps and losses, each the mean over equal parts of a long run."""
+    values = run[["step", "loss"]].to_numpy(float)
+    values = values[np.isfinite(values).all(axis=1)]
+    if len(values) <= MOST_POINTS:
+        return values
+    return np.array([part.mean(axis=0) for part in np.array_split(values, MOST_POINTS)])

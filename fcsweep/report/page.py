@@ -1,0 +1,288 @@
+"""From records to ``report.html``."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
+from matplotlib.figure import Figure
+
+from fcsweep import findings, frames, plots
+from fcsweep.config import ConfigError
+from fcsweep.findings import Axis, missing, written
+from fcsweep.records import write_atomically
+from fcsweep.report import words
+
+FILE, FIGURES = "report.html", "figures"
+FAILURES = ("failed", "damaged", "missing", "interrupted", "running", "diverged")
+"""Statuses that are listed with their reasons, in this order."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the table of runs."""
+
+    text: str
+    order: float | str
+    """What the table is sorted by."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page."""
+
+    name: str
+    """Of its file, if it is written to one."""
+    title: str
+    caption: str
+    """What it shows, in a sentence."""
+    draw: Callable[[], Figure]
+    tall: bool = False
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the page is made of: the runs, and what was found in them."""
+
+    folder: Path
+    runs: pd.DataFrame
+    history: pd.DataFrame
+    searched: list[Axis]
+    verdicts: pd.Series
+    parts: dict[str, float]
+    """Importance by parameter."""
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one run, not a sweep of one."""
+        return len(self.runs) == 1 and str(self.runs["folder"].iloc[0]) == str(self.folder)
+
+
+def write(folder: str | Path, kinds: Sequence[str] = ()) -> Path:
+    """Write ``report.html`` for a run or a sweep, into its folder; returns its path.
+
+    Args:
+        folder: of the run or sweep; it may still be running.
+        kinds: ``png``, ``svg``: also write each picture so into ``figures/``.
+
+    Raises:
+        ConfigError: The folder holds no run.
+        RecordError: The page cannot be written.
+    """
+    sweep = read(Path(folder))
+    shown = pictures(sweep)
+    drawn = [(picture, picture.draw()) for picture in shown]
+    page = _template().render(**content(sweep), pictures=[(p, plots.svg(f)) for p, f in drawn])
+    path = sweep.folder / FILE
+    write_atomically(path, page.encode())
+    for kind in kinds:
+        (sweep.folder / FIGURES).mkdir(exist_ok=True)
+        for picture, figure in drawn:
+            plots.save(figure, sweep.folder / FIGURES / f"{picture.name}.{kind}")
+    return path
+
+
+def read(folder: Path) -> Sweep:
+    """Everything that the page needs from the records.
+
+    Raises:
+        ConfigError: There is no run.
+    """
+    with warnings.catch_warnings():  # the page names what is damaged
+        warnings.simplefilter("ignore", frames.DamageWarning)
+        runs, history = frames.load_runs(folder), frames.load_history(folder)
+    if not len(runs):
+        raise ConfigError(f"{folder} holds no run; expected the folder of a run or a sweep")
+    searched = findings.axes(folder, runs)
+    parts = findings.importance(runs, searched)
+    return Sweep(folder, runs, history, searched, findings.verdicts(runs), parts)
+
+
+def content(sweep: Sweep) -> dict[str, Any]:
+    """What the template is filled with, but for the pictures."""
+    rows: list[dict[Any, Any]] = sweep.runs.to_dict("records")
+    row = findings.best(sweep.runs)
+    best = None if row is None else row.to_dict()
+    script, style = _file("page.js"), _file("page.css")
+    return {
+        "title": sweep.folder.name or sweep.folder.resolve().name,
+        "single": sweep.single,
+        "question": words.question(rows, sweep.searched),
+        "answer": words.answer(rows, best, sweep.searched),
+        "trust": words.trust(rows, best),
+        "best": best,
+        "command": best and f"python -m fcsweep.rerun {shlex.quote(str(best['folder']))}",
+        "config": best and findings.config_of(best, findings.config_keys(sweep.runs)),
+        "table": None if sweep.single else table(sweep, rows, best),
+        "failures": failures(rows),
+        "provenance": provenance(sweep.runs),
+        "script": script,
+        "script_sha256": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "style": style,
+    }
+
+
+def table(
+    sweep: Sweep, rows: Sequence[Mapping[Any, Any]], best: Mapping[Any, Any] | None
+) -> dict[str, Any]:
+    """The table of runs: its head, and a class and the cells of each row."""
+    keys = list(dict.fromkeys([*(a.key for a in sweep.searched), *findings.differing(sweep.runs)]))
+    columns = ["value", *keys, "best_val_accuracy", "best_train_accuracy", "epochs", "seconds"]
+    short = [key.removesuffix(".name").rpartition(".")[2] for key in columns]
+    names = [n if short.count(n) == 1 else key for n, key in zip(short, columns, strict=True)]
+    body = [
+        {
+            "kind": "best" if best is not None and row["folder"] == best["folder"] else "",
+            "cells": [
+                _trial(row, sweep.folder),
+                Cell(str(row["status"]), str(row["status"])),
+                *(
+                    _cell(row.get(key), 4 if "accuracy" in key or key == "value" else 3)
+                    for key in columns
+                ),
+            ],
+        }
+        for row in rows
+    ]
+    return {"head": ["trial", "status", *(name.replace("_", " ") for name in names)], "rows": body}
+
+
+def failures(rows: Sequence[Mapping[Any, Any]]) -> list[dict[str, str]]:
+    """Runs that did not come to an end of their own, with the reason."""
+    found = [row for row in rows if row["status"] in FAILURES]
+    found.sort(key=lambda row: FAILURES.index(row["status"]))
+    unsaid = {
+        "missing": "it has left no record",
+        "running": "it had not ended when this was written",
+    }
+    return [
+        {
+            "run": str(row["folder"]),
+            "status": str(row["status"]),
+            "reason": next(
+                (str(row[key]) for key in ("damage", "reason") if not missing(row[key])),
+                unsaid.get(row["status"], "not recorded"),
+            ),
+        }
+        for row in found
+    ]
+
+
+def provenance(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """Where the numbers come from: each fact, with its values where the runs differ in it."""
+    return [
+        (str(name).removeprefix("provenance.").replace("versions.", ""), " | ".join(values))
+        for name in runs.columns
+        if str(name).startswith("provenance.")
+        for values in [_distinct(runs[name])]
+        if values
+    ]
+
+
+def pictures(sweep: Sweep) -> list[Picture]:
+    """The figures of the page, in order; only those that there is something to show for."""
+    return [*_training(sweep)] if sweep.single else [*_training(sweep), *_search(sweep)]
+
+
+def _training(sweep: Sweep) -> Iterator[Picture]:
+    history = sweep.history
+    if not len(history):
+        return
+    if sweep.single:
+        losses = _losses(sweep.folder)
+        loss = {"svm": "margin units"}.get(sweep.runs.get("model.loss_function", [""])[0], "nats")
+        if len(losses):
+            caption = "The loss of each minibatch, with the L2 term."
+            yield Picture(
+                "loss", "Loss per step", caption, lambda: plots.loss_per_step(losses, loss)
+            )
+        caption = "Accuracy after each epoch, on training and on validation rows."
+        yield Picture("accuracy", "Accuracy", caption, lambda: plots.accuracies(history))
+        return
+    groups = findings.groups(sweep.runs, sweep.searched)
+    told = sum(map(len, groups.values()))
+    caption = "Loss and accuracies per epoch" + (
+        f" of the {told} best runs; the others in grey." if told < len(sweep.runs) else "."
+    )
+    draw = lambda: plots.learning_curves(history, groups)  # noqa: E731
+    yield Picture("learning_curves", "Learning curves", caption, draw, tall=True)
+
+
+def _search(sweep: Sweep) -> Iterator[Picture]:
+    runs, searched = sweep.runs, [axis for axis in sweep.searched if axis.key != "seed"]
+    valued = runs["value"].notna().sum()
+    if valued < 2:
+        return
+    ranked = sorted(searched, key=lambda axis: -sweep.parts.get(axis.key, 0.0))
+    plane = [axis for axis in searched if axis in ranked[:2]]
+    numbers = [axis for axis in plane if axis.kind != "choice"]
+    if len(plane) == 2 and numbers and len(runs) > 3:
+        x, y = plane
+        caption = f"Each run at its {x.name} and {y.name}: how it ended, and how good it became."
+        draw = lambda: plots.landscape(runs, sweep.verdicts, x, y)  # noqa: E731
+        yield Picture("landscape", "Landscape", caption, draw)
+    if len(runs) > 3:
+        caption = "The value of each trial in the order of their numbers."
+        draw = lambda: plots.progress(runs, sweep.verdicts)  # noqa: E731
+        yield Picture("history", "History", caption, draw)
+    if len(searched) > 2 and valued > 3:
+        caption = "A line is a run; the five best are blue."
+        yield Picture("parallel", "All parameters", caption, lambda: plots.parallel(runs, searched))
+    if sweep.parts:
+        caption = "How far each parameter alone explains which runs are among the best (PED-ANOVA)."
+        draw = lambda: plots.importance(sweep.parts)  # noqa: E731
+        yield Picture("importance", "Importance", caption, draw)
+
+
+def _losses(folder: Path) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", frames.DamageWarning)
+        return frames.load_losses(folder)
+
+
+def _trial(row: Mapping[Any, Any], top: Path) -> Cell:
+    """The number of a job; where a folder holds several sweeps, its folder."""
+    name = Path(row["folder"])
+    inside = name.relative_to(top) if name.is_relative_to(top) else name
+    number = row["number"]
+    if missing(number) or len(inside.parts) > 1:
+        return Cell(str(inside), str(inside))
+    return Cell(str(number), float(number))
+
+
+def _cell(value: Any, digits: int) -> Cell:
+    if missing(value):
+        return Cell("", "")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Cell(written(value, digits), float(value) if number else str(value))
+
+
+def _distinct(values: pd.Series, most: int = 4) -> list[str]:
+    texts = [str(value) for value in values.dropna().unique()]
+    return texts if len(texts) <= most else [*texts[:most], f"{len(texts) - most} more"]
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    environment = Environment(
+        loader=FunctionLoader(_file),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
+
+
+def _file(name: str) -> str:
+    return (files("fcsweep.report") / name).read_text(encoding="utf-8")

@@ -1,0 +1,129 @@
+"""What the page says in sentences: the question, the answer, and how far to trust it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fcsweep.findings import Axis, missing, standard_error, written
+
+OBJECTIVES = {"val_accuracy": "validation accuracy", "train_accuracy": "train accuracy"}
+Run = Mapping[Any, Any]
+"""A row of the table of runs."""
+
+
+def question(runs: Sequence[Run], searched: Sequence[Axis]) -> str:
+    """What the sweep or the run asked."""
+    run = runs[0]
+    what = objective(run)
+    net = _one(runs, "model.name", "a net")
+    task = f"{net} on {_data(runs)}"
+    names = [axis.name for axis in searched]
+    target = run.get("target")
+    goal = f"reach {what} {written(target)}" if not missing(target) else None
+    if len(runs) == 1 or not names:
+        return f"Does {task} {goal}?" if goal else f"How high does the {what} of {task} get?"
+    verb = goal or f"give the highest {what}"
+    return f"Which {_listed(names)} {verb} with {task}?"
+
+
+def answer(runs: Sequence[Run], best: Run | None, searched: Sequence[Axis]) -> str:
+    """What came out, with the parameters of the best run."""
+    if best is None:
+        return "No run has a value yet."
+    what, value = objective(best), written(best["value"], 4)
+    reached = not missing(best.get("target")) and best["value"] >= best["target"]
+    if len(runs) == 1:
+        start = "Yes" if reached else "Not" if not missing(best.get("target")) else "To"
+        after = f"after epoch {best['best_epoch']} of {best['epochs']}"
+        join = {"Yes": f"Yes: {value} {after}", "Not": f"No: {value} {after}"}
+        return f"{join.get(start, f'To {value} {after}')}, in {_seconds(best['seconds'])}."
+    points = [(axis, written(best.get(axis.key), 4)) for axis in searched]
+    point = _listed([f"{axis.name} {text}" for axis, text in points if text])
+    verb = "reaches" if reached or missing(best.get("target")) else "reaches only"
+    count = sum(_hits(run) for run in runs)
+    rest = (
+        f"; so do {count - 1} others" if count > 2 else "; so does one other" if count == 2 else ""
+    )
+    return f"{_name(best).capitalize()} {verb} {what} {value} with {point or 'its config'}{rest}."
+
+
+def trust(runs: Sequence[Run], best: Run | None) -> list[str]:
+    """What to know before the answer is believed, a sentence each."""
+    notes = [_counted(runs), *_unfinished(runs)]
+    if best is not None:
+        notes += _precision(runs, best)
+    if any(run.get("data.name") == "synthetic" for run in runs):
+        notes.append("The data are synthetic: made-up images, no photographs.")
+    if any(not missing(run.get("provenance.uncommitted_sha256")) for run in runs):
+        notes.append("The code held changes that were not committed.")
+    for key, what in (("git_commit", "commits"), ("data_sha256", "data sets")):
+        different = {run.get(f"provenance.{key}") for run in runs} - {None}
+        different = {one for one in different if not missing(one)}
+        if len(different) > 1:
+            notes.append(f"The runs come from {len(different)} {what}.")
+    return notes
+
+
+def objective(run: Run) -> str:
+    """What a run is judged by, in words."""
+    name = run.get("objective")
+    return "accuracy" if missing(name) else OBJECTIVES.get(str(name), str(name))
+
+
+def _counted(runs: Sequence[Run]) -> str:
+    counts = Counter(str(run["status"]) for run in runs)
+    each = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    seconds = sum(run["seconds"] for run in runs if not missing(run["seconds"]))
+    return f"{len(runs)} run{'s' * (len(runs) > 1)}: {each}; {_seconds(seconds)} of training."
+
+
+def _unfinished(runs: Sequence[Run]) -> list[str]:
+    left = sum(run["status"] in ("running", "missing", "interrupted") for run in runs)
+    return [f"{left} of them not finished: this is how it stood."] if left else []
+
+
+def _precision(runs: Sequence[Run], best: Run) -> list[str]:
+    error = standard_error(best)
+    if error is None:
+        return []
+    close = sum(
+        not missing(run["value"]) and run["value"] > best["value"] - 2 * error for run in runs
+    )
+    note = f"One standard error of the best validation accuracy is {error:.4f}"
+    others = f": {close - 1} other runs are within two of it" if close > 2 else ""
+    return [f"{note}{others}."]
+
+
+def _hits(run: Run) -> bool:
+    return (
+        not missing(run.get("target"))
+        and not missing(run["value"])
+        and run["value"] >= run["target"]
+    )
+
+
+def _name(run: Run) -> str:
+    return "the run" if missing(run["number"]) else f"trial {run['number']}"
+
+
+def _data(runs: Sequence[Run]) -> str:
+    name, rows = _one(runs, "data.name", "several data sets"), _one(runs, "data.num_train", "")
+    return f"{rows} images of {name}" if rows else name
+
+
+def _one(runs: Sequence[Run], key: str, several: str) -> str:
+    """The value that all runs have, or a word for several."""
+    values = {written(run.get(key)) for run in runs} - {""}
+    return values.pop() if len(values) == 1 else several
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
