@@ -133,6 +133,7 @@ class App(Hydra):
                 finally:
                     rows = trials.write(folder)
                     trials.show(rows)
+                    _report(folder, rows)
                 if unfinished is not None:  # a search has rules of its own for failures
                     _refuse_failures(rows, unfinished.failures)
         return returned
@@ -275,6 +276,18 @@ def _folder(cfg: DictConfig, key: str) -> Path:
 
 
 # --- After it, and when it is stopped -------------------------------------------------------------
+
+
+def _report(folder: Path, rows: Sequence[trials.Row]) -> None:
+    """Write the page of a sweep; that it cannot be is said, and changes nothing else."""
+    if not rows:
+        return
+    try:
+        from fcsweep.report import write  # imports pandas and matplotlib: not for --help
+
+        print(f"report: {write(folder)}")
+    except Exception as error:
+        print(f"report.html was not written: {one_line(error)}", file=sys.stderr)
 
 
 def _refuse_failures(

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from fcsweep.config import ConfigError, read
+from fcsweep.frames import column
 
 HITS, LEARNS, LEARNS_NOTHING, DIVERGED, UNKNOWN = VERDICTS = (
     "reaches the target",
@@ -50,8 +51,7 @@ class Axis:
 
 def differing(runs: pd.DataFrame) -> list[str]:
     """The config keys with more than one value among the runs that have them."""
-    keys = [key for key in config_keys(runs) if runs[key].nunique() > 1]
-    return keys
+    return [key for key in config_keys(runs) if column(runs, key).nunique() > 1]
 
 
 def config_keys(runs: pd.DataFrame) -> list[str]:
@@ -73,14 +73,13 @@ def axes(folder: str | Path, runs: pd.DataFrame) -> list[Axis]:
     """
     asked, differ = _asked(Path(folder)), differing(runs)
     named = [key for key in asked if key in differ]
-    return [Axis(key, _kind(runs[key], asked.get(key, ""))) for key in named or differ]
+    return [Axis(key, _kind(column(runs, key), asked.get(key, ""))) for key in named or differ]
 
 
 def best(runs: pd.DataFrame) -> pd.Series | None:
     """The run with the largest value, the first of equals; None if none has one."""
-    if not runs["value"].notna().any():
-        return None
-    return runs.loc[runs["value"].idxmax()]
+    values = column(runs, "value")
+    return runs.loc[values.idxmax()] if values.notna().any() else None
 
 
 def verdicts(runs: pd.DataFrame) -> pd.Series:
@@ -106,9 +105,10 @@ def importance(runs: pd.DataFrame, searched: Sequence[Axis]) -> dict[str, float]
     or all their values are equal.
     """
     parts = [axis for axis in searched if axis.key != "seed"]
-    done = runs[runs["status"] == "completed"].dropna(subset=["value", *[a.key for a in parts]])
-    parts = [axis for axis in parts if done[axis.key].nunique() > 1]
-    if len(parts) < 2 or len(done) < LEAST_FOR_IMPORTANCE or done["value"].nunique() < 2:
+    done = runs.loc[runs["status"] == "completed"]
+    done = done.dropna(subset=["value", *(axis.key for axis in parts)])
+    parts = [axis for axis in parts if column(done, axis.key).nunique() > 1]
+    if len(parts) < 2 or len(done) < LEAST_FOR_IMPORTANCE or column(done, "value").nunique() < 2:
         return {}
     return _importance(done, parts)
 
@@ -127,6 +127,13 @@ def groups(runs: pd.DataFrame, searched: Sequence[Axis], most: int = 6) -> dict[
         return found
     top = runs.dropna(subset=["value"]).sort_values("value", ascending=False, kind="stable")
     return {f"trial {_number(row)}": [row["folder"]] for row in _rows(top.head(most - 1))}
+
+
+def loss_unit(runs: pd.DataFrame) -> str:
+    """``nats`` for softmax, ``margin units`` for svm."""
+    units = {"softmax": "nats", "svm": "margin units"}
+    used = runs["model.loss_function"].dropna().unique() if "model.loss_function" in runs else []
+    return " or ".join(units.get(one, str(one)) for one in used) or "nats"
 
 
 def standard_error(run: Mapping[Any, Any]) -> float | None:
@@ -183,9 +190,9 @@ def _asked(folder: Path) -> dict[str, str]:
     except (ConfigError, KeyError, TypeError, AttributeError):
         return {}
     lines = [f"{key}={value}" for key, value in params.items()] if isinstance(params, dict) else []
-    given = dict(str(line).partition("=")[::2] for line in [*lines, *task])
     swept: dict[str, str] = {}
-    for key, text in given.items():
+    for line in [*lines, *task]:
+        key, _, text = str(line).partition("=")
         name = key.lstrip("+~").partition("@")[0].replace("/", ".")
         swept |= {name: text, f"{name}.name": text}
     return swept
@@ -194,12 +201,17 @@ def _asked(folder: Path) -> dict[str, str]:
 def _kind(values: pd.Series, text: str) -> Literal["log", "linear", "choice"]:
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return "choice"
-    low, high = float(values.min()), float(values.max())
+    low, high = _ends(values)
     if low <= 0:
         return "linear"
     if re.search(r"tag\(\s*log\b", text):
         return "log"
     return "log" if "interval(" not in text and high >= DECADES * low else "linear"
+
+
+def _ends(values: pd.Series) -> tuple[float, float]:
+    numbers = [float(value) for value in values.dropna().tolist()]
+    return min(numbers), max(numbers)
 
 
 def _importance(runs: pd.DataFrame, searched: Sequence[Axis]) -> dict[str, float]:
@@ -212,10 +224,10 @@ def _importance(runs: pd.DataFrame, searched: Sequence[Axis]) -> dict[str, float
     )
 
     def distribution(axis: Axis) -> BaseDistribution:
-        values = runs[axis.key]
+        values = column(runs, axis.key)
         if axis.kind == "choice":
             return CategoricalDistribution(sorted(values.unique()))
-        return FloatDistribution(float(values.min()), float(values.max()), log=axis.kind == "log")
+        return FloatDistribution(*_ends(values), log=axis.kind == "log")
 
     space = {axis.key: distribution(axis) for axis in searched}
     before = optuna.logging.get_verbosity()

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -112,6 +112,11 @@ def load_losses(folder: str | Path) -> pd.DataFrame:
             for name, values in columns.items()
         }
     )
+
+
+def column(table: pd.DataFrame, name: str) -> pd.Series:
+    """One column of a table; ``table[name]`` may be several to a type checker."""
+    return cast("pd.Series", table[name])
 
 
 # --- Which runs there are -------------------------------------------------------------------------

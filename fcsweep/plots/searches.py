@@ -10,10 +10,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fcsweep.findings import DIVERGED, HITS, LEARNS, LEARNS_NOTHING, UNKNOWN, Axis
+from fcsweep.frames import column
 from fcsweep.plots.style import (
     COLOURS,
     GREY,
@@ -56,17 +58,16 @@ def landscape(
         title: above the picture.
     """
     figure, panel = panel_of(HEIGHT + 0.35)
-    places = {
-        axis: _positions(panel, axis, runs[axis.key], which) for axis, which in ((x, "x"), (y, "y"))
-    }
+    across = _positions(panel, x, column(runs, x.key), "x")
+    up = _positions(panel, y, column(runs, y.key), "y")
     learned = runs["value"].to_numpy()[verdicts.isin((HITS, LEARNS)).to_numpy()]
-    scale = mpl.colors.Normalize(learned.min(), learned.max()) if len(learned) else None
+    scale = Normalize(learned.min(), learned.max()) if len(learned) else None
     coloured = None
     for name, mark in MARKS.items():
         here = (verdicts == name).to_numpy()
         if not here.any():
             continue
-        points = places[x][here], places[y][here]
+        points = across[here], up[here]
         if name in (HITS, LEARNS):
             values = runs["value"].to_numpy()[here]
             style: dict[str, Any] = {
@@ -94,6 +95,9 @@ def parallel(runs: pd.DataFrame, axes: Sequence[Axis]) -> Figure:
     panel = figure.subplots()
     shown = runs.dropna(subset=["value", *[axis.key for axis in axes]]).sort_values("value")
     shown = shown.iloc[thinned(range(len(shown)), 2 * MOST_GREY)]
+    if not len(shown):
+        panel.set(xticks=[], yticks=[], title="no run has a value")
+        return figure
     scales = [_scaled(axis, shown[axis.key]) for axis in axes]
     value = Axis(_objective(runs), "linear")
     scales.append(_scaled(value, shown["value"]))
@@ -131,7 +135,8 @@ def progress(runs: pd.DataFrame, verdicts: pd.Series) -> Figure:
     for name, here, style in styles:
         here = here & ~np.isnan(values)
         if here.any():
-            panel.scatter(numbers[here], values[here], s=18, label=name, linewidths=1, **style)
+            style |= {"s": 18, "linewidths": 1, "zorder": 3}
+            panel.scatter(numbers[here], values[here], label=name, **style)
     order = np.argsort(numbers, kind="stable")
     highest = np.fmax.accumulate(values[order])
     panel.step(numbers[order], highest, where="post", color=COLOURS[1], label="best so far")

@@ -38,6 +38,7 @@ def learning_curves(
     groups: Mapping[str, Sequence[str]],
     columns: Sequence[str] = ("loss", "train_accuracy", "val_accuracy"),
     *,
+    unit: str = "nats",
     beside: bool = False,
 ) -> Figure:
     """A panel a column against the epoch: each group of runs in its colour, the others in grey.
@@ -46,6 +47,7 @@ def learning_curves(
         history: of the runs.
         groups: label and folders, as `fcsweep.findings.groups` makes them.
         columns: of the history.
+        unit: of the loss, as `fcsweep.findings.loss_unit` knows it.
         beside: the panels beside each other, not one above the other.
     """
     shape = (1, len(columns)) if beside else (len(columns), 1)
@@ -59,7 +61,7 @@ def learning_curves(
         panel.add_collection(LineCollection(lines, colors=GREY, linewidths=0.6, alpha=0.45))
         for place, (name, folders) in enumerate(groups.items()):
             _draw_group(panel, place, name, [runs[one] for one in folders if one in runs], column)
-        _finish_curves(panel, column)
+        _finish_curves(panel, column, unit)
     for panel in panels if beside else panels[-1:]:
         panel.set_xlabel(label("epoch"))
     handles, names = panels[0].get_legend_handles_labels()
@@ -128,10 +130,12 @@ def _points(run: pd.DataFrame, column: str) -> np.ndarray:
     return values[np.isfinite(values).all(axis=1)]
 
 
-def _finish_curves(panel: Axes, column: str) -> None:
+def _finish_curves(panel: Axes, column: str, unit: str) -> None:
     panel.set_ylabel(label(column).replace(" (fraction)", "\n(fraction)"))
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.autoscale_view()
+    if column == "loss":
+        panel.set_ylabel(f"loss ({unit})")
     if column == "loss" and panel.lines:
         _fit_losses(panel, np.concatenate([np.asarray(line.get_ydata()) for line in panel.lines]))
 

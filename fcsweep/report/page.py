@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from fcsweep import findings, frames, plots
 from fcsweep.config import ConfigError
-from fcsweep.findings import Axis, missing, written
+from fcsweep.findings import CHANCE, LEARNS_NOTHING, Axis, missing, written
 from fcsweep.records import write_atomically
 from fcsweep.report import words
 
@@ -136,25 +136,28 @@ def table(
     sweep: Sweep, rows: Sequence[Mapping[Any, Any]], best: Mapping[Any, Any] | None
 ) -> dict[str, Any]:
     """The table of runs: its head, and a class and the cells of each row."""
-    keys = list(dict.fromkeys([*(a.key for a in sweep.searched), *findings.differing(sweep.runs)]))
-    columns = ["value", *keys, "best_val_accuracy", "best_train_accuracy", "epochs", "seconds"]
-    short = [key.removesuffix(".name").rpartition(".")[2] for key in columns]
-    names = [n if short.count(n) == 1 else key for n, key in zip(short, columns, strict=True)]
+    keys = dict.fromkeys([*(axis.key for axis in sweep.searched), *findings.differing(sweep.runs)])
+    columns = [*keys, "best_val_accuracy", "best_train_accuracy", "epochs", "seconds"]
+    names = [one.replace("_accuracy", "").replace("_", " ") for one in columns[len(keys) :]]
+    top = None if best is None else best["folder"]
     body = [
         {
-            "kind": "best" if best is not None and row["folder"] == best["folder"] else "",
+            "kind": "best" if row["folder"] == top else "",
             "cells": [
                 _trial(row, sweep.folder),
                 Cell(str(row["status"]), str(row["status"])),
-                *(
-                    _cell(row.get(key), 4 if "accuracy" in key or key == "value" else 3)
-                    for key in columns
-                ),
+                *(_cell(row.get(key), key.endswith("accuracy")) for key in columns),
             ],
         }
         for row in rows
     ]
-    return {"head": ["trial", "status", *(name.replace("_", " ") for name in names)], "rows": body}
+    return {"head": ["trial", "status", *_short(list(keys)), *names], "rows": body}
+
+
+def _short(keys: Sequence[str]) -> list[str]:
+    """The last part of each key where that tells them apart."""
+    short = [key.removesuffix(".name").rpartition(".")[2] for key in keys]
+    return [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]
 
 
 def failures(rows: Sequence[Mapping[Any, Any]]) -> list[dict[str, str]]:
@@ -184,7 +187,7 @@ def provenance(runs: pd.DataFrame) -> list[tuple[str, str]]:
         (str(name).removeprefix("provenance.").replace("versions.", ""), " | ".join(values))
         for name in runs.columns
         if str(name).startswith("provenance.")
-        for values in [_distinct(runs[name])]
+        for values in [_distinct(frames.column(runs, name))]
         if values
     ]
 
@@ -195,17 +198,15 @@ def pictures(sweep: Sweep) -> list[Picture]:
 
 
 def _training(sweep: Sweep) -> Iterator[Picture]:
-    history = sweep.history
+    history, unit = sweep.history, findings.loss_unit(sweep.runs)
     if not len(history):
         return
     if sweep.single:
         losses = _losses(sweep.folder)
-        loss = {"svm": "margin units"}.get(sweep.runs.get("model.loss_function", [""])[0], "nats")
         if len(losses):
             caption = "The loss of each minibatch, with the L2 term."
-            yield Picture(
-                "loss", "Loss per step", caption, lambda: plots.loss_per_step(losses, loss)
-            )
+            draw = lambda: plots.loss_per_step(losses, unit)  # noqa: E731
+            yield Picture("loss", "Loss per step", caption, draw)
         caption = "Accuracy after each epoch, on training and on validation rows."
         yield Picture("accuracy", "Accuracy", caption, lambda: plots.accuracies(history))
         return
@@ -214,13 +215,13 @@ def _training(sweep: Sweep) -> Iterator[Picture]:
     caption = "Loss and accuracies per epoch" + (
         f" of the {told} best runs; the others in grey." if told < len(sweep.runs) else "."
     )
-    draw = lambda: plots.learning_curves(history, groups)  # noqa: E731
+    draw = lambda: plots.learning_curves(history, groups, unit=unit)  # noqa: E731
     yield Picture("learning_curves", "Learning curves", caption, draw, tall=True)
 
 
 def _search(sweep: Sweep) -> Iterator[Picture]:
     runs, searched = sweep.runs, [axis for axis in sweep.searched if axis.key != "seed"]
-    valued = runs["value"].notna().sum()
+    valued = frames.column(runs, "value").count()
     if valued < 2:
         return
     ranked = sorted(searched, key=lambda axis: -sweep.parts.get(axis.key, 0.0))
@@ -229,6 +230,8 @@ def _search(sweep: Sweep) -> Iterator[Picture]:
     if len(plane) == 2 and numbers and len(runs) > 3:
         x, y = plane
         caption = f"Each run at its {x.name} and {y.name}: how it ended, and how good it became."
+        if LEARNS_NOTHING in sweep.verdicts.tolist():
+            caption += f" To learn nothing is to stay at a train accuracy of at most {CHANCE:g}."
         draw = lambda: plots.landscape(runs, sweep.verdicts, x, y)  # noqa: E731
         yield Picture("landscape", "Landscape", caption, draw)
     if len(runs) > 3:
@@ -260,11 +263,12 @@ def _trial(row: Mapping[Any, Any], top: Path) -> Cell:
     return Cell(str(number), float(number))
 
 
-def _cell(value: Any, digits: int) -> Cell:
+def _cell(value: Any, fraction: bool) -> Cell:
     if missing(value):
         return Cell("", "")
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return Cell(written(value, digits), float(value) if number else str(value))
+    text = f"{value:.4f}" if fraction else written(value)
+    return Cell(text, float(value) if number else str(value))
 
 
 def _distinct(values: pd.Series, most: int = 4) -> list[str]:

@@ -21,10 +21,11 @@ def question(runs: Sequence[Run], searched: Sequence[Axis]) -> str:
     task = f"{net} on {_data(runs)}"
     names = [axis.name for axis in searched]
     target = run.get("target")
-    goal = f"reach {what} {written(target)}" if not missing(target) else None
+    goal = None if missing(target) else f"{what} {written(target)}"
     if len(runs) == 1 or not names:
-        return f"Does {task} {goal}?" if goal else f"How high does the {what} of {task} get?"
-    verb = goal or f"give the highest {what}"
+        return f"Does {task} reach {goal}?" if goal else f"How high does the {what} of {task} get?"
+    ending = "s" * (len(names) == 1)
+    verb = f"reach{ending and 'es'} {goal}" if goal else f"give{ending} the highest {what}"
     return f"Which {_listed(names)} {verb} with {task}?"
 
 
@@ -32,20 +33,17 @@ def answer(runs: Sequence[Run], best: Run | None, searched: Sequence[Axis]) -> s
     """What came out, with the parameters of the best run."""
     if best is None:
         return "No run has a value yet."
-    what, value = objective(best), written(best["value"], 4)
+    what, value = objective(best), f"{best['value']:.4f}"
     reached = not missing(best.get("target")) and best["value"] >= best["target"]
     if len(runs) == 1:
-        start = "Yes" if reached else "Not" if not missing(best.get("target")) else "To"
-        after = f"after epoch {best['best_epoch']} of {best['epochs']}"
-        join = {"Yes": f"Yes: {value} {after}", "Not": f"No: {value} {after}"}
-        return f"{join.get(start, f'To {value} {after}')}, in {_seconds(best['seconds'])}."
+        start = "Yes:" if reached else "To" if missing(best.get("target")) else "No:"
+        epochs = f"after epoch {best['best_epoch']} of {best['epochs']}"
+        return f"{start} {value} {epochs}, in {_seconds(best['seconds'])}."
     points = [(axis, written(best.get(axis.key), 4)) for axis in searched]
     point = _listed([f"{axis.name} {text}" for axis, text in points if text])
     verb = "reaches" if reached or missing(best.get("target")) else "reaches only"
-    count = sum(_hits(run) for run in runs)
-    rest = (
-        f"; so do {count - 1} others" if count > 2 else "; so does one other" if count == 2 else ""
-    )
+    others = sum(map(_hits, runs)) - 1
+    rest = f"; {others} more reach the target" if others > 0 else ""
     return f"{_name(best).capitalize()} {verb} {what} {value} with {point or 'its config'}{rest}."
 
 

@@ -1,0 +1,200 @@
+"""``report.html``: what it says, that it fetches nothing, and that it never costs a sweep."""
+
+import re
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+
+import pytest
+from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
+
+from fcsweep import report
+from fcsweep.config import ConfigError
+from fcsweep.records import RecordError
+from fcsweep.report import words
+
+
+class Page(HTMLParser):
+    """The texts and the tags of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.cells: list[str] = []
+        self.said: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.said.append(data)
+
+    def figures(self):
+        return [of["id"] for tag, of in self.tags if tag == "figure"]
+
+    def text(self):
+        return " ".join(" ".join(self.said).split())
+
+
+def page_of(folder) -> Page:
+    return Page(report.write(folder).read_text())
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    return write_search(tmp_path_factory.mktemp("reported") / "search", 30)
+
+
+def test_a_search_is_answered(search):
+    page = page_of(search)
+    said = page.text()
+    assert "Which weight_scale and learning_rate reach train accuracy 1 with three_layer" in said
+    assert "Trial 0 reaches train accuracy 1.0000 with weight_scale 0.0001" in said
+    assert f"python -m fcsweep.rerun {search}/0" in said
+    assert "30 runs: 15 completed, 5 diverged, 5 pruned, 5 failed" in said
+    assert page.figures() == ["learning_curves", "landscape", "history", "importance"]
+    assert "loss is inf at epoch 2, step 4" in said
+    assert "c0ffee" in said and "2.13.0" in said
+
+
+def test_the_table_has_a_row_a_trial_and_numbers_to_sort_by(search):
+    page = page_of(search)
+    rows = [of for tag, of in page.tags if tag == "tr"]
+    assert len(rows) == 1 + 30 + 1 + 10  # with the heads, and the failures
+    assert [of for of in rows if of.get("class") == "best"] == [{"class": "best"}]
+    values = [float(of["data-v"] or "") for tag, of in page.tags if tag == "td" and "data-v" in of]
+    assert 10 * 1e-4 in [round(value, 9) for value in values] or min(values) == 0
+
+
+def test_a_single_run(tmp_path):
+    folder = write_run(tmp_path / "run", config_of(0.1, 0.1), (0.5, 0.9), target=0.8)
+    page = page_of(folder)
+    assert "Does three_layer on 50 images of digits reach train accuracy 0.8?" in page.text()
+    assert "Yes: 0.9000 after epoch 2 of 2" in page.text()
+    assert page.figures() == ["loss", "accuracy"]
+    assert not [tag for tag, _ in page.tags if tag == "script"]
+
+
+def test_both_rules_are_in_one_picture(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", {"optimizer": "sgd,momentum"})
+    for number, name in enumerate(("sgd", "momentum")):
+        config = config_of(0.1, 0.1) | {"optimizer": {"name": name, "learning_rate": 0.1}}
+        write_run(sweep / str(number), config, (0.5, 0.6 + number / 10), target=None)
+    page = page_of(sweep)
+    assert page.figures() == ["learning_curves"]
+    assert {"sgd", "momentum"} <= set(page.text().split())
+    assert "Which optimizer gives the highest train accuracy" in page.text()
+    assert "Trial 1 reaches train accuracy 0.7000 with optimizer momentum." in page.text()
+
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+
+
+def test_html_in_a_config_is_shown_as_text(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", {})
+    for number, name in enumerate((HOSTILE, "b")):
+        config = config_of(0.1, 0.1, device=name) | {"data": {"name": name}}
+        write_run(sweep / str(number), config, (0.5,), "failed", reason=HOSTILE)
+    page = page_of(sweep)
+    assert not [tag for tag, _ in page.tags if tag == "img"]
+    assert len([tag for tag, _ in page.tags if tag == "script"]) == 1
+    assert page.text().count(HOSTILE) >= 3
+
+
+def test_nothing_is_fetched_and_only_our_script_may_run(search):
+    text = report.write(search).read_text()
+    assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)", text.replace("fcsweep.rerun /", ""))
+    links = [of.get(key) for _, of in Page(text).tags for key in ("src", "href") if of.get(key)]
+    assert set(links) == {"data:,"}
+    (policy,) = (of["content"] for _, of in Page(text).tags if "http-equiv" in of)
+    assert policy and policy.startswith("default-src 'none'") and "script-src 'sha256-" in policy
+
+
+def test_a_thousand_trials_are_quick_and_small(tmp_path):
+    sweep = write_search(tmp_path / "sweep", 1000)
+    start = time.perf_counter()
+    path = report.write(sweep)
+    assert time.perf_counter() - start < 20
+    assert path.stat().st_size < 5_000_000
+    assert path.read_text().count("<tr") > 1000
+
+
+def test_damage_is_named_on_the_page(search, tmp_path):
+    sweep = write_search(tmp_path / "sweep", 6)
+    (sweep / "1" / "result.json").write_text("{")
+    (sweep / "2" / "history.csv").write_text("nonsense")
+    (sweep / "9").mkdir()
+    said = page_of(sweep).text()
+    assert "1 damaged" in said and "result.json cannot be read" in said
+    assert "it has left no record" in said
+
+
+def test_a_sweep_that_has_not_begun(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", SEARCHED)
+    write_run(sweep / "0", config_of(0.1, 0.1), (), "running")
+    said = page_of(sweep).text()
+    assert "No run has a value yet." in said
+    assert "it had not ended when this was written" in said
+
+
+def test_pictures_beside_the_page_on_request(search):
+    command = [sys.executable, "-m", "fcsweep.report", str(search), "--png", "--svg"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{search}/report.html\n"
+    names = {path.name for path in (search / "figures").iterdir()}
+    assert {"landscape.png", "landscape.svg", "learning_curves.png"} <= names
+
+
+@pytest.mark.parametrize("folder, said", [("nowhere", "is not a folder"), ("", "holds no run")])
+def test_a_folder_without_runs_is_one_line(tmp_path, folder, said):
+    command = [sys.executable, "-m", "fcsweep.report", str(tmp_path / folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
+    with pytest.raises(ConfigError, match=said):
+        report.write(tmp_path / folder)
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(search, monkeypatch):
+    old = report.write(search).read_text()
+
+    def full(path, content):
+        raise RecordError("no space left")
+
+    monkeypatch.setattr("fcsweep.report.page.write_atomically", full)
+    with pytest.raises(RecordError):
+        report.write(search)
+    assert (search / "report.html").read_text() == old
+
+
+@pytest.mark.parametrize(
+    "run, said",
+    [
+        ({"target": 0.5, "value": 0.4}, "No: 0.4000 after epoch 2 of 3, in 60.0 s."),
+        ({"target": None, "value": 0.4}, "To 0.4000 after epoch 2 of 3, in 60.0 s."),
+    ],
+)
+def test_the_answer_of_a_run(run, said):
+    rest = {"objective": "val_accuracy", "best_epoch": 2, "epochs": 3, "seconds": 60.0}
+    assert words.answer([run | rest], run | rest, []) == said
+
+
+def test_the_end_of_a_grid_names_the_page(tmp_path):
+    command = [sys.executable, "-m", "fcsweep", "-m", "optimizer=sgd,momentum"]
+    words_ = ["solver.num_epochs=1", "hydra.sweep.dir=s"]
+    done = subprocess.run([*command, *words_], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.endswith("report: s/report.html\n")
+    assert "momentum" in (tmp_path / "s" / "report.html").read_text()
+
+
+def test_a_report_that_fails_costs_a_line_not_the_sweep(tmp_path):
+    (tmp_path / "s" / "report.html").mkdir(parents=True)
+    (tmp_path / "s" / "multirun.yaml").write_text("{}\n")
+    command = [sys.executable, "-m", "fcsweep", "-m", "seed=0,1"]
+    words_ = ["solver.num_epochs=1", "hydra.sweep.dir=s"]
+    done = subprocess.run([*command, *words_], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.startswith("report.html was not written: s/report.html")
+    assert done.stderr.count("\n") == 1 and "best: s/" in done.stdout
