@@ -328,13 +328,14 @@ def test_a_run_that_fails_is_one_line(fcsweep, trained):
 def test_a_grid_ends_with_a_table(fcsweep, trained, tmp_path):
     said = fcsweep("-m", "optimizer=sgd,momentum", "seed=7,9", "hydra.sweep.dir=s")
     assert (said.code, said.err) == (0, "")
-    assert said.out.splitlines()[-6:] == [
+    assert said.out.splitlines()[-7:] == [
         "optimizer  learning_rate  seed  best val  best train  status     seconds  folder",
         "sgd        0.5            7     0.0700                completed  0.5      s/0",
         "sgd        0.5            9     0.0900                completed  0.5      s/1",
         "momentum   0.1            7     0.0700                completed  0.5      s/2",
         "momentum   0.1            9     0.0900                completed  0.5      s/3",
         "best: s/1 (0.0900)",
+        "report: s/report.html",
     ]
     with open(tmp_path / "s" / "trials.csv", newline="") as file:
         assert [row["seed"] for row in csv.DictReader(file)] == ["7", "9", "7", "9"]
@@ -359,7 +360,7 @@ def test_a_failed_job_costs_only_itself(batch, fcsweep, trained):
     assert trained == ["0", "1", "2"]
     assert "failed" in said.out
     assert "Traceback" not in said.out
-    assert said.out.endswith("best: s/2 (0.0200)\n")
+    assert "best: s/2 (0.0200)\n" in said.out
 
 
 def test_a_job_that_fails_without_a_record_is_named_too(fcsweep, trained, monkeypatch):
@@ -592,7 +593,8 @@ def test_the_readmes_grid_for_real(tmp_path):
     said = start(*PROGRAM, "-m", "optimizer=sgd,momentum", "solver.num_epochs=2", cwd=tmp_path)
     assert (said.code, said.err) == (0, "")
     assert said.out.count("epoch 2/2") == 2
-    assert said.out.splitlines()[-1].startswith("best: multirun/")
+    best, page = said.out.splitlines()[-2:]
+    assert best.startswith("best: multirun/") and page.startswith("report: multirun/")
     (sweep,) = (tmp_path / "multirun").iterdir()
     for number in "01":
         record = json.loads((sweep / number / "result.json").read_text())

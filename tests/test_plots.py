@@ -125,7 +125,7 @@ def test_files_beside_the_page(search, tmp_path):
     plots.save(figure, tmp_path / "one.png")
     assert (tmp_path / "one.svg").read_text().startswith("<?xml")
     with Image.open(tmp_path / "one.png") as image:
-        assert image.getpixel((0, 0))[:3] == (255, 255, 255) and image.width > 600
+        assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255) and image.width > 600
 
 
 def test_no_global_state_of_pyplot():

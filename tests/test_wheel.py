@@ -38,5 +38,6 @@ def test_a_sweep_runs_from_the_wheel_in_an_empty_folder(wheel, tmp_path):
     assert subprocess.run(where, check=True, **options).stdout.startswith(str(site))
     sweep = [sys.executable, "-W", "error", "-m", "fcsweep", "-m", "seed=0,1"]
     done = subprocess.run([*sweep, "solver.num_epochs=2"], check=True, **options)
-    assert done.stdout.splitlines()[-1].startswith("best: multirun/")
+    assert done.stdout.splitlines()[-2].startswith("best: multirun/")
+    assert len([*empty.glob("multirun/*/report.html")]) == 1
     assert len([*empty.glob("multirun/*/*/result.json")]) == 2
