@@ -1,4 +1,4 @@
-"""Make ``analysis/sample``, on which the notebooks run in the tests: sweeps of this program, packed.
+"""Make ``analysis/sample``, on which the notebooks run in the tests: sweeps of this program.
 
 ``python analysis/make_sample.py CIFAR10_FOLDER`` takes some minutes. Of each run it keeps the
 config, the result, the history and the provenance, and the losses where they are short; of a sweep
@@ -14,12 +14,14 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from fcsweep.config import read
+
 SAMPLE = Path(__file__).parent / "sample"
 KEPT = ("result.json", "history.csv", "provenance.json", ".hydra/config.yaml")
 LONGEST = 2_000  # bytes of losses.npy
 
 OVERFIT = (
-    "hydra/sweeper/sampler=qmc hydra/sweeper/pruner=none hydra.sweeper.n_trials=32 "
+    "hydra/sweeper/sampler=qmc hydra/sweeper/pruner=none hydra.sweeper.n_trials=48 "
     "hydra.sweeper.stop_at_target=false model.weight_scale=tag(log,interval(1e-3,10)) "
     "optimizer.learning_rate=tag(log,interval(1e-4,10))"
 )
@@ -61,7 +63,7 @@ def pack(sweep: Path, target: Path) -> None:
         config.write_text(re.sub(r"root: /.*", "root: null", config.read_text()))
         provenance = target / run.name / "provenance.json"
         provenance.write_text(re.sub(r" data\.root=[^ \"]*", "", provenance.read_text()))
-    hydra = OmegaConf.load(sweep / "multirun.yaml")["hydra"]
+    hydra = read(sweep / "multirun.yaml")["hydra"]
     task = [word for word in hydra["overrides"]["task"] if not word.startswith("data.root=")]
     asked = {"sweeper": hydra["sweeper"], "overrides": {"task": task}}
     OmegaConf.save(OmegaConf.create({"hydra": asked}), target / "multirun.yaml")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +130,21 @@ def groups(runs: pd.DataFrame, searched: Sequence[Axis], most: int = 6) -> dict[
     return {f"trial {_number(row)}": [row["folder"]] for row in _rows(top.head(most - 1))}
 
 
+def epochs_to(history: pd.DataFrame, level: float, name: str = "val_accuracy") -> pd.Series:
+    """The first epoch at which each run has reached a level; missing where it never does.
+
+    Args:
+        history: as `fcsweep.frames.load_history` reads it.
+        level: a fraction.
+        name: ``val_accuracy`` or ``train_accuracy``.
+
+    Returns:
+        Epochs by folder.
+    """
+    reached = history.loc[history[name] >= level].groupby("folder")["epoch"].min()
+    return reached.reindex(column(history, "folder").unique()).astype("Int64")
+
+
 def loss_unit(runs: pd.DataFrame) -> str:
     """``nats`` for softmax, ``margin units`` for svm."""
     units = {"softmax": "nats", "svm": "margin units"}
@@ -216,12 +232,14 @@ def _ends(values: pd.Series) -> tuple[float, float]:
 
 def _importance(runs: pd.DataFrame, searched: Sequence[Axis]) -> dict[str, float]:
     """As a study of Optuna sees them: one in memory, made of the records."""
-    import optuna
-    from optuna.distributions import (
-        BaseDistribution,
-        CategoricalDistribution,
-        FloatDistribution,
-    )
+    with warnings.catch_warnings():  # tqdm asks for ipywidgets when it is imported in a notebook
+        warnings.simplefilter("ignore")
+        import optuna
+        from optuna.distributions import (
+            BaseDistribution,
+            CategoricalDistribution,
+            FloatDistribution,
+        )
 
     def distribution(axis: Axis) -> BaseDistribution:
         values = column(runs, axis.key)

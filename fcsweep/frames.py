@@ -114,6 +114,25 @@ def load_losses(folder: str | Path) -> pd.DataFrame:
     )
 
 
+def load_speeds(results: str | Path) -> pd.DataFrame:
+    """Trials per second by stack size: ``stack_size_*.json`` of ``benchmarks/results``.
+
+    Columns: ``device``, ``task`` (data and layers), ``stack`` (trials), ``trials_per_second``,
+    and ``times_alone``, the speed as a multiple of that of a trial alone on the same device.
+    """
+    rows = [
+        {"device": record["device"], "task": task, "stack": int(stack), "trials_per_second": rate}
+        for file in sorted(Path(results).glob("stack_size_*.json"))
+        for record in [json.loads(file.read_bytes())]
+        for task, rates in record["sizes"].items()
+        for stack, rate in rates.items()
+    ]
+    table = pd.DataFrame(rows, columns=["device", "task", "stack", "trials_per_second"])
+    alone = {(row["device"], row["task"]): row["trials_per_second"] for row in rows[::-1]}
+    speeds = [row["trials_per_second"] / alone[row["device"], row["task"]] for row in rows]
+    return table.assign(times_alone=speeds)
+
+
 def column(table: pd.DataFrame, name: str) -> pd.Series:
     """One column of a table; ``table[name]`` may be several to a type checker."""
     return cast("pd.Series", table[name])

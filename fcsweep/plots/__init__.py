@@ -18,7 +18,7 @@ are not used.
 
 from fcsweep.plots.searches import importance, landscape, parallel, progress
 from fcsweep.plots.style import save, svg
-from fcsweep.plots.training import accuracies, learning_curves, loss_per_step, spread
+from fcsweep.plots.training import accuracies, learning_curves, loss_per_step, speeds, spread
 
 __all__ = [
     "accuracies",
@@ -29,6 +29,7 @@ __all__ = [
     "parallel",
     "progress",
     "save",
+    "speeds",
     "spread",
     "svg",
 ]

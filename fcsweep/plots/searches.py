@@ -23,6 +23,7 @@ from fcsweep.plots.style import (
     INK,
     MOST_GREY,
     WIDTH,
+    Drawing,
     label,
     logarithmic,
     panel_of,
@@ -91,7 +92,7 @@ def landscape(
 @styled
 def parallel(runs: pd.DataFrame, axes: Sequence[Axis]) -> Figure:
     """Every run as a line over its parameters to its value; the five best are blue."""
-    figure = Figure((max(WIDTH, 1.25 * (len(axes) + 1)), HEIGHT), layout="constrained")
+    figure = Drawing((max(WIDTH, 1.25 * (len(axes) + 1)), HEIGHT), layout="constrained")
     panel = figure.subplots()
     shown = runs.dropna(subset=["value", *[axis.key for axis in axes]]).sort_values("value")
     shown = shown.iloc[thinned(range(len(shown)), 2 * MOST_GREY)]
@@ -153,7 +154,7 @@ def progress(runs: pd.DataFrame, verdicts: pd.Series) -> Figure:
 @styled
 def importance(parts: Mapping[str, float]) -> Figure:
     """How much of the differences between the values each parameter accounts for."""
-    figure = Figure((WIDTH, 0.7 + 0.38 * len(parts)), layout="constrained")
+    figure = Drawing((WIDTH, 0.7 + 0.38 * len(parts)), layout="constrained")
     panel = figure.subplots()
     names = [label(key).partition(" (")[0] for key in parts]
     bars = panel.barh(names[::-1], list(parts.values())[::-1], color=COLOURS[0], height=0.6)

@@ -73,6 +73,13 @@ LABELS = {
 }
 
 
+class Drawing(Figure):
+    """A figure that a notebook shows."""
+
+    def _repr_png_(self) -> bytes:
+        return _written(self, "png", facecolor="white", dpi=100)
+
+
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Let a function draw in our style, whatever the caller's is."""
 
@@ -111,7 +118,7 @@ def _written(figure: Figure, kind: str, **options: Any) -> bytes:
     if kind == "svg":
         options["metadata"] = {name: None for name in ("Creator", "Date", "Format", "Type")}
     with mpl.rc_context(STYLE), _any_script():
-        figure.savefig(memory, format=kind, dpi=160, **options)
+        figure.savefig(memory, format=kind, **{"dpi": 160, **options})
     return memory.getvalue()
 
 
@@ -125,7 +132,7 @@ def _any_script() -> Iterator[None]:
 
 def panel_of(height: float = HEIGHT) -> tuple[Figure, Axes]:
     """A figure of the usual width, in inches, and its one panel."""
-    figure = Figure((WIDTH, height), layout="constrained")
+    figure = Drawing((WIDTH, height), layout="constrained")
     return figure, figure.subplots()
 
 

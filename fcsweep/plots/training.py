@@ -16,9 +16,11 @@ from fcsweep.plots.style import (
     COLOURS,
     DASHES,
     GREY,
+    HEIGHT,
     INK,
     MOST_GREY,
     WIDTH,
+    Drawing,
     label,
     logarithmic,
     panel_of,
@@ -51,7 +53,7 @@ def learning_curves(
         beside: the panels beside each other, not one above the other.
     """
     shape = (1, len(columns)) if beside else (len(columns), 1)
-    figure = Figure((WIDTH * shape[1], 2.35 * shape[0] + 0.3), layout="constrained")
+    figure = Drawing((WIDTH * shape[1], 2.35 * shape[0] + 0.3), layout="constrained")
     panels = np.atleast_1d(figure.subplots(*shape, sharex=True))
     told = {folder for folders in groups.values() for folder in folders}
     behind = thinned([one for one in history["folder"].unique() if one not in told], MOST_GREY)
@@ -107,6 +109,24 @@ def spread(groups: Mapping[str, Sequence[float]], objective: str = "val_accuracy
     panel.set_xticks(range(len(groups)), list(groups))
     panel.set(ylabel=label(objective), xlim=(-0.6, len(groups) - 0.4))
     panel.grid(False, axis="x")
+    return figure
+
+
+@styled
+def speeds(rates: pd.DataFrame) -> Figure:
+    """Trials per second against the stack size, as `fcsweep.frames.load_speeds` reads them."""
+    figure, panel = panel_of(HEIGHT + 0.4)
+    names = rates["task"] + " (" + rates["device"] + ")"
+    for place, (name, part) in enumerate(rates.groupby(names, sort=False)):
+        points = part[["stack", "trials_per_second"]].to_numpy(float)
+        _plot(panel, place % len(COLOURS), points, label=name, marker="o", markersize=4)
+    panel.set_xscale("log", base=2)
+    logarithmic(panel, "y")
+    sizes = sorted({int(size) for size in rates["stack"]})
+    panel.set_xticks(sizes, [str(size) for size in sizes])
+    panel.set_xticks([], minor=True)
+    panel.set(xlabel="stack (trials)", ylabel="speed (trials per second)")
+    figure.legend(loc="outside upper center", ncols=1)
     return figure
 
 
