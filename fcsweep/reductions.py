@@ -31,67 +31,100 @@ SPLIT = 32_768
 """Elements up to which torch sums in one thread."""
 
 
-def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    """Matrix product of each trial: ``a (*t, n, i)`` times ``b (*t, i, m)`` is ``(*t, n, m)``.
+class Product:
+    """Matrix product of each trial, ``a (*t, n, i)`` times ``b (*t, i, m)``, prepared once.
 
-    Both have the same number of trial axes; one of length 1 is shared by the whole stack and is not
-    copied. The result is computed transposed, ``b^T a^T``, so that in memory its rows (the examples
-    of a batch) come last: the small products with ten classes are several times as fast that way.
+    Calling it computes ``out (*t, n, m)`` from what ``a`` and ``b`` hold then; they stay where they
+    are in memory, and so does ``out``. Both have the same number of trial axes; one of length 1 is
+    shared by the whole stack and is not copied. The result is computed transposed, ``b^T a^T``, so
+    that in memory its rows (the examples of a batch) come last: the small products with ten classes
+    are several times as fast that way.
 
     Args:
-        a: left factors.
-        b: right factors.
-        out: where to write the result, ``(k, n, m)`` laid out as ``(k, m, n)``.
+        a: left factors; to be read again in a later call, with one trial axis.
+        b: right factors, likewise.
+        out: where to write the result, ``(k, n, m)`` laid out as ``(k, m, n)``; None: new memory.
 
     Raises:
         ValueError: the inner sizes or the trial axes do not fit.
     """
-    if a.ndim != 3 or b.ndim != 3:
-        return _any_axes(a, b)
-    a_trials, n, inner = a.shape
-    b_trials, b_inner, m = b.shape
-    trials = b_trials if a_trials == 1 else a_trials
-    if inner != b_inner or b_trials not in (1, trials):
+
+    def __init__(self, a: Tensor, b: Tensor, out: Tensor | None = None) -> None:
+        trials = _common_trials(a, b)
+        a, b = _one_axis(a, trials), _one_axis(b, trials)
+        n, inner, m = *a.shape[-2:], b.shape[-1]
+        k = max(len(a), len(b))
+        twice = k == 1 and min(n, inner, m) < SKINNY and a.is_cpu
+        self._copies: list[tuple[Tensor, Tensor]] = []
+        self._left = self._transposed(b, 2 if twice else k)
+        self._right = self._transposed(a, 2 if twice else k)
+
+        aligned = n * m * a.itemsize % ALIGNMENT == 0
+        if out is None or twice or not aligned:
+            self._result = empty(2 if twice else k, m, n, a)
+        else:
+            self._result = out.mT
+        self._product = self._result[:k].mT.view(*trials, n, m)
+        self.out = self._product if out is None else out
+        self._moves = self.out.data_ptr() != self._product.data_ptr()
+
+    def __call__(self) -> Tensor:
+        """Compute ``out``."""
+        for copy, original in self._copies:
+            copy.copy_(original)
+        torch.bmm(self._left, self._right, out=self._result)
+        if self._moves:
+            self.out.copy_(self._product)
+        return self.out
+
+    def _transposed(self, matrices: Tensor, slices: int) -> Tensor:
+        """``(slices, c, r)`` of ``(k, r, c)``: a view, of stride 0 where the slices share a matrix.
+
+        Of an aligned copy, renewed in each call, where the matrices themselves do not fit.
+        """
+        trials, rows, columns = matrices.shape
+        step, down, across = matrices.stride()
+        # a single row or column has no layout of its own
+        by_rows = (across == 1 or columns == 1) and (down == columns or rows == 1)
+        by_columns = not by_rows and down == 1 and across == rows
+        if not (by_rows or by_columns) or not _aligned(matrices):
+            lines = (columns, rows) if by_columns else (rows, columns)
+            copy = empty(trials, *lines, matrices)
+            self._copies.append((copy.mT if by_columns else copy, matrices))
+            matrices, step = copy, copy.stride(0)
+        down, across = (1, rows) if by_columns else (columns, 1)
+        shared = 0 if trials < slices else step
+        return matrices.as_strided((slices, columns, rows), (shared, across, down))
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """``Product`` computed once."""
+    return Product(a, b)()
+
+
+def _common_trials(a: Tensor, b: Tensor) -> torch.Size:
+    if a.ndim != b.ndim or a.ndim < 2 or a.shape[-1] != b.shape[-2]:
         raise _misfit(a, b)
-    twice = trials == 1 and min(n, inner, m) < SKINNY and a.is_cpu
-    slices = 2 if twice else trials
-    left, right = _transposed(b, slices), _transposed(a, slices)
-    aligned = n * m * a.itemsize % ALIGNMENT == 0
-    if out is not None and aligned and not twice:
-        torch.bmm(left, right, out=out.mT)
-        return out
-    result = torch.bmm(left, right, out=None if aligned else _empty(slices, m, n, a))
-    result = (result[:1] if twice else result).mT
-    return result if out is None else out.copy_(result)
+    try:
+        return torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except RuntimeError:
+        raise _misfit(a, b) from None
 
 
-def _any_axes(a: Tensor, b: Tensor) -> Tensor:
-    """``product`` for any number of trial axes."""
-    if a.ndim != b.ndim or a.ndim < 2:
-        raise _misfit(a, b)
-    trials = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    a, b = (t.expand(*trials, *t.shape[-2:]).reshape(-1, *t.shape[-2:]) for t in (a, b))
-    return product(a, b).reshape(*trials, a.shape[-2], b.shape[-1])
+def _one_axis(matrices: Tensor, trials: torch.Size) -> Tensor:
+    """``(*t, r, c)`` as ``(k, r, c)``: a view, but where one of several trial axes is shared."""
+    if not trials:
+        return matrices.unsqueeze(0)
+    whole = matrices if len(trials) == 1 else matrices.expand(*trials, -1, -1)
+    return whole.flatten(0, -3)
 
 
-def _transposed(matrices: Tensor, slices: int) -> Tensor:
-    """``(slices, c, r)`` of ``(k, r, c)``: a view, of stride 0 where the slices share a matrix."""
-    trials, rows, columns = matrices.shape
-    step, down, across = matrices.stride()
-    if (across == 1 or columns == 1) and (down == columns or rows == 1):
-        down, across = columns, 1  # a single row or column has no layout of its own: this one
-    elif down != 1 or across != rows:
-        return _transposed(_empty(trials, rows, columns, matrices).copy_(matrices), slices)
-    if matrices.data_ptr() % ALIGNMENT or (trials > 1 and step * matrices.itemsize % ALIGNMENT):
-        shape = (rows, columns) if across == 1 else (columns, rows)
-        copy = _empty(trials, *shape, matrices)
-        copy = copy if across == 1 else copy.mT
-        return _transposed(copy.copy_(matrices), slices)
-    shared = 0 if trials < slices else step
-    return matrices.as_strided((slices, columns, rows), (shared, across, down))
+def _aligned(matrices: Tensor) -> bool:
+    step = matrices.stride(0) * matrices.itemsize if len(matrices) > 1 else 0
+    return (matrices.data_ptr() | step) % ALIGNMENT == 0
 
 
-def _empty(trials: int, rows: int, columns: int, like: Tensor) -> Tensor:
+def empty(trials: int, rows: int, columns: int, like: Tensor) -> Tensor:
     """Uninitialised ``(trials, rows, columns)``, row by row in memory, each matrix aligned."""
     line = ALIGNMENT // like.itemsize
     step = -(-rows * columns // line) * line
