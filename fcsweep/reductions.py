@@ -7,6 +7,8 @@ What changes the last bits of a matrix product or a sum there, and what is done 
   ``ALIGNMENT`` bytes here.
 - A product of one pair of matrices takes another kernel than a batch of them, with other bits if
   one of the sizes is small. Such a lone product is computed as two equal slices.
+- Large products of a stack are computed one by one, by oneDNN, whose bits do not depend on where a
+  matrix starts: on some processors it is twice as fast as the batched kernel.
 - A sum of more than 32,768 values into a single output is split between threads; into two outputs
   it is not. A lone sum is computed as two equal rows.
 
@@ -17,6 +19,9 @@ Leading axes ``*t`` are trials: none for a single trial, ``(k,)`` for a stack of
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -26,6 +31,8 @@ ALIGNMENT = 16
 SKINNY = 48
 """A product whose three sizes are at least this has the same bits alone and in a batch."""
 
+LARGE = 2**22
+"""Multiplications from which a float32 product is computed by oneDNN."""
 
 SPLIT = 32_768
 """Elements up to which torch sums in one thread."""
@@ -54,17 +61,21 @@ class Product:
         a, b = _one_axis(a, trials), _one_axis(b, trials)
         n, inner, m = *a.shape[-2:], b.shape[-1]
         k = max(len(a), len(b))
-        twice = k == 1 and min(n, inner, m) < SKINNY and a.is_cpu
-        self._copies: list[tuple[Tensor, Tensor]] = []
-        self._left = self._transposed(b, 2 if twice else k)
-        self._right = self._transposed(a, 2 if twice else k)
-
+        large = n * inner * m >= LARGE and _has_one_dnn(a)
+        twice = k == 1 and min(n, inner, m) < SKINNY and a.is_cpu and not large
         aligned = n * m * a.itemsize % ALIGNMENT == 0
-        if out is None or twice or not aligned:
-            self._result = empty(2 if twice else k, m, n, a)
+        if out is not None and (large or (aligned and not twice)):
+            result = out.mT
         else:
-            self._result = out.mT
-        self._product = self._result[:k].mT.view(*trials, n, m)
+            result = empty(2 if twice else k, m, n, a)
+        self._copies: list[tuple[Tensor, Tensor]] = []
+        self._compute: Callable[[], object]
+        if large:
+            self._compute = _OneByOne(b.mT, a, result)
+        else:
+            left, right = (self._transposed(t, len(result)) for t in (b, a))
+            self._compute = partial(torch.bmm, left, right, out=result)
+        self._product = result[:k].mT.view(*trials, n, m)
         self.out = self._product if out is None else out
         self._moves = self.out.data_ptr() != self._product.data_ptr()
 
@@ -72,7 +83,7 @@ class Product:
         """Compute ``out``."""
         for copy, original in self._copies:
             copy.copy_(original)
-        torch.bmm(self._left, self._right, out=self._result)
+        self._compute()
         if self._moves:
             self.out.copy_(self._product)
         return self.out
@@ -95,6 +106,31 @@ class Product:
         down, across = (1, rows) if by_columns else (columns, 1)
         shared = 0 if trials < slices else step
         return matrices.as_strided((slices, columns, rows), (shared, across, down))
+
+
+class _OneByOne:
+    """``left (k, m, i)`` times the transposed ``right (k, n, i)`` by oneDNN, trial by trial."""
+
+    def __init__(self, left: Tensor, right: Tensor, result: Tensor) -> None:
+        k = len(result)
+        factors = left.expand(k, -1, -1).unbind(), right.expand(k, -1, -1).unbind()
+        self._trials = [*zip(*factors, result.unbind(), strict=True)]
+        # torch has no public name for it; torch.compile calls it too
+        self._product = torch.ops.mkldnn._linear_pointwise.default
+
+    def __call__(self) -> None:
+        for left, right, result in self._trials:
+            result.copy_(self._product(left, right, None, "none", [], ""))
+
+
+def _has_one_dnn(matrices: Tensor) -> bool:
+    """Whether oneDNN is there, and computes float32 in float32."""
+    return (
+        matrices.is_cpu
+        and matrices.dtype == torch.float32
+        and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    )
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
