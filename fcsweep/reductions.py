@@ -124,7 +124,7 @@ class _OneByOne:
 
 
 def _has_one_dnn(matrices: Tensor) -> bool:
-    """Whether oneDNN is there, and computes float32 in float32."""
+    """Whether oneDNN can multiply them."""
     return (
         matrices.is_cpu
         and matrices.dtype == torch.float32
