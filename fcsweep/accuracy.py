@@ -43,7 +43,8 @@ def count_correct(
     finite = torch.ones(model.trials, dtype=torch.bool, device=X.device)
     for examples, labels in zip(X.split(rows), y.split(rows), strict=True):
         scores = model.scores(examples.reshape(*[1] * len(model.trials), *examples.shape))
-        correct += (scores.argmax(-1) == labels).sum(-1)
+        best = scores.max(-1).indices  # argmax takes five times as long
+        correct += (best == labels).sum(-1)
         finite &= scores.isfinite().all(-1).all(-1)
     return correct.cpu().double(), finite.cpu()
 
