@@ -2,8 +2,9 @@
 
 Each file is replaced as a whole (written beside itself, then renamed), so that a reader sees the
 state before or after a write and never half of it, whatever ends the process. ``result.json`` comes
-last: what it says is also in the others. What each file holds, column by column, stands in
-``multirun/README.md``.
+last: what it says is also in the others. When a run ends, ``provenance.json`` gets the sha256 of
+each of them and of itself, so that a byte that changes later is found. What each file holds, column
+by column, stands in ``multirun/README.md``.
 
 Left out: reading many runs into one table.
 """
@@ -15,7 +16,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fcsweep.folders import FINISHED, remove_checkpoints, remove_half_written
+
+CONFIG = ".hydra/config.yaml"
 HISTORY, LOSSES, RESULT = "history.csv", "losses.npy", "result.json"
 PROVENANCE, BEST = "provenance.json", "best.safetensors"
 
@@ -87,6 +91,16 @@ class Result:
     """Of ``best.safetensors``."""
 
 
+@dataclass(frozen=True)
+class Past:
+    """What a record holds after an epoch."""
+
+    rows: list[HistoryRow]
+    losses: list[NDArray[Any]]
+    """``(steps,)`` for each epoch, or for several."""
+    result: Result
+
+
 class RunRecord:
     """Writes the records of one run into its folder.
 
@@ -104,11 +118,35 @@ class RunRecord:
         self.result = Result(objective, target)
         self._rows: list[HistoryRow] = []
         self._losses: list[NDArray[Any]] = []
+        self._facts: dict[str, Any] = {}
+        self._seconds_before = 0.0
+        config = folder / CONFIG
+        self._config = config.read_bytes() if config.is_file() else None
+        remove_half_written(folder)
         (folder / BEST).unlink(missing_ok=True)  # of an unfinished run that starts again
+        self._write()
+
+    def past(self) -> Past:
+        """A copy of what is recorded so far."""
+        return Past(self._rows[:], self._losses[:], replace(self.result))
+
+    def restore(self, past: Past, best: bytes | None) -> None:
+        """Go on from what another record of this run held.
+
+        Args:
+            past: of an unfinished run.
+            best: ``best.safetensors`` as it was then; None if there was none.
+        """
+        self._rows, self._losses = past.rows[:], past.losses[:]
+        self.result = replace(past.result, status="running", reason=None)
+        self._seconds_before = self.result.seconds
+        if best is not None:
+            write_atomically(self.folder / BEST, best)
         self._write()
 
     def provenance(self, facts: Mapping[str, Any]) -> None:
         """Write where the numbers come from."""
+        self._facts = dict(facts)
         write_json(self.folder / PROVENANCE, facts)
 
     def add(
@@ -119,13 +157,13 @@ class RunRecord:
         Args:
             row: the epoch.
             losses: ``(steps,)``, in the run's type.
-            seconds: since the start of training.
+            seconds: since training started, or went on.
             best: the parameters as a safetensors file, if this epoch is the best so far.
         """
         result = self.result
         self._rows.append(row)
         self._losses.append(losses)
-        result.epochs, result.seconds = row.epoch, seconds
+        result.epochs, result.seconds = row.epoch, self._seconds_before + seconds
         result.best_val_accuracy = _highest(result.best_val_accuracy, row.val_accuracy)
         result.best_train_accuracy = _highest(result.best_train_accuracy, row.train_accuracy)
         if best is not None:
@@ -139,16 +177,32 @@ class RunRecord:
             self._write()
 
     def finish(self, status: str, reason: str | None = None) -> Result:
-        """Write how the run ended."""
+        """Write how the run ended; one that came to its own end needs its checkpoints no more."""
         self.result.status, self.result.reason = status, reason
-        self._write()
+        self._write(seal=True)
+        if status in FINISHED:
+            remove_checkpoints(self.folder)
         return self.result
 
-    def _write(self) -> None:
-        write_atomically(self.folder / HISTORY, _as_csv(self._rows))
+    def _write(self, seal: bool = False) -> None:
         losses = np.concatenate(self._losses) if self._losses else np.zeros(0, np.float32)
-        write_atomically(self.folder / LOSSES, _as_npy(losses))
-        write_json(self.folder / RESULT, asdict(self.result))
+        contents = {
+            HISTORY: _as_csv(self._rows),
+            LOSSES: _as_npy(losses),
+            RESULT: as_json(asdict(self.result)),
+        }
+        if seal:
+            hashes = {name: sha256(content).hexdigest() for name, content in contents.items()}
+            config = None if self._config is None else sha256(self._config).hexdigest()
+            hashes |= {CONFIG: config, BEST: self.result.best_sha256}
+            contents = {PROVENANCE: as_json(sealed(self._facts | {"files": hashes})), **contents}
+        for name, content in contents.items():
+            write_atomically(self.folder / name, content)
+
+
+def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts and, last, a sha256 of them."""
+    return {**facts, "sha256": sha256(as_json(facts)).hexdigest()}
 
 
 def shown(accuracy: float | None) -> str:
@@ -157,9 +211,13 @@ def shown(accuracy: float | None) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write strict JSON: a number that is not finite is an error, never a ``NaN``."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    write_atomically(path, text.encode())
+    """Write strict JSON."""
+    write_atomically(path, as_json(content))
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """Strict JSON: a number that is not finite is a ValueError, never a ``NaN``."""
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

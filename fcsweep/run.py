@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save
 
 from fcsweep import data
+from fcsweep.checkpoint import Checkpoints, find, go_on, groups, made_with
 from fcsweep.config import ConfigError, RunConfig, TwoLayerConfig
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES
@@ -72,16 +73,41 @@ def run_many(
         RunRecord(folder, config.objective, config.target)
         for config, folder in zip(configs, folders, strict=True)
     ]
-    with _ending_in(records):
-        solver = _solver(configs, records)
-        with _stopped_by_signals(solver):
-            _train(solver, records, on_epoch or _prune_none)
+    train(configs, records, on_epoch or _prune_none)
     return [record.result for record in records]
 
 
-def _train(solver: Solver, records: Sequence[RunRecord], on_epoch: OnEpoch) -> None:
+def train(configs: Sequence[RunConfig], records: Sequence[RunRecord], on_epoch: OnEpoch) -> None:
+    """As `run_many`, into records that are there already."""
+    with _ending_in(records):
+        device, dataset, facts = _made_ready(configs, records)
+        seconds = configs[0].solver.checkpoint_seconds
+        decisive = {
+            record.folder: made_with(config, each)
+            for config, record, each in zip(configs, records, facts, strict=True)
+        }
+        found = [[] if seconds is None else find(*each) for each in decisive.items()]
+        for trials, checkpoints in groups(found):
+            own, theirs = [configs[t] for t in trials], [records[t] for t in trials]
+            threads = checkpoints[0].threads if checkpoints else torch.get_num_threads()
+            with _threads(threads):
+                _say_where_from(own, theirs, device, dataset.fingerprint)
+                solver = _solver(own, dataset, device)
+                if checkpoints:
+                    go_on(checkpoints, solver, theirs)
+                with _stopped_by_signals(solver):
+                    _train(solver, records, trials, on_epoch, Checkpoints(seconds, decisive))
+
+
+def _train(
+    solver: Solver,
+    records: Sequence[RunRecord],
+    trials: Sequence[int],
+    on_epoch: OnEpoch,
+    checkpoints: Checkpoints,
+) -> None:
     """Let the solver train; record every epoch, and let go who has diverged or is pruned."""
-    training = list(range(len(records)))
+    training = list(trials)
     start = time.perf_counter()
     for epoch in solver.epochs():
         rows = [_row(epoch, place) for place in range(len(training))]
@@ -108,19 +134,28 @@ def _train(solver: Solver, records: Sequence[RunRecord], on_epoch: OnEpoch) -> N
         if len(staying) < len(training):
             solver.keep(staying)
             training = [training[place] for place in staying]
-    if solver.epoch == solver.num_epochs:
-        for trial in training:
-            records[trial].finish("completed")
+        checkpoints.after(solver, [records[trial] for trial in training])
+    if solver.epoch < solver.num_epochs:
+        checkpoints.write()
+        return
+    for trial in training:
+        records[trial].finish("completed")
 
 
-def _solver(configs: Sequence[RunConfig], records: Sequence[RunRecord]) -> Solver:
-    """Data, net and rule of a stack; the provenance of each trial is recorded on the way."""
-    first = configs[0]
-    device = device_of(first.device)
+def _made_ready(
+    configs: Sequence[RunConfig], records: Sequence[RunRecord]
+) -> tuple[torch.device, data.Dataset, list[dict[str, Any]]]:
+    """The device and the data that trials share, and where the numbers of each come from."""
+    device = device_of(configs[0].device)
     _deterministic(device)
     _say_where_from(configs, records, device, None)
-    dataset = data_of(first)
-    _say_where_from(configs, records, device, dataset.fingerprint)
+    dataset = data_of(configs[0])
+    return device, dataset, _facts(configs, device, dataset.fingerprint)
+
+
+def _solver(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device) -> Solver:
+    """Net and rule of a stack."""
+    first = configs[0]
     net = net_of(configs, dataset, device)
     rule = RULES[RULE_OF[first.optimizer.name]]
     solver = first.solver
@@ -147,8 +182,16 @@ def _say_where_from(
     device: torch.device,
     fingerprint: str | None,
 ) -> None:
-    for place, (config, record) in enumerate(zip(configs, records, strict=True)):
-        record.provenance(provenance(config, device, fingerprint, place, len(configs)))
+    for record, facts in zip(records, _facts(configs, device, fingerprint), strict=True):
+        record.provenance(facts)
+
+
+def _facts(
+    configs: Sequence[RunConfig], device: torch.device, fingerprint: str | None
+) -> list[dict[str, Any]]:
+    """Where the numbers of each trial of a stack come from."""
+    stack = len(configs)
+    return [provenance(c, device, fingerprint, place, stack) for place, c in enumerate(configs)]
 
 
 def data_of(config: RunConfig) -> data.Dataset:
@@ -206,11 +249,23 @@ def device_of(name: str) -> torch.device:
 
 
 def _deterministic(device: torch.device) -> None:
-    """On a GPU, let every operation be a deterministic one; on a CPU they are."""
+    """On a GPU, let every operation be a deterministic one; on a CPU they are for given threads."""
+    torch.set_num_threads(torch.get_num_threads())  # if nobody sets it, MKL may choose by itself
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA starts
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """While the block runs, torch has this many threads: those of the run that goes on."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _row(epoch: Epoch, place: int) -> HistoryRow:

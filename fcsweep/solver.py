@@ -222,7 +222,7 @@ class Solver:
             known = sorted(self.rule.constants)
             raise ValueError(f"optim_config has {sorted(unknown)}; {self.rule.name} takes {known}")
         self._constants = {
-            name: torch.as_tensor(value, dtype=torch.float64).cpu()
+            name: torch.as_tensor(value, dtype=torch.float64).cpu().clone()
             for name, value in {**self.rule.constants, **optim_config}.items()
         }
         self._lr_decay = torch.as_tensor(lr_decay, dtype=torch.float64).cpu()
@@ -248,12 +248,12 @@ class Solver:
                 return
             self.epoch += 1
             epoch = self._finish(losses)
+            self._constants["learning_rate"] = self._constants["learning_rate"] * self._lr_decay
             if self.verbose:
                 self._print(epoch)
             yield epoch
             if _all_diverged(epoch.diverged_at):
                 return
-            self._constants["learning_rate"] = self._constants["learning_rate"] * self._lr_decay
 
     def train(self, return_best_params: bool = True) -> None:
         """Train to the end; leave the best parameters in the model, or the last ones if False."""
@@ -282,6 +282,26 @@ class Solver:
         self._state = {name: state.select(trials) for name, state in self._state.items()}
         if isinstance(self.seed, Sequence):
             self.seed = [self.seed[k] for k in trials]
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy on the CPU of all that training goes on from after an epoch, ``(*t, ...)`` each."""
+        return {
+            name: part.to("cpu").clone(memory_format=torch.contiguous_format)
+            for name, part in self._parts().items()
+        }
+
+    @torch.inference_mode()
+    def restore(self, state: Mapping[str, Tensor], epoch: int, step: int) -> None:
+        """Go on from the ``state`` that a solver like this one had after ``epoch`` and ``step``."""
+        for name, part in self._parts().items():
+            part.copy_(state[name])
+        self.epoch, self.step = epoch, step
+
+    def _parts(self) -> dict[str, Tensor]:
+        sets = {"params": self.model.params, "best": self.best_params, **self._state}
+        named = {f"{of}.{name}": p for of, params in sets.items() for name, p in params.items()}
+        numbers = {"learning_rate": self._constants["learning_rate"], "best_epoch": self._best_epoch}
+        return {**named, **numbers, **self._best}
 
     def check_accuracy(
         self, X: Tensor, y: Tensor, num_samples: int | None = None, batch_size: int = 100
