@@ -76,9 +76,11 @@ class App(Hydra):
         folder = _folder(cfg, "hydra.run.dir")
         with folders.hold(folder, "hydra.run.dir"):
             if folders.check_run(folder, config):
+                folders.remove_checkpoints(folder)  # if it was killed just before it did that
                 print(f"{folder} is done: {_ending(folder)}")
                 return JobReturn(status=JobStatus.COMPLETED)
-            with self._going_on("hydra.run.dir", folder):
+            keeps = config.solver.checkpoint_seconds is not None
+            with self._going_on("hydra.run.dir", folder, "go on" if keeps else "run it again"):
                 callbacks.on_run_start(config=cfg, config_name=config_name)
                 done = run_job(
                     hydra_context=context,
@@ -119,13 +121,15 @@ class App(Hydra):
         # A search holds its folder itself, as it does for other apps.
         with nullcontext() if searches else folders.hold(folder, "hydra.sweep.dir"):
             finished = folders.check_sweep(folder, grid)
+            for number in finished:
+                folders.remove_checkpoints(folder / str(number))
             if finished:
                 to_go = len(grid or ()) - len(finished)
                 print(f"resuming {folder}: {len(finished)} finished, {to_go} to go")
             unfinished = Unfinished(sweeper.launcher, finished) if grid is not None else None
             if unfinished is not None:
                 sweeper.launcher = unfinished
-            with self._going_on("hydra.sweep.dir", folder):
+            with self._going_on("hydra.sweep.dir", folder, "go on"):
                 try:
                     callbacks.on_multirun_start(config=cfg, config_name=config_name)
                     returned = sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
@@ -138,8 +142,8 @@ class App(Hydra):
         return returned
 
     @contextmanager
-    def _going_on(self, key: str, folder: Path) -> Iterator[None]:
-        """Let SIGINT, SIGTERM and SIGHUP end the block; then say which command goes on from here.
+    def _going_on(self, key: str, folder: Path, what: str) -> Iterator[None]:
+        """Let SIGINT, SIGTERM and SIGHUP end the block; then say which command does ``what``.
 
         A run handles them itself while it trains. Elsewhere the handler raises; but an exception
         raised by a handler can be lost (in a destructor) or become another one (in an import of
@@ -154,8 +158,7 @@ class App(Hydra):
                 if code is None:
                     raise
                 sys.stdout.flush()
-                next_step = "to run it again" if key == "hydra.run.dir" else "to go on"
-                print(f"{STOPPED[code]}; {next_step}: {_command(key, folder)}", file=sys.stderr)
+                print(f"{STOPPED[code]}; to {what}: {_command(key, folder)}", file=sys.stderr)
                 raise SystemExit(code) from None
 
 

@@ -210,9 +210,7 @@ def groups(
     ]
 
 
-def go_on(
-    checkpoints: Sequence[Checkpoint], solver: Solver, records: Sequence[RunRecord]
-) -> None:
+def go_on(checkpoints: Sequence[Checkpoint], solver: Solver, records: Sequence[RunRecord]) -> None:
     """Put a stack and its records where they were when the checkpoints were taken.
 
     Args:

@@ -194,6 +194,5 @@ def _in_result(then: Mapping[str, Any], now: Mapping[str, Any]) -> Difference | 
     return None
 
 
-
 def _value(result: Mapping[str, Any], key: str) -> str:
     return short_line(json.dumps(result[key])) if key in result else "nothing"

@@ -25,7 +25,7 @@ from fcsweep.comparison import altered, first_difference, likely_cause
 from fcsweep.config import ConfigError, one_line
 from fcsweep.folders import read_json
 from fcsweep.recorded import Recorded, recorded
-from fcsweep.records import CONFIG, PROVENANCE, RecordError, RunRecord
+from fcsweep.records import CONFIG, PROVENANCE, RunRecord
 
 Progress = Callable[[int], None]
 """Told the number of each epoch that is finished."""

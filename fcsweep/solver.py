@@ -284,7 +284,7 @@ class Solver:
             self.seed = [self.seed[k] for k in trials]
 
     def state(self) -> dict[str, Tensor]:
-        """A copy on the CPU of all that training goes on from after an epoch, ``(*t, ...)`` each."""
+        """A copy, on the CPU, of all that training goes on from after an epoch; trial axes first."""
         return {
             name: part.to("cpu").clone(memory_format=torch.contiguous_format)
             for name, part in self._parts().items()
@@ -300,7 +300,10 @@ class Solver:
     def _parts(self) -> dict[str, Tensor]:
         sets = {"params": self.model.params, "best": self.best_params, **self._state}
         named = {f"{of}.{name}": p for of, params in sets.items() for name, p in params.items()}
-        numbers = {"learning_rate": self._constants["learning_rate"], "best_epoch": self._best_epoch}
+        numbers = {
+            "learning_rate": self._constants["learning_rate"],
+            "best_epoch": self._best_epoch,
+        }
         return {**named, **numbers, **self._best}
 
     def check_accuracy(
