@@ -284,11 +284,9 @@ class Solver:
             self.seed = [self.seed[k] for k in trials]
 
     def state(self) -> dict[str, Tensor]:
-        """A copy, on the CPU, of all that training goes on from after an epoch; trial axes first."""
-        return {
-            name: part.to("cpu").clone(memory_format=torch.contiguous_format)
-            for name, part in self._parts().items()
-        }
+        """A copy on the CPU of all that training goes on from after an epoch; trial axes first."""
+        parts = self._parts().items()
+        return {name: p.cpu().clone(memory_format=torch.contiguous_format) for name, p in parts}
 
     @torch.inference_mode()
     def restore(self, state: Mapping[str, Tensor], epoch: int, step: int) -> None:
