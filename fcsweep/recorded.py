@@ -59,7 +59,7 @@ def recorded(folder: Path) -> Recorded:
             that is damaged or that no run leaves; one line that names the file.
     """
     _check_files(folder)
-    config = typed(read(folder / CONFIG))  # bounded, as the others that are read by name
+    config = _config(folder)
     result = _result(folder, config)
     provenance = _provenance(folder, config)
     bounds = _bounds(config, result["epochs"])
@@ -98,6 +98,14 @@ def _check_files(folder: Path) -> None:
             _refuse(folder, name, "is a link; a run's files lie in its own folder")
         if not (stat.S_ISDIR(mode) if name == ".hydra" else stat.S_ISREG(mode)):
             _refuse(folder, name, "is not what a run leaves there")
+
+
+def _config(folder: Path) -> RunConfig:
+    saved = read(folder / CONFIG)
+    try:
+        return typed(saved)
+    except ConfigError as error:
+        raise ConfigError(f"{folder / CONFIG}: {error}") from error
 
 
 def _result(folder: Path, config: RunConfig) -> dict[str, Any]:
