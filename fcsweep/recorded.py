@@ -143,9 +143,7 @@ def _provenance(folder: Path, config: RunConfig) -> dict[str, Any]:
     if device not in Device() or config.device not in ("auto", device):
         _refuse(folder, PROVENANCE, f"has device {device!r:.40}; the config has {config.device}")
     if not isinstance(provenance.get("files"), Mapping):
-        _refuse(
-            folder, PROVENANCE, "has no sha256 of the run's files: the run did not end by itself"
-        )
+        _refuse(folder, PROVENANCE, "has no sha256 of the files that the run left")
     return provenance
 
 
