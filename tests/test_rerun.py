@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -455,7 +454,8 @@ def test_from_python_an_error_is_raised(finished, tmp_path):
 def python(*words, cwd, **environment):
     command = [sys.executable, "-W", "error", "-m", *map(str, words)]
     options = {"capture_output": True, "text": True, "timeout": 300}
-    done = subprocess.run(command, cwd=cwd, env=os.environ | environment, **options)
+    variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    done = subprocess.run(command, cwd=cwd, env=variables, **options)
     assert done.stderr == ""
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -505,7 +505,8 @@ def test_the_preset_for_cifar10_is_repeated(tmp_path):
 def test_a_run_that_was_killed_and_went_on_is_repeated(tmp_path):
     words = "fcsweep", "solver.num_epochs=400", "solver.checkpoint_seconds=0.05", "hydra.run.dir=x"
     command = [sys.executable, "-m", *words]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+    variables = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE) as process:
         for _ in range(150):
             process.stdout.readline()
         process.kill()
@@ -514,14 +515,14 @@ def test_a_run_that_was_killed_and_went_on_is_repeated(tmp_path):
     assert python("fcsweep.rerun", "x", cwd=tmp_path) == "identical: x (400 epochs)\n"
 
 
-@pytest.fixture
-def long(tmp_path) -> Iterator[Path]:
-    """A run of a few seconds."""
+@pytest.fixture(scope="module")
+def long(tmp_path_factory) -> Path:
+    """A run of a second or more."""
     config = config_of()
-    config.solver.num_epochs = 3_000
-    folder = prepared(tmp_path / "long", config)
-    run(config, folder, lambda reports: [0] * (reports[0].row.epoch == 1_000))
-    yield folder
+    config.solver.num_epochs = 200
+    folder = prepared(tmp_path_factory.mktemp("long") / "run", config)
+    run(config, folder)
+    return folder
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
@@ -529,7 +530,7 @@ def long(tmp_path) -> Iterator[Path]:
 def test_a_rerun_that_is_stopped_leaves_nothing(long, tmp_path, name, code):
     (scratch,) = folders_in(tmp_path, "scratch")
     command = [sys.executable, "-m", "fcsweep.rerun", str(long), "--out", str(tmp_path / "out")]
-    environment = os.environ | {"TMPDIR": str(scratch)}
+    environment = os.environ | {"TMPDIR": str(scratch), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         while not list(scratch.rglob("best.safetensors")):
             time.sleep(0.01)
@@ -538,3 +539,24 @@ def test_a_rerun_that_is_stopped_leaves_nothing(long, tmp_path, name, code):
     assert process.returncode == code
     assert "Traceback" not in err
     assert list(scratch.iterdir()) == [] and not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme(tmp_path):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    section = readme.partition("\n## Repeat and prove\n")[2].partition("\n## ")[0]
+    blocks = [part.partition("\n```")[0] for part in section.split("```bash\n")[1:]]
+    assert len(blocks) == 3
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    told = []
+    for block in blocks:
+        command = ["bash", "-e", "-c", block]
+        options = {"capture_output": True, "text": True, "cwd": tmp_path}
+        variables = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=variables, **options, timeout=120)
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout)
+    assert told[0].splitlines()[-1] == "identical: outputs/first (20 epochs)"
+    (again,) = set((tmp_path / "outputs").glob("*/*/history.csv"))
+    assert_same_numbers(tmp_path / "outputs" / "first", again.parent)
+    assert told[2].splitlines()[-1] == "identical: outputs/long (500 epochs)"
