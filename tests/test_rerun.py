@@ -481,6 +481,8 @@ def test_the_two_ways_to_repeat_a_run(tmp_path):
         ["fcsweep"],
         ["fcsweep", "-m", "optimizer=sgd,momentum"],
         ["fcsweep", "-m", "experiment=sgd_vs_momentum"],
+        ["fcsweep", "-m", "experiment=overfit_three_layer"],
+        ["fcsweep", "-m", "experiment=overfit_five_layer"],
     ],
     ids=" ".join,
 )
