@@ -298,11 +298,8 @@ class Solver:
     def _parts(self) -> dict[str, Tensor]:
         sets = {"params": self.model.params, "best": self.best_params, **self._state}
         named = {f"{of}.{name}": p for of, params in sets.items() for name, p in params.items()}
-        numbers = {
-            "learning_rate": self._constants["learning_rate"],
-            "best_epoch": self._best_epoch,
-        }
-        return {**named, **numbers, **self._best}
+        rate = self._constants["learning_rate"]
+        return {**named, **self._best, "best_epoch": self._best_epoch, "learning_rate": rate}
 
     def check_accuracy(
         self, X: Tensor, y: Tensor, num_samples: int | None = None, batch_size: int = 100

@@ -142,6 +142,16 @@ def test_a_run_may_be_killed_again_and_again(tmp_path):
     assert result_of(killed)["seconds"] > 0
 
 
+def test_a_best_epoch_from_before_stays_the_best(tmp_path):
+    whole, killed = folders_in(tmp_path, "whole", "killed")
+    config = config_with(learning_rate=2.0)  # gets worse and worse
+    assert run(config, whole).best_epoch == 1
+    with pytest.raises(Killed):
+        run(config, killed, killed_after(4))
+    run(config, killed)
+    assert_same_numbers(whole, killed)
+
+
 def test_none_is_written_before_its_time_nor_without_being_asked_for(tmp_path):
     seen = []
 

@@ -171,6 +171,26 @@ def test_the_others_of_a_stack_do_not_notice():
             assert torch.equal(best[name], expected_best[name])
 
 
+@pytest.mark.parametrize("seed", [3, [3, 4]])
+def test_another_solver_goes_on_from_a_state(seed):
+    def made():
+        net = TwoLayerNet(8, 10, 3, weight_scale=0.1, seed=seed)
+        rate = torch.tensor([1e-2, 2e-2][: len(seed)] if isinstance(seed, list) else 1e-2)
+        options = {"update_rule": "adam", "optim_config": {"learning_rate": rate}}
+        return solver_of(net, seed=seed, num_epochs=5, lr_decay=0.5, **options), rate
+
+    (one, _), (other, rate) = made(), made()
+    for epoch in one.epochs():
+        if epoch.number == 2:
+            state, given = one.state(), rate.clone()
+            other.restore(state, epoch.number, epoch.step)
+    later = [epoch.number for epoch in other.epochs()]
+    assert later == [3, 4, 5] and one.step == other.step
+    for name, value in one.state().items():
+        assert torch.equal(value, other.state()[name]), name
+    assert torch.equal(rate, given)  # what was handed in is not changed
+
+
 def test_stop_ends_within_the_epoch():
     solver = solver_of(num_epochs=50)
     for epoch in solver.epochs():
