@@ -175,7 +175,7 @@ def test_the_others_of_a_stack_do_not_notice():
 def test_another_solver_goes_on_from_a_state(seed):
     def made():
         net = TwoLayerNet(8, 10, 3, weight_scale=0.1, seed=seed)
-        rate = torch.tensor([1e-2, 2e-2][: len(seed)] if isinstance(seed, list) else 1e-2)
+        rate = torch.tensor([1e-2, 2e-2] if isinstance(seed, list) else 1e-2, dtype=torch.float64)
         options = {"update_rule": "adam", "optim_config": {"learning_rate": rate}}
         return solver_of(net, seed=seed, num_epochs=5, lr_decay=0.5, **options), rate
 
