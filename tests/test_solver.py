@@ -186,6 +186,7 @@ def test_another_solver_goes_on_from_a_state(seed):
             other.restore(state, epoch.number, epoch.step)
     later = [epoch.number for epoch in other.epochs()]
     assert later == [3, 4, 5] and one.step == other.step
+    assert one.best_epoch == other.best_epoch and one.best_val_acc == other.best_val_acc
     for name, value in one.state().items():
         assert torch.equal(value, other.state()[name]), name
     assert torch.equal(rate, given)  # what was handed in is not changed
