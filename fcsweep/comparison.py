@@ -111,14 +111,11 @@ def likely_cause(difference: Difference, run: Recorded, now: Mapping[str, Any]) 
 
 
 def _other_facts(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    for key, name in CAUSES.items():
+    packages = {f"versions.{name}": name for name in now["versions"]}
+    for key, name in {**CAUSES, **{k: n for k, n in packages.items() if k not in CAUSES}}.items():
         before, after = (_fact(facts, key) for facts in (then, now))
         if before != after:
-            yield f"another value of {name} ({_brief(before)}, now {_brief(after)})"
-    for name in now["versions"]:
-        before, after = (_fact(facts, f"versions.{name}") for facts in (then, now))
-        if before != after and f"versions.{name}" not in CAUSES:
-            yield f"another version of {name} ({_brief(before)}, now {_brief(after)})"
+            yield f"{name} ({_brief(before)}, now {_brief(after)})"
 
 
 def _fact(facts: Mapping[str, Any], key: str) -> Any:

@@ -256,7 +256,7 @@ def test_a_forger_who_gives_the_files_new_hashes_is_found_by_training(copy, said
 
 CAUSES = {
     "torch": ({"versions": {"torch": "2.9.0"}}, "torch (2.9.0, now 2."),
-    "another package": ({"versions": {"rich": "1"}}, "another version of rich (1, now "),
+    "another package": ({"versions": {"rich": "1"}}, "rich (1, now "),
     "data": ({"data_sha256": "ab" * 32}, "the data (abababababab, now "),
     "device": ({"cpu_capability": "AVX2"}, "the instructions of the CPU (AVX2, now "),
     "code": ({"code_sha256": None}, "the code of fcsweep (null, now "),
@@ -273,7 +273,7 @@ def test_the_likely_cause(copy, said, facts, words):
     code, out, _ = said(copy)
     cause = out.partition("likely cause: ")[2]
     assert code == 1 and words in cause
-    assert "another" not in cause.replace(words, "", 1) or cause.count("another") == 1
+    assert "; " not in cause  # only what differs
 
 
 # --- Refused --------------------------------------------------------------------------------------
