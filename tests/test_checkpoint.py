@@ -1,5 +1,6 @@
 """Checkpoints: who was killed goes on to the same bits, whatever was being done at that moment."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 import torch
 from test_run import assert_same_numbers, config_of, folders_in, result_of
 
-from fcsweep import checkpoint, provenance
+from fcsweep import provenance
 from fcsweep.checkpoint import Checkpoint, find, groups, pack, unpack
 from fcsweep.config import AdamConfig, MomentumConfig, RmspropConfig, SgdConfig
 from fcsweep.folders import CHECKPOINTS
@@ -405,5 +406,5 @@ def test_the_best_parameters_are_those_of_the_checkpoint(tmp_path):
 
 def unpacked_made_with(folder):
     content = newest(folder).read_bytes()
-    header = checkpoint.json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return checkpoint.json.loads(header["__metadata__"]["about"])["made_with"]
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return json.loads(header["__metadata__"]["about"])["made_with"]
