@@ -99,6 +99,12 @@ def kill_when(arguments: Sequence[str], folder: Path, reached: Callable[[], bool
 
 def sweep(folder: Path, task: Task, config: Mapping[str, Any], *overrides: str) -> Study:
     """Search in this process, with its lines on stdout; the study kept in ``folder``."""
+    multirun(folder, task, config, "hydra/sweeper=optuna", *overrides)
+    return study_of(folder)
+
+
+def multirun(folder: Path, task: Task, config: Mapping[str, Any], *overrides: str) -> None:
+    """What ``python app.py -m`` does, in this process."""
     version.setbase("1.3")
     GlobalHydra.instance().clear()
     ConfigStore.instance().store(name="toy", node=dict(config))
@@ -109,7 +115,7 @@ def sweep(folder: Path, task: Task, config: Mapping[str, Any], *overrides: str) 
         hydra.multirun(
             config_name="toy",
             task_function=task,
-            overrides=["hydra/sweeper=optuna", *QUIET, f"hydra.sweep.dir='{folder}'", *overrides],
+            overrides=[*QUIET, "hydra.mode=MULTIRUN", f"hydra.sweep.dir='{folder}'", *overrides],
         )
     finally:
         GlobalHydra.instance().clear()
@@ -118,7 +124,6 @@ def sweep(folder: Path, task: Task, config: Mapping[str, Any], *overrides: str) 
         for handler in handlers:
             root.addHandler(handler)
         root.setLevel(level)
-    return study_of(folder)
 
 
 def study_of(folder: Path) -> Study:

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
 import optuna
@@ -13,6 +12,7 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 from optuna.storages.journal import JournalFileBackend
+from sweeping import study_of, told
 
 from fcsweep.config import ConfigError
 from fcsweep.folders import hold
@@ -26,7 +26,6 @@ from fcsweep.search.space import space_of
 from fcsweep.search.storage import storage_of
 from fcsweep.search.study import Start, next_batch, open_study
 from fcsweep.search.sweep import Kept, Search, SweepFailed
-from sweeping import study_of, told
 
 SPACE = space_of(None, ["x=interval(-1,1)", "y=tag(log,interval(1e-3,1))", "z=a,b,c"])
 N_TRIALS, N_JOBS = 24, 4
