@@ -16,6 +16,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 
 Task = Callable[[Any], Any]
@@ -128,7 +129,7 @@ def multirun(folder: Path, task: Task, config: Mapping[str, Any], *overrides: st
 
 def study_of(folder: Path) -> Study:
     """What the journal in a sweep's folder holds, read by Optuna alone."""
-    backend = optuna.storages.journal.JournalFileBackend(str(folder / "study.journal"))
+    backend = JournalFileBackend(str(folder / "study.journal"))
     storage = optuna.storages.JournalStorage(backend)
     (name,) = optuna.get_all_study_names(storage)
     return optuna.load_study(study_name=name, storage=storage)

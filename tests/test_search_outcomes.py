@@ -419,23 +419,25 @@ def test_jobs_of_one_epoch_report_before_any_is_decided_on():
         ({"status": "interrupted", "value": 0.5}, None),
         ({"status": "failed", "value": None}, None),
         ({"status": "completed", "value": "0.5"}, None),
-        ("torn", None),
         (None, None),
     ],
 )
 def test_the_record_of_a_run_tells_how_it_ended(result, expected, tmp_path):
     if result is not None:
-        (tmp_path / "result.json").write_text(
-            '{"status": "comp' if result == "torn" else json.dumps(result)
-        )
+        (tmp_path / "result.json").write_text(json.dumps(result))
     outcome = recorded(tmp_path)
     found = None if outcome is None else (outcome.state.name, outcome.values, outcome.counts)
     assert found == expected
     if outcome is not None and outcome.state is TrialState.FAIL:
-        assert outcome.reason == (result.get("reason") or "it has no value")
+        assert outcome.reason == ((result or {}).get("reason") or "it has no value")
     if outcome is not None:
         job = JobReturn(status=JobStatus.FAILED)
         assert returned(job, 1, None, outcome) is outcome
+
+
+def test_a_torn_record_proves_nothing(tmp_path):
+    (tmp_path / "result.json").write_text('{"status": "comp')
+    assert recorded(tmp_path) is None
 
 
 def test_a_job_without_a_status_has_not_ended():

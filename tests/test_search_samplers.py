@@ -3,6 +3,7 @@
 import inspect
 import logging
 import re
+from typing import Any
 
 import optuna
 import pytest
@@ -104,20 +105,28 @@ def test_no_pruner_is_no_pruning():
     assert isinstance(pruner_of(None), optuna.pruners.NopPruner)
 
 
+def drawing(sampler) -> Any:
+    """The sampler of Optuna that draws trial 0."""
+    assert isinstance(sampler, samplers.PerTrial)
+    return sampler._of(optuna.trial.create_trial(value=1.0))
+
+
 def test_the_fields_that_are_set_reach_optuna():
     pruner = pruner_of(node(PRUNERS, "median", n_startup_trials=2, n_warmup_steps=7))
     assert isinstance(pruner, optuna.pruners.MedianPruner)
     assert (pruner._n_startup_trials, pruner._n_warmup_steps) == (2, 7)
     wrapped = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 3}
     patient = pruner_of(node(PRUNERS, "patient", wrapped_pruner=wrapped, patience=1))
+    assert isinstance(patient, optuna.pruners.PatientPruner)
+    assert isinstance(patient._wrapped_pruner, optuna.pruners.MedianPruner)
     assert patient._wrapped_pruner._n_startup_trials == 3 and patient._patience == 1
     tpe = sampler_of(node(SAMPLERS, "tpe", n_startup_trials=4, multivariate=False))(0)
-    made = tpe._of(optuna.trial.create_trial(value=1.0))
+    made = drawing(tpe)
     assert made._n_startup_trials == 4 and made._multivariate is False
     nested = {"_target_": "optuna.samplers.TPESampler", "n_startup_trials": 1}
     with quiet():
         qmc = sampler_of(node(SAMPLERS, "qmc", independent_sampler=nested))(0)
-        made = qmc._of(optuna.trial.create_trial(value=1.0))
+        made = drawing(qmc)
     assert isinstance(made._independent_sampler, optuna.samplers.TPESampler)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -9,6 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution as Choice
 from optuna.distributions import FloatDistribution as Floats
 from optuna.distributions import IntDistribution as Ints
@@ -98,7 +101,9 @@ def test_a_key_is_written_back_as_it_was_given(key):
         ({}, ["k=1,2", "k=3"], [], ["k=3"]),
         ({}, ["k=3", "k=1,2"], ["k"], []),
         ({"k": 1, "j": 2}, ["j=3"], [], ["k=1", "j=3"]),
-        ({"k": None, "j": True}, [], [], ["k=None", "j=True"]),
+        ({"k": None, "j": True}, [], [], ["k=null", "j=true"]),
+        ({"k": [1, 2], "j": {"a": [None]}}, [], [], ["k=[1,2]", "j={a:[null]}"]),
+        (OmegaConf.create({"k": ["a b", 1.5]}), [], [], ["k=[a\\ b,1.5]"]),
     ],
 )
 def test_the_last_one_of_a_key_counts(params, arguments, searched, fixed):
@@ -234,6 +239,11 @@ def composer(tmp_path_factory):
         yield
 
 
+def choices(distribution: BaseDistribution) -> Sequence[object]:
+    assert isinstance(distribution, Choice)
+    return distribution.choices
+
+
 def assert_same(found, value):
     assert type(found) is type(value)
     assert found == value or (found != found and value != value)
@@ -258,7 +268,7 @@ def test_a_choice_arrives_as_it_was_given(pairs):
     for place in (0, 1):
         config = compose(
             "config",
-            space.overrides({k: one.choices[place] for k, one in space.distributions.items()}),
+            space.overrides({k: choices(one)[place] for k, one in space.distributions.items()}),
         )
         for n, pair in enumerate(pairs):
             assert_same(config[f"v{n}"], pair[place])
@@ -269,10 +279,10 @@ def test_a_choice_arrives_as_it_was_given(pairs):
 )
 def test_a_list_or_a_mapping_can_be_chosen(literal):
     space = space_of(None, [f"v0={literal},{literal[0]}{literal[-1]},'{literal[0]}x'"])
-    first = space.distributions["v0"].choices[0]
+    first = choices(space.distributions["v0"])[0]
     expected = OverridesParser.create().parse_override(f"v0={literal}").value()
     assert compose("config", space.overrides({"v0": first})).v0 == expected
-    text = space.distributions["v0"].choices[-1]
+    text = choices(space.distributions["v0"])[-1]
     assert compose("config", space.overrides({"v0": text})).v0 == f"{literal[0]}x"
 
 

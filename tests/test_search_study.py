@@ -20,11 +20,11 @@ from fcsweep.search import pruning, storage
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress
 from fcsweep.search.pruning import searching, should_prune
-from fcsweep.search.samplers import pruner_of, sampler_of
+from fcsweep.search.samplers import pruner_of, quiet, sampler_of
 from fcsweep.search.settings import PRUNERS, SAMPLERS
 from fcsweep.search.space import space_of
 from fcsweep.search.storage import storage_of
-from fcsweep.search.study import Start, next_batch, open_study
+from fcsweep.search.study import Start, check_data, next_batch, open_study
 from fcsweep.search.sweep import Kept, Search, SweepFailed
 
 SPACE = space_of(None, ["x=interval(-1,1)", "y=tag(log,interval(1e-3,1))", "z=a,b,c"])
@@ -190,6 +190,49 @@ def test_a_study_may_be_killed_many_times(whole, tmp_path, monkeypatch):
         count += 1
     assert count >= 5
     assert told(study_of(tmp_path)) == whole.trials
+
+
+QUICK = ("gp", "nsgaii", "hyperband")
+KINDS = [
+    *(("sampler", name) for name in SAMPLERS if name not in ("tpe", "grid", "cmaes")),
+    *(("pruner", name) for name in PRUNERS if name != "median"),
+]
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [pytest.param(*kind, marks=[] if kind[1] in QUICK else pytest.mark.slow) for kind in KINDS],
+)
+def test_every_sampler_and_pruner_goes_on(group, name, tmp_path, monkeypatch):
+    fields = {"gp": {"n_startup_trials": 4}, "threshold": {"upper": 2.5}}.get(name, {})
+    fields |= {"population_size": 4} if name.startswith("nsga") else {}
+    node = OmegaConf.create({**(SAMPLERS | PRUNERS)[name], **fields})
+
+    def changes():  # a pruner learns; a process has its own
+        return {group: sampler_of(node) if group == "sampler" else pruner_of(node), "n_trials": 12}
+
+    with quiet():
+        whole = search(tmp_path / "whole", monkeypatch, **changes())
+        total = len(_appended(tmp_path / "whole"))
+        for part in (0.4, 0.55, 0.7, 0.9):
+            folder = tmp_path / str(part)
+            assert killed(folder, monkeypatch, int(part * total), **changes())
+            assert search(folder, monkeypatch, **changes()) == whole
+    assert len(whole) == 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["successive_halving", "hyperband", "patient"])
+def test_a_pruner_that_keeps_notes_of_its_own_goes_on_after_any_line(name, tmp_path, monkeypatch):
+    changes = {"n_trials": 12, "start": Start(**{**vars(plan().start), "seed": 4})}
+    node = OmegaConf.create(PRUNERS[name])
+    with quiet():
+        whole = search(tmp_path / "whole", monkeypatch, pruner=pruner_of(node), **changes)
+        for lines in range(5, len(_appended(tmp_path / "whole"))):
+            folder = tmp_path / str(lines)
+            assert killed(folder, monkeypatch, lines, pruner=pruner_of(node), **changes)
+            again = search(folder, monkeypatch, pruner=pruner_of(node), **changes)
+            assert again == whole, lines
 
 
 def test_a_finished_study_is_left_as_it_is(whole, tmp_path, monkeypatch):
@@ -367,6 +410,14 @@ def test_a_lock_that_a_killed_process_held_is_free(tmp_path, monkeypatch):
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     assert len(search(tmp_path, monkeypatch, n_trials=4)) == 4
+
+
+def test_other_data_are_refused():
+    study = optuna.create_study()
+    for fingerprint in (None, "a" * 64, "a" * 64, None):
+        check_data(study, fingerprint)
+    with pytest.raises(ConfigError, match=r"the data have changed .* a{12}, now b{12}\); put the"):
+        check_data(study, "b" * 64)
 
 
 # --- Databases, and passwords in their URLs -------------------------------------------------------

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def lines(journal: Path) -> int:
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
-def records(folder: Path) -> list[tuple[object, ...]]:
+def records(folder: Path) -> Sequence[tuple[object, ...]]:
     return told(study_of(folder / "s"))
 
 

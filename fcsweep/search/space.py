@@ -31,6 +31,7 @@ from hydra.core.override_parser.types import (
     RangeSweep,
 )
 from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -148,7 +149,7 @@ def space_of(
     Raises:
         ConfigError: an override that cannot be searched.
     """
-    lines = [f"{key}={value}" for key, value in (params or {}).items()]
+    lines = [f"{key}={_stated(value)}" for key, value in (params or {}).items()]
     distributions: dict[str, BaseDistribution] = {}
     fixed: dict[str, str] = {}
     literals: set[tuple[str, str]] = set()
@@ -163,6 +164,14 @@ def space_of(
         else:
             fixed[key] = override.input_line or ""
     return Space(distributions, fixed, frozenset(literals))
+
+
+def _stated(value: Any) -> str:
+    """What a value of a YAML file is after the ``=``; a text stands there as it is."""
+    plain: Any = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    if isinstance(plain, list | dict):
+        return Override._get_value_element_as_str(plain)
+    return plain if isinstance(plain, str) else written(plain)
 
 
 def _parsed(lines: Sequence[str], loader: ConfigLoader | None) -> list[Override]:
