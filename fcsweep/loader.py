@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -22,7 +23,18 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fcsweep.config import GROUPS, ConfigError, flat, hint, known_keys, register, shown, typed
+from fcsweep.compose import ComposedOnce
+from fcsweep.config import (
+    GROUPS,
+    ConfigError,
+    RunConfig,
+    flat,
+    hint,
+    known_keys,
+    register,
+    shown,
+    typed,
+)
 
 STAMP = "fcsweep.stamp"
 """Resolver of the name of a new folder: date, time and four random hexadecimal digits."""
@@ -53,6 +65,10 @@ class CheckedLoader(ConfigLoaderImpl):
 
     stopped: int | None = None
     """The signal that is to end the sweep; see ``app``."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self._composed = ComposedOnce(self._choices_alone, parse, self._is_group)
 
     def load_configuration(
         self,
@@ -85,10 +101,34 @@ class CheckedLoader(ConfigLoaderImpl):
         return cfg
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> Any:
-        """Compose a job of a sweep."""
+        """Compose a job of a sweep; what the jobs have in common is read from its files once."""
+        self._end_if_stopped()
+        cfg = self._composed.job(master_config, sweep_overrides)
+        if cfg is None:
+            return super().load_sweep_config(master_config, sweep_overrides)
+        check_hydra(cfg)
+        settle(cfg)
+        return cfg
+
+    def check_job(self, master_config: DictConfig, sweep_overrides: list[str]) -> RunConfig:
+        """The checked values of a job of a sweep, before it is composed to be run."""
+        self._end_if_stopped()
+        task = self._composed.task(master_config, sweep_overrides)
+        if task is None:
+            task = self.load_sweep_config(master_config, sweep_overrides)
+        return typed(task)
+
+    def _end_if_stopped(self) -> None:
         if self.stopped is not None:  # what the handler raised was lost
             raise SystemExit(128 + self.stopped)
-        return super().load_sweep_config(master_config, sweep_overrides)
+
+    def _choices_alone(self, config_name: str | None, overrides: list[str]) -> DictConfig:
+        for override in parse(overrides):
+            self._check(override, RunMode.RUN)
+        return super().load_configuration(config_name, overrides, RunMode.RUN)
+
+    def _is_group(self, key: str) -> bool:
+        return bool(super().get_group_options(key, None))
 
     def get_group_options(
         self,

@@ -88,7 +88,7 @@ class Result:
 
 
 class RunRecord:
-    """Writes the records of one run into its folder.
+    """Writes the records of one run into its folder, once it has started.
 
     Args:
         folder: of the run; it exists.
@@ -104,7 +104,16 @@ class RunRecord:
         self.result = Result(objective, target)
         self._rows: list[HistoryRow] = []
         self._losses: list[NDArray[Any]] = []
-        (folder / BEST).unlink(missing_ok=True)  # of an unfinished run that starts again
+
+    def start(self) -> None:
+        """Write the records of a run that starts, or starts again: nothing is known yet."""
+        self.result = Result(self.result.objective, self.result.target)
+        self._rows, self._losses = [], []
+        try:
+            (self.folder / BEST).unlink(missing_ok=True)  # of an unfinished run
+        except OSError as error:
+            path, why = self.folder / BEST, error.strerror or error
+            raise RecordError(f"{path} cannot be removed: {why}") from error
         self._write()
 
     def provenance(self, facts: Mapping[str, Any]) -> None:
