@@ -271,10 +271,12 @@ def _refuse_failures(
     """Name the jobs that failed, with the reason from the record or, without one, the error."""
     failed = [row for row in rows if row.failed]
     each = [f"{row.folder} ({row.reason or _why(errors.get(row.number), row)})" for row in failed]
+    nowhere = errors.keys() - {row.number for row in rows}  # not even a folder could be made
+    each += [f"{number} ({one_line(errors[number])})" for number in sorted(nowhere)]
     more = [f"{len(each) - most} more"] if len(each) > most else []
-    if failed:
+    if each:
         names = ", ".join([*each[:most], *more])
-        raise Failure(f"{len(failed)} of {len(rows)} jobs failed: {names}")
+        raise Failure(f"{len(each)} of {len(rows) + len(nowhere)} jobs failed: {names}")
 
 
 def _why(error: BaseException | None, row: trials.Row) -> str:

@@ -2,94 +2,130 @@
 
 Hydra reads and merges the same files for every job, which takes far longer than a small net does to
 train. Where a job's overrides only choose options of groups and set values that are there, what
-Hydra composes from the choices alone is copied and the values are set in the copy, by Hydra's own
-function. Anything else (``+``, ``~``, ``@package``, ``hydra.``, interpolations) is Hydra's to
-compose.
+Hydra composes from the choices alone is copied and the values are set in the copy. Anything else
+(``+``, ``~``, ``@package``, ``hydra.``, interpolations) is Hydra's to compose.
 """
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Callable, Iterable, Sequence
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from fcsweep.config import RunConfig, flat, typed
 
 Compose = Callable[[str | None, list[str]], DictConfig]
 """Hydra's own composing, of a primary config and overrides."""
 
 
+def settle(cfg: DictConfig) -> None:
+    """Put the checked values in place: numbers as their fields have them, paths absolute.
+
+    So the saved config holds no interpolation and means the same from any folder.
+
+    Raises:
+        ConfigError: As `typed`.
+    """
+    config = typed(cfg)
+    with open_dict(cfg):
+        for key, value in asdict(config).items():
+            cfg[key] = value
+
+
+@dataclass(frozen=True)
+class Base:
+    """What Hydra composes from group choices alone."""
+
+    task: bytes
+    """The task's own part, a pickled mapping."""
+    whole: bytes
+    """All of it, settled, pickled: a copy by way of bytes takes a fifth of a deep copy's time."""
+
+
 class ComposedOnce:
-    """What was composed from group choices alone, by those choices.
+    """The configs of jobs, made from what was composed once from their group choices.
 
     Args:
         compose: makes what is not there yet.
-        parse: the overrides of a list of lines.
+        parse: an override from its line.
         is_group: whether a key names a config group.
     """
 
     def __init__(
         self,
         compose: Compose,
-        parse: Callable[[list[str]], list[Override]],
+        parse: Callable[[str], Override],
         is_group: Callable[[str], bool],
     ) -> None:
         self._compose, self._parse, self._is_group = compose, parse, is_group
+        self._lines: dict[str, Override] = {}
         self._groups: dict[str, bool] = {}
-        self._bases: dict[tuple[str | None, ...], DictConfig | None] = {}
+        self._bases: dict[tuple[str | None, ...], Base | None] = {}
 
-    def job(self, master: DictConfig, lines: Sequence[str]) -> DictConfig | None:
-        """The config of a job as Hydra's ``load_sweep_config``; None where only Hydra can make it.
+    def checked(self, master: DictConfig, lines: Sequence[str]) -> RunConfig | None:
+        """The checked values of a job; None where only Hydra can compose it.
 
         Args:
             master: of the sweep.
             lines: the overrides of the job.
+
+        Raises:
+            ConfigError: As `typed`.
         """
+        found = self._found(master, lines)
+        return None if found is None else _checked(*found)
+
+    def job(self, master: DictConfig, lines: Sequence[str]) -> DictConfig | None:
+        """The same as Hydra's ``load_sweep_config`` would return it."""
         found = self._found(master, lines)
         if found is None:
             return None
         base, values = found
-        cfg = copy.deepcopy(base)
-        if not _set(cfg, values):
-            return None
-        job, sets = cfg.hydra.job, self._parse(list(lines))
-        cfg.hydra.overrides.task = list(lines)
-        cfg.hydra.runtime.cwd = os.getcwd()
-        names = job.config.override_dirname
-        job.override_dirname = get_overrides_dirname(
-            sets, names.exclude_keys, item_sep=names.item_sep, kv_sep=names.kv_sep
+        checked = flat(asdict(_checked(base, values)))
+        cfg: DictConfig = pickle.loads(base.whole)
+        for override in values:
+            OmegaConf.update(cfg, override.key_or_group, checked[override.key_or_group])
+        hydra = cfg.hydra
+        hydra.overrides.task = list(lines)
+        hydra.runtime.cwd = os.getcwd()
+        names = hydra.job.config.override_dirname
+        hydra.job.override_dirname = get_overrides_dirname(
+            [self._read(line) for line in lines],
+            names.exclude_keys,
+            item_sep=names.item_sep,
+            kv_sep=names.kv_sep,
         )
         OmegaConf.copy_cache(from_config=master, to_config=cfg)
         return cfg
 
-    def task(self, master: DictConfig, lines: Sequence[str]) -> DictConfig | None:
-        """The same without Hydra's node, for a quick look at the task's own values."""
-        found = self._found(master, lines)
-        if found is None:
-            return None
-        base, values = found
-        cfg = OmegaConf.masked_copy(base, [str(key) for key in base if key != "hydra"])
-        OmegaConf.set_struct(cfg, True)
-        return cfg if _set(cfg, values) else None
-
     def _found(
         self, master: DictConfig, lines: Sequence[str]
-    ) -> tuple[DictConfig, list[Override]] | None:
+    ) -> tuple[Base, list[Override]] | None:
         """The base of a job and what is to be set in it."""
-        sets = self._parse(list(lines))
-        if not all(map(_is_plain, sets)):
+        overrides = [self._read(line) for line in lines]
+        if not all(map(_is_plain, overrides)):
             return None
-        choices = [one for one in sets if self._chooses(one)]
+        choices = [one for one in overrides if self._chooses(one)]
         if not all(isinstance(one.value(), str) for one in choices):
             return None
         base = self._base(master, [str(one.input_line) for one in choices])
-        values = [one for one in sets if not self._chooses(one)]
-        if base is None or not all(_has(base, one.key_or_group) for one in values):
+        if base is None:
             return None
-        return base, values
+        values = [one for one in overrides if not self._chooses(one)]
+        known = flat(pickle.loads(base.task))
+        return (base, values) if all(one.key_or_group in known for one in values) else None
+
+    def _read(self, line: str) -> Override:
+        if line not in self._lines:
+            self._lines[line] = self._parse(line)
+        return self._lines[line]
 
     def _chooses(self, override: Override) -> bool:
         key = override.key_or_group
@@ -97,17 +133,37 @@ class ComposedOnce:
             self._groups[key] = self._is_group(key)
         return self._groups[key]
 
-    def _base(self, master: DictConfig, choices: Iterable[str]) -> DictConfig | None:
+    def _base(self, master: DictConfig, choices: list[str]) -> Base | None:
         """What Hydra composes from the choices; None if it cannot, which it says better itself."""
         name = master.hydra.job.config_name
         overrides = [*master.hydra.overrides.hydra, *choices]
         key = (name, *overrides)
         if key not in self._bases:
             try:
-                self._bases[key] = self._compose(name, overrides)
+                self._bases[key] = _base_of(self._compose(name, overrides))
             except (HydraException, ValueError):
                 self._bases[key] = None
         return self._bases[key]
+
+
+def _base_of(cfg: DictConfig) -> Base | None:
+    """None if a value depends on another, which a job may set."""
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    task = cast("dict[str, Any]", OmegaConf.to_container(own, resolve=False))
+    if not all(map(_is_plain_value, flat(task).values())):
+        return None
+    settle(cfg)
+    return Base(pickle.dumps(task), pickle.dumps(cfg))
+
+
+def _checked(base: Base, values: Sequence[Override]) -> RunConfig:
+    task: dict[str, Any] = pickle.loads(base.task)
+    for override in values:
+        section, (*path, last) = task, override.key_or_group.split(".")
+        for key in path:
+            section = section[key]
+        section[last] = override.value()
+    return typed(task)
 
 
 def _is_plain(override: Override) -> bool:
@@ -129,24 +185,3 @@ def _is_plain_value(value: object) -> bool:
     if isinstance(value, str):
         return "${" not in value and value != "???"
     return value is None or isinstance(value, bool | int | float)
-
-
-def _has(base: DictConfig, key: str) -> bool:
-    """Whether a plain value, or a list, stands under a key."""
-    path, _, last = key.rpartition(".")
-    node = OmegaConf.select(base, path, throw_on_missing=False) if path else base
-    return (
-        isinstance(node, DictConfig)
-        and last in node
-        and not OmegaConf.is_interpolation(node, last)
-        and not isinstance(node[last], DictConfig)
-    )
-
-
-def _set(cfg: DictConfig, values: list[Override]) -> bool:
-    """Set the values as Hydra does; False if it refuses one."""
-    try:
-        ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
-    except HydraException:
-        return False
-    return True

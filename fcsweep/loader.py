@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from fcsweep.compose import ComposedOnce
+from fcsweep.compose import ComposedOnce, settle
 from fcsweep.config import (
     GROUPS,
     ConfigError,
@@ -68,7 +67,7 @@ class CheckedLoader(ConfigLoaderImpl):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
-        self._composed = ComposedOnce(self._choices_alone, parse, self._is_group)
+        self._composed = ComposedOnce(self._choices_alone, _parsed, self._is_group)
 
     def load_configuration(
         self,
@@ -107,16 +106,13 @@ class CheckedLoader(ConfigLoaderImpl):
         if cfg is None:
             return super().load_sweep_config(master_config, sweep_overrides)
         check_hydra(cfg)
-        settle(cfg)
         return cfg
 
     def check_job(self, master_config: DictConfig, sweep_overrides: list[str]) -> RunConfig:
         """The checked values of a job of a sweep, before it is composed to be run."""
         self._end_if_stopped()
-        task = self._composed.task(master_config, sweep_overrides)
-        if task is None:
-            task = self.load_sweep_config(master_config, sweep_overrides)
-        return typed(task)
+        checked = self._composed.checked(master_config, sweep_overrides)
+        return checked or typed(super().load_sweep_config(master_config, sweep_overrides))
 
     def _end_if_stopped(self) -> None:
         if self.stopped is not None:  # what the handler raised was lost
@@ -219,15 +215,8 @@ def parse(overrides: list[str]) -> list[Override]:
     return parsed
 
 
-def settle(cfg: DictConfig) -> None:
-    """Put the checked values in place: numbers as their fields have them, paths absolute.
-
-    So the saved config holds no interpolation and means the same from any folder.
-    """
-    config = typed(cfg)
-    with open_dict(cfg):
-        for key, value in asdict(config).items():
-            cfg[key] = value
+def _parsed(line: str) -> Override:
+    return parse([line])[0]
 
 
 def check_hydra(cfg: DictConfig) -> None:

@@ -14,7 +14,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -101,14 +101,16 @@ class RunRecord:
 
     def __init__(self, folder: Path, objective: str, target: float | None) -> None:
         self.folder = folder
+        self._forget(objective, target)
+
+    def _forget(self, objective: str, target: float | None) -> None:
         self.result = Result(objective, target)
-        self._rows: list[HistoryRow] = []
+        self._history = _csv(field.name for field in fields(HistoryRow))
         self._losses: list[NDArray[Any]] = []
 
     def start(self) -> None:
         """Write the records of a run that starts, or starts again: nothing is known yet."""
-        self.result = Result(self.result.objective, self.result.target)
-        self._rows, self._losses = [], []
+        self._forget(self.result.objective, self.result.target)
         try:
             (self.folder / BEST).unlink(missing_ok=True)  # of an unfinished run
         except OSError as error:
@@ -132,7 +134,7 @@ class RunRecord:
             best: the parameters as a safetensors file, if this epoch is the best so far.
         """
         result = self.result
-        self._rows.append(row)
+        self._history += _csv(astuple(row))
         self._losses.append(losses)
         result.epochs, result.seconds = row.epoch, seconds
         result.best_val_accuracy = _highest(result.best_val_accuracy, row.val_accuracy)
@@ -154,7 +156,7 @@ class RunRecord:
         return self.result
 
     def _write(self) -> None:
-        write_atomically(self.folder / HISTORY, _as_csv(self._rows))
+        write_atomically(self.folder / HISTORY, self._history.encode())
         losses = np.concatenate(self._losses) if self._losses else np.zeros(0, np.float32)
         write_atomically(self.folder / LOSSES, _as_npy(losses))
         write_json(self.folder / RESULT, asdict(self.result))
@@ -186,13 +188,11 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise RecordError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _as_csv(rows: list[HistoryRow]) -> bytes:
-    """Floats by ``repr``, so that reading them gives the same bits; None as an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(HistoryRow))
-    writer.writerows(astuple(row) for row in rows)
-    return text.getvalue().encode()
+def _csv(cells: Iterable[object]) -> str:
+    """A line; floats by ``repr``, so that reading them gives the same bits, None empty."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
 
 
 def _as_npy(losses: NDArray[Any]) -> bytes:
