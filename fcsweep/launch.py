@@ -71,13 +71,14 @@ def stackable(train: Train) -> Callable[[TaskFunction], TaskFunction]:
     """Mark a task whose jobs ``train`` can train together."""
 
     def mark(task: TaskFunction) -> TaskFunction:
-        setattr(task, _TRAIN, train)
+        setattr(task, STACKABLE, train)
         return task
 
     return mark
 
 
-_TRAIN = "fcsweep_train"
+STACKABLE = "fcsweep_train"
+"""The attribute of such a task."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Sweep:
         """The jobs that train together; each alone if the task is not ours to stack."""
         loader: Any = self.context.config_loader
         in_its_folder = self.config.hydra.job.chdir  # a process can be in one folder only
-        if in_its_folder or not hasattr(self.task, _TRAIN) or not hasattr(loader, "check_job"):
+        if in_its_folder or not hasattr(self.task, STACKABLE) or not hasattr(loader, "check_job"):
             return [([job], []) for job in jobs]
         configs = [loader.check_job(self.config, list(overrides)) for _, overrides in jobs]
         return [
@@ -146,7 +147,7 @@ class Sweep:
             ready = [job for job in jobs if job.returned.status is JobStatus.UNKNOWN]
             trained = [config for job, config in zip(jobs, configs, strict=True) if job in ready]
             with said_to_all([job.log for job in ready]):
-                train: Train = getattr(self.task, _TRAIN)
+                train: Train = getattr(self.task, STACKABLE)
                 ended = train(trained, [job.folder for job in ready], [job.log for job in ready])
             for job, one in zip(ready, ended, strict=True):
                 job.end(one)
