@@ -26,13 +26,15 @@ import time
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
-from bench_step import theirs
-from torch import Tensor
+from torch import Tensor, nn
 
-from fcsweep import board, cli, data, display, loader, provenance, run, stacks  # noqa: F401
+from fcsweep import board, cli, data, display, provenance, run, stacks  # noqa: F401
+from fcsweep.compose import ComposedOnce
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import sgd_momentum
 from fcsweep.solver import Solver
@@ -86,14 +88,20 @@ def stacked(size: Size, sets: dict[str, Tensor], together: int) -> None:
 def plain(size: Size, sets: dict[str, Tensor]) -> None:
     """One trial as most people would write it."""
     X, y = sets["X_train"], sets["y_train"]
-    train = theirs(X, y, size.hidden, 10)
+    layers: list[nn.Module] = []
+    for inputs, units in pairwise([size.inputs, *size.hidden]):
+        layers += [nn.Linear(inputs, units), nn.ReLU()]
+    net = nn.Sequential(*layers, nn.Linear(size.hidden[-1], 10))
+    optimizer = torch.optim.SGD(net.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
+    loss_function = nn.CrossEntropyLoss()
     for _ in range(size.epochs):
         for rows in torch.randperm(len(y)).split(size.batch):
-            train.step(*train.take(rows))
+            optimizer.zero_grad()
+            loss_function(net(X[rows]), y[rows]).backward()
+            optimizer.step()
         for part, labels in ((X[:1_000], y[:1_000]), (sets["X_val"], sets["y_val"])):
             with torch.no_grad():
-                assert train.net is not None
-                (train.net(part).argmax(1) == labels).double().mean().item()
+                (net(part).argmax(1) == labels).double().mean().item()
 
 
 def interleaved(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -186,12 +194,9 @@ GRID = [
 
 def as_hydra_composes() -> None:
     """`basic`, with Hydra's own composing of every job, twice as it does."""
-    real = loader.ComposedOnce.job, loader.ComposedOnce.checked
-    loader.ComposedOnce.job = loader.ComposedOnce.checked = lambda *_: None  # type: ignore[assignment]
-    try:
-        command(*GRID, "hydra/launcher=basic")
-    finally:
-        loader.ComposedOnce.job, loader.ComposedOnce.checked = real  # type: ignore[method-assign]
+    with patch.object(ComposedOnce, "job", lambda *_: None):
+        with patch.object(ComposedOnce, "checked", lambda *_: None):
+            command(*GRID, "hydra/launcher=basic")
 
 
 def sweep(rounds: int) -> dict[str, object]:

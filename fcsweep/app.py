@@ -13,7 +13,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -114,8 +114,10 @@ class App(Hydra):
             config=cfg, hydra_context=context, task_function=task_function
         )
         grid = _checked_grid(sweeper, cfg, context)
+        searches = _checked_search(sweeper, cfg)
         folder = _folder(cfg, "hydra.sweep.dir")
-        with folders.hold(folder, "hydra.sweep.dir"):
+        # A search holds its folder itself, as it does for other apps.
+        with nullcontext() if searches else folders.hold(folder, "hydra.sweep.dir"):
             finished = folders.check_sweep(folder, grid)
             if finished:
                 to_go = len(grid or ()) - len(finished)
@@ -131,7 +133,7 @@ class App(Hydra):
                 finally:
                     rows = trials.write(folder)
                     trials.show(rows)
-                if unfinished is not None:  # another sweeper has rules of its own for failures
+                if unfinished is not None:  # a search has rules of its own for failures
                     _refuse_failures(rows, unfinished.failures)
         return returned
 
@@ -241,6 +243,26 @@ def _checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[
         require_device(config)
     sweeper.validate_batch_is_legal = lambda batch: None  # it would compose every job once more
     return configs
+
+
+def _checked_search(sweeper: Any, cfg: DictConfig) -> bool:
+    """Whether the sweeper is ours for Optuna; if so its settings are checked, and its device.
+
+    Raises:
+        ConfigError: A mistake in them; nothing was made.
+    """
+    if not hasattr(sweeper, "planned"):  # its module is run twice, so not isinstance
+        return False
+    sweeper.planned = sweeper.plan(list(cfg.hydra.overrides.task))
+    if not sweeper.planned.space.distributions and sweeper.planned.extend is None:
+        example = "optimizer.learning_rate='tag(log,interval(1e-3,1))'"
+        raise ConfigError(f"hydra/sweeper=optuna has nothing to search; give a range: {example}")
+    require_device(typed(sweeper.planned.task))
+    if sys.stdout.isatty():
+        from fcsweep.search.live import LiveProgress  # imports optuna, as the plan did
+
+        sweeper.display = LiveProgress
+    return True
 
 
 def _refuse_lone_sweep(cfg: DictConfig) -> None:

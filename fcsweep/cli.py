@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import hydra
 import hydra._internal.hydra
@@ -25,6 +25,10 @@ from fcsweep.app import App
 from fcsweep.config import ConfigError, RunConfig, hint, one_line, typed
 from fcsweep.launch import Ended, stackable
 from fcsweep.loader import conf_dir
+from fcsweep.search.pruning import job_number, reporting
+
+if TYPE_CHECKING:
+    from fcsweep.search.outcomes import Outcome
 
 CONF = str(conf_dir())
 
@@ -58,8 +62,12 @@ def train_stack(
     from fcsweep.board import shown_stack
     from fcsweep.run import run_many
 
-    with shown_stack(folders, configs) as on_epoch:
-        results = run_many(configs, folders, on_epoch, logs)
+    if job_number() is not None:  # the search shows its trials
+        numbers = [int(folder.name) for folder in folders]
+        results = run_many(configs, folders, reporting(numbers), logs)
+    else:
+        with shown_stack(folders, configs) as on_epoch:
+            results = run_many(configs, folders, on_epoch, logs)
     return [
         Ended(result.value, result.reason if result.status == "failed" else None)
         for result in results
@@ -74,8 +82,21 @@ def task(cfg: DictConfig) -> float | None:
     from fcsweep.run import run
 
     config, folder = typed(cfg), Path(HydraConfig.get().runtime.output_dir)
+    number = job_number()
+    if number is not None:  # the search shows its trials
+        return run(config, folder, reporting([number])).value
     with shown(os.path.relpath(folder), config) as on_epoch:
         return run(config, folder, on_epoch).value
+
+
+def recorded(folder: Path) -> Outcome | None:
+    """What the records of a run prove, for a search."""
+    from fcsweep.search.outcomes import recorded  # imports optuna
+
+    return recorded(folder)
+
+
+setattr(task, "recorded", recorded)  # noqa: B010  read by the sweeper from the task function
 
 
 @contextmanager

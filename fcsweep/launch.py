@@ -146,12 +146,17 @@ class Sweep:
                 job.begin()
             ready = [job for job in jobs if job.returned.status is JobStatus.UNKNOWN]
             trained = [config for job, config in zip(jobs, configs, strict=True) if job in ready]
-            with said_to_all([job.log for job in ready]):
-                train: Train = getattr(self.task, STACKABLE)
-                ended = train(trained, [job.folder for job in ready], [job.log for job in ready])
+            ended = self._train(ready, trained) if ready else []
             for job, one in zip(ready, ended, strict=True):
                 job.end(one)
         return [job.returned for job in jobs]
+
+    def _train(self, jobs: list[Job], configs: list[RunConfig]) -> list[Ended]:
+        train: Train = getattr(self.task, STACKABLE)
+        logs = [job.log for job in jobs]
+        # HydraConfig is that of one job: what differs between the jobs is handed over.
+        with jobs[0].current(), said_to_all(logs):
+            return train(configs, [job.folder for job in jobs], logs)
 
 
 class Job:
@@ -168,7 +173,7 @@ class Job:
     def begin(self) -> None:
         """Make the folder, the log and the saved config; tell the callbacks."""
         try:
-            with self._current():
+            with self.current():
                 self._prepare()
                 self._save()
                 with said_to_all([self.log]):
@@ -185,11 +190,11 @@ class Job:
         else:
             error = TrialError(ended.failure)
             self.returned.status, self.returned.return_value = JobStatus.FAILED, error
-        with self._current(), said_to_all([self.log]):
+        with self.current(), said_to_all([self.log]):
             self.sweep.context.callbacks.on_job_end(config=self.config, job_return=self.returned)
 
     @contextmanager
-    def _current(self) -> Iterator[None]:
+    def current(self) -> Iterator[None]:
         """Let ``HydraConfig`` and ``${hydra:...}`` be those of this job."""
         instance = HydraConfig.instance()
         before = instance.cfg
@@ -230,7 +235,7 @@ def _quick_yaml(cfg: Any) -> str:
     return yaml.dump(content, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
 
 
-class _Dumper(CDumper):
+class _Dumper(CDumper):  # pyright: ignore[reportGeneralTypeIssues]  one class or the other
     """With OmegaConf's way of telling texts from numbers."""
 
     yaml_representers = get_omega_conf_dumper().yaml_representers

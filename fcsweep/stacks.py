@@ -14,7 +14,7 @@ from fcsweep.config import INPUTS, ConfigError, RunConfig, shown
 
 CLASSES = 10
 EVALUATED = 1_000
-"""Rows that are scored at once (``fcsweep.solver.EVALUATION_ROWS``)."""
+"""Rows that are scored at once (``fcsweep.accuracy.EVALUATION_ROWS``)."""
 
 STATE = {"sgd": 0, "momentum": 1, "rmsprop": 1, "adam": 2}
 """Numbers that a rule keeps for each parameter."""

@@ -1,19 +1,28 @@
-"""What Hydra finds of fcsweep by itself: plugins that only delegate.
+"""What Hydra finds of fcsweep: thin classes; their work is in the package of the same name.
 
-Hydra runs this module at the start of every program in its environment, sometimes twice: nothing
-heavy is imported here, and nothing is kept. There is no ``__init__.py`` beside it, which would hide
-other plugins, and no postponed annotations, which its dataclasses would not survive.
+Hydra executes this module at the start of every program in its environment, and executes it again
+where it was imported before: no state here, and nothing heavy at its head. There is no
+``__init__.py`` beside it, which would hide the plugins of others, and no postponed annotations,
+which its dataclasses would not survive.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
+from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+from fcsweep.config import ConfigError
+from fcsweep.search.settings import CONFLICT, register, stand_in, upstream_installed
+
+register()
 
 
 @dataclass
@@ -54,3 +63,48 @@ class StackedLauncher(Launcher):
     def launch_numbered(self, jobs: Sequence[tuple[int, Sequence[str]]]) -> list[JobReturn]:
         """Launch jobs, each with its number; what they return, in the same order."""
         return self.sweep.launch(jobs)
+
+
+class OptunaSweeper(Sweeper):
+    """Searches with Optuna; the keys are those of `fcsweep.search.settings.OptunaSweeperConf`."""
+
+    display: Any | None = None
+    """Shows the sweep; None for a line a trial."""
+    planned: Any | None = None
+    """A plan that was checked before."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what Hydra hands over."""
+        self.hydra_context, self.task_function = hydra_context, task_function
+        self.config = config
+
+    def plan(self, arguments: list[str]) -> Any:
+        """The settings, checked, with nothing made yet."""
+        from fcsweep.search.plan import plan_of  # imports optuna
+
+        assert self.config is not None and self.hydra_context is not None  # set by setup
+        return plan_of(self.settings, self.config, self.hydra_context, arguments)
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Search until ``n_trials``, a target or a time limit is reached."""
+        from fcsweep.search.sweep import SweepFailed, sweep
+
+        try:
+            sweep(self, self.planned or self.plan(arguments))
+        except (ConfigError, SweepFailed) as error:
+            raise CompactHydraException(str(error)) from error  # Hydra shows it as one line
+
+
+if upstream_installed():
+    sys.stderr.write(CONFLICT + "\n")
+else:
+
+    class _Upstream(OptunaSweeper):
+        """The same, where configs for hydra-optuna-sweeper look for theirs."""
+
+    stand_in(_Upstream)

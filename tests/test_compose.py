@@ -1,5 +1,7 @@
 """Composing once is composing: the same config as Hydra's own, as object and as text."""
 
+from typing import Any
+
 import pytest
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -17,7 +19,7 @@ from fcsweep.loader import conf_dir
 
 
 @pytest.fixture
-def sweep(tmp_path, monkeypatch, hydra_restore_singletons):
+def sweep(tmp_path, monkeypatch, hydra_restore_singletons) -> Any:
     """Our loader, and the config of a sweep with an override of Hydra's own."""
     monkeypatch.chdir(tmp_path)
     GlobalHydra.instance().clear()
@@ -70,7 +72,7 @@ def overrides(draw):
     return draw(st.permutations(lines))
 
 
-def outcome(compose):
+def outcome(compose) -> Any:
     try:
         return compose()
     except ConfigError as error:
@@ -144,7 +146,7 @@ def test_a_value_that_depends_on_another_is_left_to_hydra(sweep, tmp_path):
     path = create_config_search_path(str(conf_dir()))
     path.prepend("command-line", str(tmp_path / "own"), SearchPathQuery(provider="schema"))
     GlobalHydra.instance().clear()
-    app = App.create_main_hydra2("fcsweep", path)
+    app: Any = App.create_main_hydra2("fcsweep", path)
     master = app.compose_config("config", [], RunMode.MULTIRUN)
     lines = ["solver=tied", "seed=7"]
     assert app.config_loader._composed.job(master, lines) is None

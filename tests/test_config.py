@@ -381,7 +381,8 @@ def test_no_file_says_what_would_hold_without_it(file):
     choices = content.pop("defaults", [])
     content.pop("hydra", None)
     if group == "experiment":
-        overridden = {k.split("/")[1]: v for d in choices for k, v in d.items()}
+        groups = {k.removeprefix("override /"): v for d in choices for k, v in d.items()}
+        overridden = {k: v for k, v in groups.items() if k in GROUPS}
         without = flat(composed(*(f"{key}={value}" for key, value in overridden.items())))
     else:
         (schema,) = [choice for choice in choices if choice != "_self_"]

@@ -20,9 +20,10 @@ from hydra.test_utils.launcher_common_tests import (
 )
 from omegaconf import OmegaConf
 
-from fcsweep import cli, run
-from fcsweep.hooks import all_of, pruned_by
+from fcsweep import cli
 from fcsweep.records import RecordError, RunRecord
+from fcsweep.search import pruning
+from fcsweep.solver import Solver
 
 ignoring = pytest.mark.filterwarnings("ignore::UserWarning")  # theirs: apps without version_base
 
@@ -270,19 +271,17 @@ SHORTAGES = [
 
 @pytest.mark.parametrize("error", SHORTAGES, ids=lambda error: type(error).__name__)
 def test_a_stack_that_does_not_fit_is_split(error, fcsweep, monkeypatch):
-    from fcsweep.nets import FullyConnectedNet
-
     grid = "seed=0,1,2,3,4,5", "solver.num_epochs=2", "hydra/launcher=stacked"
     fcsweep(*grid, "hydra.sweep.dir=whole")
-    real = FullyConnectedNet.gradient
+    real = Solver.update
 
-    def gradient(self, *arguments):
-        if len(self.seed) > 2 or 5 in self.seed:
-            if self.step >= 20:  # in the second epoch: what is recorded of the first is forgotten
-                raise error
+    def update(self, *arguments):
+        # In the second epoch: what is recorded of the first is forgotten.
+        if (len(self.seed) > 2 or 5 in self.seed) and self.step >= 20:
+            raise error
         return real(self, *arguments)
 
-    monkeypatch.setattr(FullyConnectedNet, "gradient", gradient)
+    monkeypatch.setattr(Solver, "update", update)
     said = fcsweep(*grid, "hydra.sweep.dir=s")
     assert said.code == 1
     assert said.err.startswith("error: 1 of 6 jobs failed: s/5 (")
@@ -292,22 +291,17 @@ def test_a_stack_that_does_not_fit_is_split(error, fcsweep, monkeypatch):
 
 
 def test_pruning_hears_all_before_it_decides(fcsweep, monkeypatch):
-    """By an injected hook; who is pruned leaves, and the others do not notice."""
+    """By an injected pruner; who is pruned leaves, and the others do not notice."""
     told = []
 
     def prune(values, step):
         told.append((step, dict(values)))
         return {1, 3} if step == 2 else set()
 
-    real = run.run_many
-
-    def run_many(configs, folders, on_epoch, logs):
-        numbers = [int(folder.name) for folder in folders]
-        return real(configs, folders, all_of(on_epoch, pruned_by(prune, numbers)), logs)
-
     grid = "seed=0,1,2,3", "solver.num_epochs=4", "hydra/launcher=stacked"
     fcsweep(*grid, "hydra.sweep.dir=whole")
-    monkeypatch.setattr(run, "run_many", run_many)
+    monkeypatch.setattr(pruning, "prune", prune)
+    monkeypatch.setattr(cli, "job_number", lambda: 0)  # as in a search
     said = fcsweep(*grid, "hydra.sweep.dir=s")
     assert said.code == 0
     assert [(step, sorted(values)) for step, values in told] == [
@@ -322,6 +316,31 @@ def test_pruning_hears_all_before_it_decides(fcsweep, monkeypatch):
     assert_same_trials("whole", "s", "0", "2")
 
 
+SEARCH = [
+    "hydra/sweeper=optuna",
+    "hydra.sweeper.n_trials=16",
+    "hydra.sweeper.n_jobs=8",
+    "hydra.sweeper.sampler.seed=3",
+    "hydra/sweeper/pruner=median",
+    "optimizer.learning_rate=tag(log,interval(1e-3,3))",
+    "model.weight_scale=tag(log,interval(1e-3,1))",
+    "solver.num_epochs=6",
+]
+
+
+def test_a_search_is_the_same_as_with_the_basic_launcher(fcsweep):
+    """With the median pruner on: it compares with finished trials only."""
+    for launcher in ("basic", "stacked"):
+        said = fcsweep(*SEARCH, f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}")
+        assert (said.code, said.err) == (0, "")
+    numbers = [str(n) for n in range(16)]
+    assert_same_trials("basic", "stacked", *numbers)
+    statuses = [result_of(f"stacked/{n}")["status"] for n in numbers]
+    assert "pruned" in statuses and "completed" in statuses
+    assert [place_of(f"stacked/{n}")[0] for n in numbers] == [8] * 16
+    assert {place_of(f"basic/{n}")[0] for n in numbers} == {1}
+
+
 PROGRAM = [sys.executable, "-W", "error", "-m", "fcsweep"]
 
 
@@ -333,7 +352,7 @@ def test_a_stack_that_is_stopped_goes_on(name, code, fcsweep, tmp_path):
     with subprocess.Popen(
         [*PROGRAM, "-m", *grid, where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        for line in process.stdout:
+        for line in process.stdout or ():
             if line.startswith("epoch  21"):
                 process.send_signal(getattr(signal, name))
                 break

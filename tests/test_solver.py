@@ -32,9 +32,14 @@ class Watched(FullyConnectedNet):
         super().__init__([10], 8, 3, seed=0, **options)
         self.seen = []
 
-    def gradient(self, X, y, out):
-        self.seen.append(X.clone())
-        return super().gradient(X, y, out)
+    def prepare(self, X, y, out):
+        gradient = super().prepare(X, y, out)
+
+        def watched():
+            self.seen.append(X.clone())
+            return gradient()
+
+        return watched
 
 
 def test_an_epoch_is_one_pass_in_a_fresh_order():

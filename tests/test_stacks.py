@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fcsweep import data, stacks
+from fcsweep.accuracy import EVALUATION_ROWS
 from fcsweep.config import (
     GROUPS,
     INPUTS,
@@ -21,7 +22,6 @@ from fcsweep.config import (
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import RULES
 from fcsweep.run import RULE_OF
-from fcsweep.solver import EVALUATION_ROWS
 
 PER_TRIAL = {
     "weight_scale", "learning_rate", "momentum", "decay_rate", "beta1", "beta2", "epsilon",

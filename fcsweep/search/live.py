@@ -1,0 +1,108 @@
+"""A search on a terminal: how many trials ended how, the best one, what runs, the time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from optuna.study import Study
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+from fcsweep.search.outcomes import Outcome
+from fcsweep.search.progress import Progress, best, ending, point
+from fcsweep.search.results import counts
+
+SHOWN = 20
+"""Running trials that are listed; past these, the best of them."""
+SECONDS = 0.1
+"""Between two updates."""
+
+
+class LiveProgress(Progress):
+    """Shows the search in place while it runs; what failed stays above it."""
+
+    def __init__(self, study: Study, n_trials: int) -> None:
+        super().__init__(study, n_trials)
+        columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[states]}"))
+        self._bar = Bar(
+            TextColumn("trials"), *columns, TimeElapsedColumn(), TextColumn("{task.fields[left]}")
+        )
+        self._task = self._bar.add_task("trials", total=n_trials, states="", left="")
+        self._live = Live(console=Console(highlight=False), refresh_per_second=8)
+        self._updated = 0.0
+
+    def __enter__(self) -> LiveProgress:
+        """Take the terminal."""
+        self._live.start()
+        self._update()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the last state on the terminal."""
+        self.running.clear()
+        self._update()
+        self._live.stop()
+
+    def started(self, numbers: Sequence[int]) -> None:
+        """Trials were handed to the launcher."""
+        super().started(numbers)
+        self._update()
+
+    def reported(self, number: int, step: int, value: float) -> None:
+        """A running trial has reported its objective."""
+        super().reported(number, step, value)
+        if time.monotonic() - self._updated > SECONDS:
+            self._update()
+
+    def ended(self, number: int, outcome: Outcome) -> None:
+        """A trial has ended, and the study knows."""
+        super().ended(number, outcome)
+        self._update()
+
+    def say(self, text: str) -> None:
+        """A line above what is shown in place."""
+        self._live.console.print(Text(text))
+
+    def say_ending(self, number: int, outcome: Outcome) -> None:
+        """Of the ends only failures are news: the rest is counted, and in the table after."""
+        if outcome.reason and not outcome.values:
+            self.say(ending(self.trial(number), outcome))
+
+    def _update(self) -> None:
+        found = {name: count for name, count in counts(self.study).items() if count}
+        found.pop("waiting", None)
+        running = found.pop("running", 0)
+        states = [f"{count} {name}" for name, count in found.items()]
+        states += [f"{running} running"] if self.running else []
+        left = self.seconds_left()
+        about = "" if not left else f"about {time.strftime('%H:%M:%S', time.gmtime(left))} left"
+        done = sum(found.values())
+        self._bar.update(self._task, completed=done, states=", ".join(states), left=about)
+        self._live.update(Group(self._bar, *self._best(), *self._running()))
+        self._updated = time.monotonic()
+
+    def _best(self) -> list[RenderableType]:
+        text = best(self.study)
+        return [] if text is None else [Text(text, style="bold green")]
+
+    def _running(self) -> list[RenderableType]:
+        """A line for each running trial, or for the best of many."""
+        lines: list[RenderableType] = []
+        known = {number: seen for number, seen in self.running.items() if seen is not None}
+        listed = (
+            list(self.running)
+            if len(self.running) <= SHOWN
+            else sorted(known, key=lambda number: known[number][1] * self.sign, reverse=True)[
+                :SHOWN
+            ]
+        )
+        for number in listed:
+            seen = known.get(number)
+            state = "waiting" if seen is None else f"step {seen[0]}, {seen[1]:.4g}"
+            lines.append(Text(f"  trial {number}: {state} ({point(self.trial(number).params)})"))
+        more = len(self.running) - len(listed)
+        return lines + ([Text(f"  and {more} more")] if more else [])

@@ -1,0 +1,103 @@
+"""How a trial ended, and what the study is told of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from optuna.exceptions import TrialPruned
+from optuna.trial import TrialState
+
+from fcsweep.config import one_line, shown
+from fcsweep.folders import look
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of one trial."""
+
+    state: TrialState
+    """``COMPLETE``, ``PRUNED`` or ``FAIL``."""
+    values: tuple[float, ...] = ()
+    """Of a complete trial one for each objective; of another one what it reached, if anything."""
+    status: str = ""
+    """In the words of our records, if it has one: ``diverged`` is told as ``PRUNED``."""
+    reason: str = ""
+    """Why it is not complete; one line."""
+    error: BaseException | None = None
+    """What its job raised."""
+    counts: bool = False
+    """Whether its values count although it is not complete: a run that diverged after its best."""
+    data: str | None = None
+    """Fingerprint of the data it was trained on, if its record has one."""
+
+
+def recorded(folder: Path) -> Outcome | None:
+    """The end that the records of one of our own runs prove; None if it has not ended by itself."""
+    result = look(folder).result
+    if result is None or result["status"] not in ("completed", "pruned", "diverged"):
+        return None
+    status, value = result["status"], result.get("value")
+    reason, values = str(result.get("reason") or ""), () if value is None else (float(value),)
+    data = _fingerprint(folder)
+    if status == "completed" and values:
+        return Outcome(TrialState.COMPLETE, values, status, data=data)
+    if status == "completed" or not values:
+        return Outcome(TrialState.FAIL, (), status, reason or "it has no value", data=data)
+    counts = status == "diverged"
+    return Outcome(TrialState.PRUNED, values, status, reason, counts=counts, data=data)
+
+
+def returned(
+    job: JobReturn, objectives: int, pruned_at: int | None, record: Outcome | None
+) -> Outcome:
+    """The end of a job that was launched.
+
+    Args:
+        job: what the launcher returned.
+        objectives: how many values are expected.
+        pruned_at: the step at which it was told to stop.
+        record: what its records prove.
+    """
+    if record is not None:
+        return record
+    value = job._return_value  # return_value would raise it
+    if job.status is not JobStatus.COMPLETED and not isinstance(value, TrialPruned):
+        error = value if isinstance(value, BaseException) else None
+        reason = one_line(error) if error else "its job has not ended"
+        return Outcome(TrialState.FAIL, reason=reason, error=error)
+    if pruned_at is not None or isinstance(value, TrialPruned):
+        reason = "" if pruned_at is None else f"at step {pruned_at}"
+        return Outcome(TrialState.PRUNED, reason=reason)
+    try:
+        return Outcome(TrialState.COMPLETE, _values(value, objectives))
+    except ValueError as error:
+        return Outcome(TrialState.FAIL, reason=str(error), error=error)
+
+
+def _values(value: Any, objectives: int) -> tuple[float, ...]:
+    """The values of the objectives, every one finite."""
+    expected = "a number" if objectives == 1 else f"{objectives} numbers"
+    several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    try:
+        numbers = tuple(float(one) for one in several if not isinstance(one, str))
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != objectives or len(several) != objectives:
+        raise ValueError(f"the task returned {shown(value)}; expected {expected}")
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"the task returned {shown(value)}; expected finite numbers")
+    return numbers
+
+
+def _fingerprint(folder: Path) -> str | None:
+    try:
+        record = json.loads((folder / "provenance.json").read_bytes())
+        return str(record["data_sha256"]) if record.get("data_sha256") else None
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,165 @@
+"""The settings of a search, checked: every mistake is found before its folder is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.types import HydraContext
+from hydra.utils import get_method
+from omegaconf import DictConfig, OmegaConf
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+
+from fcsweep.config import ConfigError, flat, hint, one_line, shown
+from fcsweep.masking import masked
+from fcsweep.search.samplers import is_grid, pruner_of, sampler_of, seed_of
+from fcsweep.search.space import Space, bare, older_space, space_of
+from fcsweep.search.study import Extend, Start
+
+DIRECTIONS = ("minimize", "maximize")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search does."""
+
+    task: DictConfig
+    """The config of one of its outermost jobs."""
+    space: Space
+    sampler: Callable[[int], BaseSampler]
+    """From the study's seed."""
+    pruner: BasePruner
+    start: Start
+    n_trials: int
+    n_jobs: int
+    max_failure_rate: float
+    target: float | None
+    """At which to stop; None for never."""
+    timeout: float | None
+    """Seconds."""
+    extend: Extend | None
+
+
+def plan_of(
+    settings: Mapping[str, Any],
+    config: DictConfig,
+    context: HydraContext,
+    arguments: Sequence[str],
+) -> Plan:
+    """Check the settings of a sweep, and compose its outermost jobs.
+
+    Args:
+        settings: ``hydra.sweeper``, as `fcsweep.search.settings.OptunaSweeperConf` has it.
+        config: of the sweep.
+        context: Hydra's.
+        arguments: overrides of the task.
+
+    Raises:
+        ConfigError: the first mistake that is found.
+        HydraException: a job cannot be composed, such as one with a key that does not exist.
+    """
+    params = {**older_space(settings["search_space"]), **(settings["params"] or {})}
+    space = space_of(params, arguments, context.config_loader)
+    seed = seed_of(settings["sampler"])
+    n_trials = _count("n_trials", settings["n_trials"])
+    enqueue = space.check(_container(settings["enqueue"]))
+    grid = space.grid() if is_grid(settings["sampler"]) else None
+    if grid is not None and enqueue:
+        raise ConfigError("hydra.sweeper.enqueue is not for the grid sampler, which tries all")
+    task = _outermost(space, config, context)
+    values = _flat(task, space)
+    return Plan(
+        task=task,
+        space=space,
+        sampler=sampler_of(settings["sampler"], enqueue if grid is None else grid),
+        pruner=pruner_of(settings["pruner"]),
+        start=Start(_directions(settings["direction"]), space.as_json(), values, enqueue, seed),
+        n_trials=n_trials if grid is None else min(n_trials, len(grid)),
+        n_jobs=_count("n_jobs", settings["n_jobs"]),
+        max_failure_rate=_rate(settings["max_failure_rate"]),
+        target=_target(values) if settings["stop_at_target"] else None,
+        timeout=_timeout(settings["timeout"]),
+        extend=_extend(settings["custom_search_space"], config),
+    )
+
+
+def _outermost(space: Space, config: DictConfig, context: HydraContext) -> DictConfig:
+    """The config of the last job of those that hold every bound and every choice.
+
+    A key or a value that the task's config refuses is found by composing them.
+    """
+    load = context.config_loader.load_sweep_config
+    return [load(config, space.overrides(corner)) for corner in space.corners()][-1]
+
+
+def _flat(task: DictConfig, space: Space) -> dict[str, Any]:
+    """The task's config by its dotted keys, without what is searched."""
+    plain: Any = OmegaConf.to_container(task, resolve=False)
+    plain.pop("hydra", None)
+    searched = [bare(key).replace("/", ".") for key in space.distributions]
+    return {
+        key: masked(value) if isinstance(value, str) else value
+        for key, value in flat(plain).items()
+        if not any(key == one or key.startswith(f"{one}.") for one in searched)
+    }
+
+
+def _directions(given: Any) -> list[str]:
+    several = _container(given) if OmegaConf.is_list(given) else [given]
+    names = [getattr(one, "name", str(one)).lower() for one in several]
+    for name in names:
+        if name not in DIRECTIONS:
+            expected = f"expected minimize or maximize{hint(name, DIRECTIONS)}"
+            raise ConfigError(f"hydra.sweeper.direction is {shown(name)}; {expected}")
+    if not names:
+        raise ConfigError("hydra.sweeper.direction is an empty list; expected a direction each")
+    return names
+
+
+def _count(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        given = f"hydra.sweeper.{name} is {shown(value)}"
+        raise ConfigError(f"{given}; expected a whole number >= 1")
+    return value
+
+
+def _rate(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        given = f"hydra.sweeper.max_failure_rate is {shown(value)}"
+        raise ConfigError(f"{given}; expected a fraction in [0, 1]")
+    return float(value)
+
+
+def _timeout(value: Any) -> float | None:
+    if value is None or (isinstance(value, int | float) and value > 0 and math.isfinite(value)):
+        return value
+    raise ConfigError(f"hydra.sweeper.timeout is {shown(value)}; expected seconds > 0 or null")
+
+
+def _target(task: Mapping[str, Any]) -> float:
+    target = task.get("target")
+    if isinstance(target, bool) or not isinstance(target, int | float):
+        raise ConfigError(
+            f"hydra.sweeper.stop_at_target is true, but target is {shown(target)}; give it a "
+            "number by target=..."
+        )
+    return float(target)
+
+
+def _extend(path: str | None, config: DictConfig) -> Extend | None:
+    """``custom_search_space``: a function that asks the trial for more parameters."""
+    if path is None:
+        return None
+    try:
+        configure = get_method(path)
+    except Exception as error:  # of an import of the user's code
+        text = f"hydra.sweeper.custom_search_space is {path}: {one_line(error)}"
+        raise ConfigError(text) from error
+    return lambda trial: configure(config, trial)
+
+
+def _container(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node

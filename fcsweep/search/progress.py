@@ -1,0 +1,105 @@
+"""What is shown of a search: a line a trial. A terminal may show more by a subclass."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
+
+from fcsweep.search.outcomes import Outcome
+from fcsweep.search.results import STATES, counts
+from fcsweep.search.study import best_of
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """Knows how far a search is; prints a line when a trial ends.
+
+    Args:
+        study: that is searched.
+        n_trials: how many it shall have.
+    """
+
+    def __init__(self, study: Study, n_trials: int) -> None:
+        self.study, self.n_trials = study, n_trials
+        self.sign = -1 if study.directions[0] is StudyDirection.MINIMIZE else 1
+        self.running: dict[int, tuple[int, float] | None] = {}
+        """What each running trial last reported: step and value."""
+        self.began, self.ended_now = time.monotonic(), 0
+
+    def __enter__(self) -> Progress:
+        """Begin to show; nothing to do for lines."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop showing."""
+
+    def started(self, numbers: Sequence[int]) -> None:
+        """Trials were handed to the launcher."""
+        self.running = dict.fromkeys(numbers)
+
+    def reported(self, number: int, step: int, value: float) -> None:
+        """A running trial has reported its objective."""
+        self.running[number] = (step, value)
+
+    def ended(self, number: int, outcome: Outcome) -> None:
+        """A trial has ended, and the study knows."""
+        self.running.pop(number, None)
+        self.ended_now += 1
+        self.say_ending(number, outcome)
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        log.info(text)
+
+    def say_ending(self, number: int, outcome: Outcome) -> None:
+        """A line for a trial that has ended."""
+        self.say(ending(self.trial(number), outcome))
+
+    def trial(self, number: int) -> FrozenTrial:
+        """What the study knows of a trial."""
+        return self.study.get_trials(deepcopy=False)[number]
+
+    def seconds_left(self) -> float | None:
+        """Estimated from the trials that have ended since the start; None before the first."""
+        if not self.ended_now:
+            return None
+        each = (time.monotonic() - self.began) / self.ended_now
+        done = sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
+        return each * max(self.n_trials - done, 0)
+
+    def summary(self) -> str:
+        """``12 of 30 trials: 8 completed, 4 pruned``."""
+        found = {name: count for name, count in counts(self.study).items() if count}
+        done = sum(found.values()) - found.get("running", 0) - found.get("waiting", 0)
+        states = ", ".join(f"{count} {name}" for name, count in found.items())
+        return f"{done} of {self.n_trials} trials" + (f": {states}" if states else "")
+
+
+def ending(trial: FrozenTrial, outcome: Outcome) -> str:
+    """``trial 3: completed 0.98 (learning_rate 0.3, weight_scale 0.01)``, or why it was not."""
+    values = ", ".join(f"{value:.4g}" for value in trial.values or ())
+    status = outcome.status or STATES[outcome.state]
+    reason = outcome.reason.removeprefix(f"{status} ")
+    words = [f"trial {trial.number}:", status, values, f"({point(trial.params)})"]
+    return " ".join(word for word in words if word) + (f": {reason}" if reason else "")
+
+
+def point(params: Mapping[str, Any]) -> str:
+    """``learning_rate 0.3, weight_scale 0.01``: keys by their last part, floats short."""
+    names = [key.lstrip("+").rpartition(".")[2] for key in params]
+    texts = [f"{one:.4g}" if isinstance(one, float) else str(one) for one in params.values()]
+    return ", ".join(" ".join(pair) for pair in zip(names, texts, strict=True))
+
+
+def best(study: Study) -> str | None:
+    """``best: trial 3, 0.98 (learning_rate 0.3, weight_scale 0.01)``."""
+    trial = best_of(study) if len(study.directions) == 1 else None
+    if trial is None:
+        return None
+    return f"best: trial {trial.number}, {trial.values[0]:.4g} ({point(trial.params)})"

@@ -1,0 +1,97 @@
+"""The files that a search leaves in its folder, beside its journal and its runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from fcsweep.masking import masked
+from fcsweep.records import write_atomically
+from fcsweep.search.study import best_of
+from fcsweep.trials import FILE as TRIALS
+
+FOLDER = "folder"
+"""User attribute of a trial whose job did not run in the folder of its number."""
+RESULTS, MULTIRUN = "optimization_results.yaml", "multirun.yaml"
+
+STATES = {
+    TrialState.COMPLETE: "completed",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+"""States of Optuna in the words of our records."""
+
+
+def counts(study: Study) -> dict[str, int]:
+    """How many trials there are of each state."""
+    found = Counter(STATES[trial.state] for trial in study.get_trials(deepcopy=False))
+    return {name: found[name] for name in STATES.values() if name != "waiting" or found[name]}
+
+
+def folder_of(trial: FrozenTrial, folder: Path) -> Path:
+    """Where the job of a trial ran: its number, unless the app names the folders of its jobs."""
+    return Path(trial.user_attrs.get(FOLDER, folder / str(trial.number)))
+
+
+def write_results(study: Study, folder: Path) -> None:
+    """Write ``optimization_results.yaml``.
+
+    ``name``, ``best_params`` and ``best_value`` as hydra-optuna-sweeper writes them (``solutions``
+    for several objectives), with ``best_trial``, ``best_dir`` and ``trials``: counts by state. Null
+    where no trial has a value.
+    """
+    results: dict[str, Any] = {"name": "optuna"}
+    if len(study.directions) == 1:
+        best = best_of(study)
+        results["best_params"] = None if best is None else dict(best.params)
+        results["best_value"] = None if best is None else best.values[0]
+        results["best_trial"] = None if best is None else best.number
+        results["best_dir"] = None if best is None else str(folder_of(best, folder))
+    else:
+        results["solutions"] = [
+            {"params": dict(trial.params), "values": list(trial.values), "trial": trial.number}
+            for trial in study.best_trials
+        ]
+    results["trials"] = counts(study)
+    text = yaml.safe_dump(results, sort_keys=False, allow_unicode=True)
+    write_atomically(folder / RESULTS, text.encode())
+
+
+def write_multirun(config: DictConfig, folder: Path) -> None:
+    """Write ``multirun.yaml``, the config of the sweep, without passwords."""
+    write_atomically(folder / MULTIRUN, masked(OmegaConf.to_yaml(config)).encode())
+
+
+def write_trials(study: Study, folder: Path) -> None:
+    """Write ``trials.csv`` for an app that keeps no records: a row a trial, from the study."""
+    trials = study.get_trials(deepcopy=False)
+    keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
+    several = len(study.directions) > 1
+    names = [f"value_{n}" for n in range(len(study.directions))] if several else ["value"]
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(["number", "status", *names, *keys, "seconds", "folder"])
+    for trial in trials:
+        values = map(_cell, trial.values or [None] * len(names))
+        params = [_cell(trial.params.get(key)) for key in keys]
+        ends = [_time(trial), folder_of(trial, folder).as_posix()]
+        out.writerow([trial.number, STATES[trial.state], *values, *params, *ends])
+    write_atomically(folder / TRIALS, text.getvalue().encode())
+
+
+def _time(trial: FrozenTrial) -> str:
+    return "" if trial.duration is None else f"{trial.duration.total_seconds():.3f}"
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else repr(value) if isinstance(value, float) else str(value)

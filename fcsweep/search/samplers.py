@@ -1,0 +1,246 @@
+"""Samplers and pruners from their config nodes, and the sampler that makes a study repeatable.
+
+A sampler's random state is not in a study: one that is seeded once draws its points again after a
+restart. So every trial has a fresh sampler here, seeded from the study's seed and the trial's
+number, and a parameter that is drawn by itself has one seeded from its name too. A trial that was
+killed while it was asked is then completed with the values that it would have had.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from importlib.util import find_spec
+from typing import Any
+
+import optuna
+from omegaconf import DictConfig, OmegaConf
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler, GridSampler, QMCSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from fcsweep.config import ConfigError, hint, one_line, shown
+from fcsweep.search.settings import PRUNERS, SAMPLERS
+
+log = logging.getLogger(__name__)
+
+NEEDS = {
+    "CmaEsSampler": ("cmaes",),
+    "GPSampler": ("scipy", "torch"),
+    "QMCSampler": ("scipy",),
+    "WilcoxonPruner": ("scipy",),
+}
+"""Packages that Optuna imports when such a class is first used."""
+
+HYDRAS_OWN = ("_target_", "_partial_", "_convert_", "_recursive_")
+
+
+class PerTrial(BaseSampler):
+    """A fresh sampler for every trial; planned points come first.
+
+    Args:
+        make: a sampler from its seed and the number of its trial.
+        seed: of the study.
+        planned: values of trial 0, 1, ...; what a point leaves open is drawn.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[int, int], BaseSampler],
+        seed: int,
+        planned: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self._make, self._seed, self._planned = make, seed, planned
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The parameters that are drawn together; none where a point is planned."""
+        if self._point(trial):
+            return {}
+        return self._of(trial).infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Values of parameters that are drawn together."""
+        return self._of(trial).sample_relative(study, trial, search_space) if search_space else {}
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The planned value of a parameter, or one drawn by itself."""
+        point = self._point(trial)
+        if param_name in point:
+            return point[param_name]
+        sampler = self._of(trial, param_name)
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Passed on."""
+        self._of(trial).before_trial(study, trial)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Passed on."""
+        self._of(trial).after_trial(study, trial, state, values)
+
+    def _of(self, trial: FrozenTrial, name: str = "") -> BaseSampler:
+        text = f"{self._seed} {trial.number} {name}".encode()
+        seed = int.from_bytes(blake2b(text, digest_size=4).digest())
+        return self._make(seed, trial.number)
+
+    def _point(self, trial: FrozenTrial) -> Mapping[str, Any]:
+        return self._planned[trial.number] if trial.number < len(self._planned) else {}
+
+
+def sampler_of(
+    node: DictConfig, planned: Sequence[Mapping[str, Any]] = ()
+) -> Callable[[int], BaseSampler]:
+    """The sampler that a config node describes, fresh for every trial, from the study's seed.
+
+    Args:
+        node: ``_target_`` and fields; null fields have Optuna's default.
+        planned: the values of the first trials.
+
+    Raises:
+        ConfigError: an unknown sampler, a field that Optuna refuses, a package that is missing.
+    """
+    fields = {key: value for key, value in _plain(node).items() if key != "seed"}
+    kind, arguments = _taken("sampler", optuna.samplers, SAMPLERS, fields)
+    if kind is GridSampler:  # all its points are planned
+        return lambda seed: PerTrial(lambda own, _: RandomSampler(own), seed, planned)
+    with _said("sampler"):
+        kind(seed=0, **arguments)
+    if kind is QMCSampler:
+        # One sequence for the study: a trial has its place in it, so the seed stays the study's.
+        return lambda seed: PerTrial(
+            lambda _, number: _NumberedQMC(number, seed=seed, **arguments), seed, planned
+        )
+    return lambda seed: PerTrial(lambda own, _: kind(seed=own, **arguments), seed, planned)
+
+
+def is_grid(node: DictConfig) -> bool:
+    """Whether a sampler's node asks for every combination of the values."""
+    return str(node.get("_target_")).endswith(".GridSampler")
+
+
+def seed_of(node: DictConfig) -> int | None:
+    """The ``seed`` of a sampler's node."""
+    seed = node.get("seed")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
+        raise ConfigError(f"hydra.sweeper.sampler.seed is {shown(seed)}; expected a number >= 0")
+    return seed
+
+
+def pruner_of(node: DictConfig | None) -> BasePruner:
+    """The pruner that a config node describes; None is none.
+
+    Raises:
+        ConfigError: as `sampler_of`.
+    """
+    fields = _plain(node) if node is not None else dict(PRUNERS["none"])
+    kind, arguments = _taken("pruner", optuna.pruners, PRUNERS, fields)
+    with _said("pruner"):
+        return kind(**arguments)
+
+
+class _NumberedQMC(QMCSampler):
+    """The point of a trial is the one of its number, whether others were drawn before or not."""
+
+    def __init__(self, number: int, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._number = number
+
+    def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
+        return max(self._number - 1, 0)  # trial 0 is drawn at random: no space is known before it
+
+
+def _plain(node: DictConfig) -> dict[str, Any]:
+    plain: Any = OmegaConf.to_container(OmegaConf.create(node), resolve=True)
+    return plain
+
+
+def _taken(
+    group: str, module: Any, options: Mapping[str, Any], fields: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """The class that ``_target_`` names and its arguments: the fields that are set."""
+    target = str(fields.get("_target_"))
+    kind = getattr(module, target.rpartition(".")[2], None)
+    if not target.startswith("optuna.") or not inspect.isclass(kind):
+        known = ", ".join(options)
+        near = hint(target.rpartition(".")[2], [node["_target_"] for node in options.values()])
+        raise ConfigError(
+            f"hydra.sweeper.{group}._target_ is {shown(target)}; expected a {group} of Optuna, as "
+            f"hydra/sweeper/{group}= one of {known}{near}"
+        )
+    if missing := [name for name in NEEDS.get(kind.__name__, ()) if find_spec(name) is None]:
+        packages = " ".join(missing)
+        raise ConfigError(f"{kind.__name__} of Optuna needs a package; pip install {packages}")
+    accepted = inspect.signature(kind).parameters
+    arguments: dict[str, Any] = {}
+    for name, value in fields.items():
+        default = accepted[name].default if name in accepted else None
+        if name in HYDRAS_OWN or (value is None and default is not inspect.Parameter.empty):
+            continue
+        if name not in accepted:
+            log.warning(
+                f"hydra.sweeper.{group}.{name} is ignored: {kind.__name__} of Optuna "
+                f"{optuna.__version__} has no such field"
+            )
+        elif isinstance(value, Mapping) and "_target_" in value:
+            arguments[name] = _nested(name, value)
+        else:
+            arguments[name] = value
+    return kind, arguments
+
+
+def _nested(name: str, fields: Mapping[str, Any]) -> Any:
+    """A sampler or a pruner that another one wraps."""
+    group, module, options = (
+        ("pruner", optuna.pruners, PRUNERS)
+        if name == "wrapped_pruner"
+        else ("sampler", optuna.samplers, SAMPLERS)
+    )
+    kind, arguments = _taken(group, module, options, fields)
+    return kind(**arguments)
+
+
+@contextmanager
+def _said(group: str) -> Iterator[None]:
+    """What Optuna refuses, in one line."""
+    with quiet():
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"hydra.sweeper.{group}: {one_line(error)}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Optuna's notes on what it does, what is experimental and what will go."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.filterwarnings("ignore", r"`\w+` has been deprecated in v", FutureWarning)
+        before = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(before)

@@ -1,0 +1,156 @@
+"""The keys of ``hydra/sweeper=optuna`` and its groups ``sampler`` and ``pruner``.
+
+The keys, meanings and defaults of hydra-optuna-sweeper, and ours. Every field of a sampler or a
+pruner is null where Optuna's own default shall hold. Imported at the start of every Hydra program:
+nothing heavy here.
+"""
+
+# No `from __future__ import annotations`: Hydra reads the types of the dataclass.
+import sys
+from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+UPSTREAM = "hydra_plugins.hydra_optuna_sweeper"
+"""Where hydra-optuna-sweeper lies if it is installed."""
+STAND_IN = "stand-in of fcsweep"
+
+CONFLICT = (
+    "hydra-optuna-sweeper is installed beside fcsweep, and both are hydra/sweeper=optuna; "
+    "pip uninstall hydra-optuna-sweeper (its configs work with fcsweep)"
+)
+
+
+def _node(target: str, fields: str = "", **chosen: Any) -> dict[str, Any]:
+    return {"_target_": target, **dict.fromkeys(fields.split()), **chosen}
+
+
+_GENETIC = "population_size mutation_prob crossover_prob swapping_prob"
+
+SAMPLERS = {
+    "tpe": _node(
+        "optuna.samplers.TPESampler",
+        "seed n_startup_trials n_ei_candidates multivariate group constant_liar consider_prior "
+        "prior_weight consider_magic_clip consider_endpoints warn_independent_sampling",
+    ),
+    "random": _node("optuna.samplers.RandomSampler", "seed"),
+    "cmaes": _node(
+        "optuna.samplers.CmaEsSampler",
+        "seed x0 sigma0 n_startup_trials independent_sampler warn_independent_sampling "
+        "consider_pruned_trials restart_strategy popsize inc_popsize use_separable_cma "
+        "with_margin lr_adapt source_trials",
+    ),
+    "gp": _node(
+        "optuna.samplers.GPSampler",
+        "seed independent_sampler n_startup_trials deterministic_objective "
+        "warn_independent_sampling",
+    ),
+    "qmc": _node(
+        "optuna.samplers.QMCSampler",
+        "seed qmc_type scramble independent_sampler warn_asynchronous_seeding "
+        "warn_independent_sampling",
+    ),
+    "nsgaii": _node("optuna.samplers.NSGAIISampler", f"seed {_GENETIC} constraints_func"),
+    "nsgaiii": _node("optuna.samplers.NSGAIIISampler", f"seed {_GENETIC} dividing_parameter"),
+    "grid": _node("optuna.samplers.GridSampler", "seed"),
+}
+"""The group ``hydra/sweeper/sampler``."""
+
+PRUNERS = {
+    "none": _node("optuna.pruners.NopPruner"),
+    "median": _node(
+        "optuna.pruners.MedianPruner",
+        "n_startup_trials n_warmup_steps interval_steps n_min_trials",
+    ),
+    "percentile": _node(
+        "optuna.pruners.PercentilePruner",
+        "n_startup_trials n_warmup_steps interval_steps n_min_trials",
+        percentile=25.0,
+    ),
+    "successive_halving": _node(
+        "optuna.pruners.SuccessiveHalvingPruner",
+        "min_resource reduction_factor min_early_stopping_rate bootstrap_count",
+    ),
+    "hyperband": _node(
+        "optuna.pruners.HyperbandPruner",
+        "min_resource max_resource reduction_factor bootstrap_count",
+    ),
+    "patient": _node("optuna.pruners.PatientPruner", "wrapped_pruner min_delta", patience=3),
+    "threshold": _node(
+        "optuna.pruners.ThresholdPruner", "lower upper n_warmup_steps interval_steps"
+    ),
+    "wilcoxon": _node("optuna.pruners.WilcoxonPruner", "p_threshold n_startup_steps"),
+}
+"""The group ``hydra/sweeper/pruner``; chosen values are those without a default in Optuna."""
+
+
+@dataclass
+class OptunaSweeperConf:
+    """``hydra.sweeper`` with ``hydra/sweeper=optuna``."""
+
+    _target_: str = "hydra_plugins.fcsweep.OptunaSweeper"
+    _recursive_: bool = False
+    defaults: list[Any] = field(default_factory=lambda: [{"sampler": "tpe"}, {"pruner": "none"}])
+
+    sampler: Any = MISSING
+    """One of `SAMPLERS`; ``seed`` null is drawn once and kept in the study."""
+    pruner: Any = MISSING
+    """One of `PRUNERS`."""
+    direction: Any = "minimize"
+    """``minimize`` or ``maximize``; a list with one for each value that the task returns."""
+    storage: str | None = None
+    """URL of a database; null is a journal in the sweep's folder."""
+    study_name: str | None = None
+    """Null is the name of the sweep's folder."""
+    n_trials: int = 20
+    """Trials in total, those before a restart and failed ones included."""
+    n_jobs: int = 2
+    """Trials asked at once and handed to the launcher together."""
+    max_failure_rate: float = 0.0
+    """Fraction of the trials asked at once that may fail; more end the sweep."""
+    params: dict[str, Any] | None = None
+    """What to search, by key: ``choice``, ``range``, ``interval``, ``glob`` or a fixed value."""
+    custom_search_space: str | None = None
+    """Path of a function ``(cfg, trial)`` that asks the trial for more parameters."""
+    search_space: dict[str, Any] | None = None
+    """The older form of ``params``: a mapping with ``type``, ``low``, ``high`` ... for each key."""
+    experiment_sequence: str | None = None
+    """Taken and ignored, as configs of hydra-optuna-sweeper may hold it."""
+    stop_at_target: bool = False
+    """Ask no trial after one has reached the ``target`` of the task's config."""
+    timeout: float | None = None
+    """Seconds after which no trial is asked."""
+    enqueue: list[Any] | None = None
+    """Known-good points, tried first: a list of mappings from key to value."""
+
+
+def register() -> None:
+    """Tell Hydra of the sweeper; ``optuna_schema`` is for an app that has defaults of its own."""
+    store = ConfigStore.instance().store
+    for name in ("optuna", "optuna_schema"):
+        store(group="hydra/sweeper", name=name, node=OptunaSweeperConf, provider="fcsweep")
+    for group, options in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
+        for name, node in options.items():
+            store(group=f"hydra/sweeper/{group}", name=name, node=node, provider="fcsweep")
+
+
+def upstream_installed() -> bool:
+    """Whether hydra-optuna-sweeper is installed beside us."""
+    spec = find_spec(UPSTREAM)
+    return spec is not None and spec.origin != STAND_IN
+
+
+def stand_in(sweeper: type) -> None:
+    """Let a config that names the class of hydra-optuna-sweeper (many do) find ``sweeper``."""
+    module = f"{UPSTREAM}.optuna_sweeper"
+    sweeper.__module__, sweeper.__name__ = module, "OptunaSweeper"
+    sweeper.__qualname__ = sweeper.__name__
+    for name in (UPSTREAM, module):
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__spec__ = ModuleSpec(name, None, origin=STAND_IN)
+    setattr(sys.modules[module], sweeper.__name__, sweeper)

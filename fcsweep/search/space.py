@@ -1,0 +1,295 @@
+"""What is searched: Hydra's sweep overrides as Optuna's distributions, and values as overrides.
+
+====================================  ==========================================================
+``choice(a, b)``, ``a,b``             one of the values, each in its own type
+``range(1, 9, 2)``                    whole numbers, or floats with a step; the stop is excluded
+``interval(0, 1)``                    floats between both, or whole numbers by ``int(...)``
+``tag(log, interval(1e-4, 1))``       the same on a log scale
+``glob(*)``                           one of the options of a group
+``shuffle(range(1, 4))``              one of the values
+``~key``                              removes the key, here and in the config
+anything else                         a fixed value, the same for every trial
+====================================  ==========================================================
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    IntervalSweep,
+    Override,
+    Quote,
+    QuotedString,
+    RangeSweep,
+)
+from hydra.errors import HydraException
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
+
+from fcsweep.config import ConfigError, hint, one_line, shown
+
+
+@dataclass(frozen=True)
+class Space:
+    """The parameters to search, and the overrides that every trial has."""
+
+    distributions: Mapping[str, BaseDistribution]
+    """By key, as it stands before the ``=`` (``+w`` adds a key)."""
+    fixed: Mapping[str, str]
+    """Whole overrides, by key."""
+    literals: frozenset[tuple[str, str]] = frozenset()
+    """Choices that are lists or mappings, which Optuna keeps as texts, with their keys."""
+
+    def overrides(self, params: Mapping[str, Any]) -> list[str]:
+        """A trial as overrides: what it searches, then what is fixed.
+
+        Raises:
+            ConfigError: a key is both, as ``custom_search_space`` may ask for any.
+        """
+        if both := {bare(key) for key in params} & {bare(key) for key in self.fixed}:
+            keys = ", ".join(sorted(both))
+            raise ConfigError(f"{keys} is searched and has a fixed value; leave one of them out")
+        searched = [
+            f"{key}={value if (key, value) in self.literals else written(value)}"
+            for key, value in params.items()
+        ]
+        return [*searched, *self.fixed.values()]
+
+    def as_json(self) -> dict[str, str]:
+        """The distributions as texts that two studies can be compared by."""
+        return {key: distribution_to_json(one) for key, one in self.distributions.items()}
+
+    def grid(self) -> list[dict[str, Any]]:
+        """Every combination of the values, the last key changing fastest.
+
+        Raises:
+            ConfigError: A parameter has no finite number of values.
+        """
+        columns = [list(_values(key, one)) for key, one in self.distributions.items()]
+        return [
+            dict(zip(self.distributions, row, strict=True)) for row in itertools.product(*columns)
+        ]
+
+    def corners(self) -> list[dict[str, Any]]:
+        """Few points that hold every bound and every choice, for a check before the first trial."""
+        columns = {key: _extremes(one) for key, one in self.distributions.items()}
+        longest = max(map(len, columns.values()), default=1)
+        return [
+            {key: values[min(row, len(values) - 1)] for key, values in columns.items()}
+            for row in range(longest)
+        ]
+
+    def check(self, points: object) -> list[dict[str, Any]]:
+        """The known-good points of ``enqueue``, each value in the type of its distribution.
+
+        Raises:
+            ConfigError: An unknown key, or a value outside its distribution.
+        """
+        if points is None:
+            return []
+        if not isinstance(points, Sequence) or isinstance(points, str):
+            raise ConfigError(f"hydra.sweeper.enqueue is {shown(points)}; expected a list")
+        return [self._point(f"hydra.sweeper.enqueue[{n}]", one) for n, one in enumerate(points)]
+
+    def _point(self, name: str, point: object) -> dict[str, Any]:
+        if not isinstance(point, Mapping):
+            raise ConfigError(f"{name} is {shown(point)}; expected a mapping from key to value")
+        return {str(key): self._taken(name, str(key), value) for key, value in point.items()}
+
+    def _taken(self, name: str, key: str, value: Any) -> Any:
+        distribution = self.distributions.get(key)
+        if distribution is None:
+            keys = ", ".join(self.distributions) or "no key"
+            near = hint(key, self.distributions)
+            raise ConfigError(f"{name} has {key}, which is not searched; expected {keys}{near}")
+        if isinstance(distribution, CategoricalDistribution):
+            inside = value in distribution.choices
+        else:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            inside = number and distribution._contains(distribution.to_internal_repr(value))
+        if not inside:
+            raise ConfigError(
+                f"{name}: {key} is {shown(value)}; expected {described(distribution)}"
+            )
+        return distribution.to_external_repr(distribution.to_internal_repr(value))
+
+
+def space_of(
+    params: Mapping[str, Any] | None, arguments: Sequence[str], loader: ConfigLoader | None = None
+) -> Space:
+    """The search space of ``hydra.sweeper.params`` and the command line, which wins.
+
+    Args:
+        params: from key to what would stand after the ``=``.
+        arguments: overrides.
+        loader: knows the options of groups, for ``glob``.
+
+    Raises:
+        ConfigError: an override that cannot be searched.
+    """
+    lines = [f"{key}={value}" for key, value in (params or {}).items()]
+    distributions: dict[str, BaseDistribution] = {}
+    fixed: dict[str, str] = {}
+    literals: set[tuple[str, str]] = set()
+    for override in OverridesParser.create(config_loader=loader).parse_overrides(
+        [*lines, *arguments]
+    ):
+        for known in (distributions, fixed):  # the last one of a key counts
+            for key in [key for key in known if bare(key) == override.key_or_group]:
+                del known[key]
+        key = override.get_key_element()
+        if override.is_sweep_override():
+            distributions[key] = _distribution(override)
+            literals |= {(key, text) for text in _literals(override)}
+        else:
+            fixed[key] = override.input_line or ""
+    return Space(distributions, fixed, frozenset(literals))
+
+
+def older_space(search_space: Mapping[str, Any] | None) -> dict[str, str]:
+    """``hydra.sweeper.search_space``, the form before Hydra 1.2, as ``params``."""
+    return {str(key): _older(str(key), one) for key, one in (search_space or {}).items()}
+
+
+def _older(key: str, spec: Any) -> str:
+    kind, low, high = spec.get("type"), spec.get("low"), spec.get("high")
+    if kind == "categorical":
+        return f"choice({','.join(written(choice) for choice in spec['choices'])})"
+    if kind not in ("int", "float") or low is None or high is None:
+        expected = "type int or float with low and high, or categorical with choices"
+        raise ConfigError(f"hydra.sweeper.search_space.{key} is {shown(dict(spec))}; {expected}")
+    step = spec.get("step")
+    if step is not None:  # high is included here
+        return f"range({low!r},{high + step / 2!r},{step!r})"
+    interval = f"interval({low!r},{high!r})"
+    interval = f"int({interval})" if kind == "int" else interval
+    return f"tag(log,{interval})" if spec.get("log") else interval
+
+
+def written(value: Any) -> str:
+    """A value as Hydra reads it back: the same value of the same type.
+
+    A text is quoted unless it means itself.
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return value if _means_itself(value) else QuotedString(value, Quote.single).with_quotes()
+    return repr(value)
+
+
+def _means_itself(text: str) -> bool:
+    """Whether a text needs no quotes to be read as itself."""
+    try:
+        (parsed,) = OverridesParser.create().parse_overrides([f"key={text}"])
+    except HydraException:
+        return False
+    return not parsed.is_sweep_override() and parsed._value == text
+
+
+def described(distribution: BaseDistribution) -> str:
+    """``0.001 to 1.0, log``, or ``one of sgd, adam``."""
+    if isinstance(distribution, CategoricalDistribution):
+        return f"one of {', '.join(written(choice) for choice in distribution.choices)}"
+    if not isinstance(distribution, FloatDistribution | IntDistribution):
+        return str(distribution)
+    step = distribution.step if distribution.step not in (None, 1) else None
+    parts = [f"{distribution.low!r} to {distribution.high!r}"]
+    parts += ["log"] if distribution.log else [f"step {step!r}"] if step else []
+    return ", ".join(parts)
+
+
+def _distribution(override: Override) -> BaseDistribution:
+    value, line = override._value, override.input_line
+    try:
+        if isinstance(value, IntervalSweep):
+            return _interval(value)
+        if isinstance(value, RangeSweep) and not value.shuffle:
+            return _range(value)
+        choices = [_choice(one) for one in _elements(override)]
+        if not choices:
+            raise ValueError("there is nothing to choose from")
+        return CategoricalDistribution(list(dict.fromkeys(choices)))
+    except (ValueError, HydraException) as error:
+        raise ConfigError(f"{line} cannot be searched: {one_line(error)}") from error
+
+
+def _interval(value: IntervalSweep) -> BaseDistribution:
+    assert value.start is not None and value.end is not None  # the grammar asks for both
+    log = "log" in value.tags
+    if isinstance(value.start, int) and isinstance(value.end, int):
+        return IntDistribution(value.start, value.end, log=log)
+    return FloatDistribution(value.start, value.end, log=log)
+
+
+def _range(value: RangeSweep) -> BaseDistribution:
+    numbers = sorted(value.range())
+    if not numbers:
+        raise ValueError("the range is empty")
+    low, high, step = numbers[0], numbers[-1], abs(value.step)
+    if isinstance(low, int) and isinstance(step, int):
+        return IntDistribution(low, high, step=step)
+    return FloatDistribution(float(low), float(high), step=float(step))
+
+
+def bare(key: str) -> str:
+    """A key without what says how it is set or where."""
+    return key.lstrip("+~").partition("@")[0]
+
+
+def _literals(override: Override) -> list[str]:
+    if not override.is_choice_sweep():
+        return []
+    return [_choice(one) for one in _elements(override) if isinstance(one, list | dict)]
+
+
+def _elements(override: Override) -> list[Any]:
+    """What there is to choose from, in the order given: a shuffled one would not resume."""
+    value = override._value
+    if isinstance(value, ChoiceSweep):
+        return value.list
+    return list(value.range() if isinstance(value, RangeSweep) else override.sweep_iterator())
+
+
+def _choice(element: Any) -> Any:
+    """A choice in its own type; a list or a mapping as the text that stands for it."""
+    if isinstance(element, QuotedString):
+        return element.text
+    if isinstance(element, list | dict):
+        return Override._get_value_element_as_str(element)
+    return element
+
+
+def _values(key: str, distribution: BaseDistribution) -> Iterator[Any]:
+    """Every value of a parameter, in order."""
+    if isinstance(distribution, CategoricalDistribution):
+        yield from distribution.choices
+    elif isinstance(distribution, IntDistribution) and not distribution.log:
+        yield from range(distribution.low, distribution.high + 1, distribution.step)
+    elif isinstance(distribution, FloatDistribution) and distribution.step is not None:
+        count = math.floor((distribution.high - distribution.low) / distribution.step + 1e-9) + 1
+        yield from (distribution.low + n * distribution.step for n in range(count))
+    else:
+        what = f"{key} has no end of values ({described(distribution)})"
+        raise ConfigError(f"{what}; the grid sampler takes choice(...) and range(...)")
+
+
+def _extremes(distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    if isinstance(distribution, FloatDistribution | IntDistribution):
+        return [distribution.low, distribution.high]
+    return []

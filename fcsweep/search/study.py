@@ -1,0 +1,221 @@
+"""A study, new or resumed: what belongs to it, and which trials come next.
+
+The number of a trial is the number of its job and the name of its folder, for ever. Trials are
+asked in batches fixed by their numbers, and a batch is told when it has ended, in order: so a study
+that was killed anywhere goes on with the parameters that it would have had.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from fcsweep.config import ConfigError, shown
+from fcsweep.search.space import Space
+
+ATTRIBUTE = "fcsweep"
+"""User attribute of a study: what its sweep was started with."""
+DATA = "fcsweep.data"
+"""User attribute of a study: fingerprint of the data of its first finished run."""
+REASON = "reason"
+"""User attribute of a trial that is not complete: why, one line."""
+COUNTS = "counts"
+"""User attribute of a pruned trial whose value counts as that of a complete one."""
+
+Extend = Callable[[Trial], None]
+"""Asks a trial for more parameters (``custom_search_space``)."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a sweep is started with; a resumed one must be started with the same."""
+
+    directions: list[str]
+    space: dict[str, str]
+    """The distributions, as texts."""
+    config: dict[str, Any]
+    """The config of the task by its dotted keys, without those that are searched."""
+    enqueue: list[dict[str, Any]]
+    seed: int | None
+    """As given; None where it was left to be drawn."""
+
+
+def open_study(storage: BaseStorage, name: str, folder: Path, start: Start) -> tuple[Study, int]:
+    """The study of a sweep, new or from before, and its seed.
+
+    Args:
+        storage: where it is kept.
+        name: of the study.
+        folder: of the sweep, absolute.
+        start: what the sweep is started with.
+
+    Raises:
+        ConfigError: the study was started with something else, belongs to another folder or was not
+            made by a sweep; or the folder holds runs that no study knows.
+    """
+    runs = sum(path.name.isdecimal() for path in folder.iterdir())
+    if name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=name, storage=storage, sampler=_none())
+        saved = study.user_attrs.get(ATTRIBUTE)
+        if saved is not None:
+            _refuse_another(study, saved, folder, start)
+            return study, saved["drawn_seed"]
+        if study.get_trials(deepcopy=False):
+            raise ConfigError(
+                f"the study {name} was not made by this sweeper; name another by "
+                "hydra.sweeper.study_name=..."
+            )
+    if runs:
+        raise ConfigError(
+            f"hydra.sweep.dir: {folder} holds {runs} runs, but the study {name} holds none; "
+            "restore the study, or name a new folder"
+        )
+    study = optuna.create_study(
+        study_name=name,
+        storage=storage,
+        sampler=_none(),
+        directions=start.directions,  # type: ignore[arg-type]  checked before
+        load_if_exists=True,
+    )
+    seed = secrets.randbits(32) if start.seed is None else start.seed
+    study.set_user_attr(
+        ATTRIBUTE, {**asdict(start), "drawn_seed": seed, "folder": str(folder), "version": 1}
+    )
+    return study, seed
+
+
+def ask(study: Study, space: Space, extend: Extend | None) -> Trial:
+    """The next trial, with its parameters drawn."""
+    trial = study.ask()
+    _draw(trial, space, extend)
+    return trial
+
+
+def complete(study: Study, number: int, space: Space, extend: Extend | None) -> Trial:
+    """A trial that was asked before; parameters that a kill has cut off are drawn now."""
+    trial = Trial(study, _trials(study)[number]._trial_id)
+    _draw(trial, space, extend)
+    return trial
+
+
+def next_batch(study: Study, size: int, n_trials: int) -> tuple[list[int], int]:
+    """The trials to run next: numbers that are asked already, and how many more to ask.
+
+    Batch ``k`` holds the numbers from ``k * size``; the last one may be smaller.
+    """
+    trials = _trials(study)
+    running = [trial.number for trial in trials if trial.state is TrialState.RUNNING]
+    first = running[0] if running else len(trials)
+    end = min((first // size + 1) * size, n_trials)
+    told = any(trial.state.is_finished() for trial in trials[first // size * size :])
+    return running, 0 if running and told else max(end - len(trials), 0)
+
+
+def finished(study: Study) -> list[FrozenTrial]:
+    """The trials that have ended, by number."""
+    return [trial for trial in _trials(study) if trial.state.is_finished()]
+
+
+def best_of(study: Study) -> FrozenTrial | None:
+    """The best trial of a study with one objective, the first of equals."""
+    sign = -1 if study.directions[0] is StudyDirection.MINIMIZE else 1
+    valued = [trial for trial in finished(study) if _counts(trial) and trial.values]
+    return max(valued, key=lambda trial: (sign * trial.values[0], -trial.number), default=None)
+
+
+def reached(study: Study, target: float | None) -> bool:
+    """Whether a trial has reached the target: at least it, or at most it when minimising."""
+    best = best_of(study) if target is not None and len(study.directions) == 1 else None
+    if best is None or target is None:
+        return False
+    if study.directions[0] is StudyDirection.MINIMIZE:
+        return best.values[0] <= target
+    return best.values[0] >= target
+
+
+def check_data(study: Study, fingerprint: str | None) -> None:
+    """Keep the fingerprint of the data; refuse data that have changed since.
+
+    Raises:
+        ConfigError: other data than that of the study's finished runs.
+    """
+    if fingerprint is None:
+        return
+    known = study.user_attrs.get(DATA)
+    if known is None:
+        study.set_user_attr(DATA, fingerprint)
+    elif known != fingerprint:
+        raise ConfigError(
+            f"the data have changed since this study began (sha256 {known[:12]}, now "
+            f"{fingerprint[:12]}); put the old data back, or start anew in another folder"
+        )
+
+
+def _draw(trial: Trial, space: Space, extend: Extend | None) -> None:
+    for name, distribution in space.distributions.items():
+        match distribution:
+            case CategoricalDistribution(choices=choices):
+                trial.suggest_categorical(name, choices)
+            case FloatDistribution(low=low, high=high, step=step, log=log):
+                trial.suggest_float(name, low, high, step=step, log=log)
+            case IntDistribution(low=low, high=high, step=step, log=log):
+                trial.suggest_int(name, low, high, step=step, log=log)
+            case _:  # the space holds no other
+                raise TypeError(f"{name} has an unknown distribution: {distribution}")
+    if extend is not None:
+        extend(trial)
+
+
+def _refuse_another(study: Study, saved: Mapping[str, Any], folder: Path, start: Start) -> None:
+    name = study.study_name
+    in_folder = isinstance(study._storage, JournalStorage)  # and was copied or moved with it
+    if saved["folder"] != str(folder) and not in_folder:
+        raise ConfigError(
+            f"the study {name} belongs to {saved['folder']}; go on there by hydra.sweep.dir=..., "
+            "or name another study by hydra.sweeper.study_name=..."
+        )
+    changes = _changes(saved, asdict(start))
+    if changes:
+        more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
+        raise ConfigError(
+            f"the study {name} was started with other settings ({'; '.join(changes[:5])}{more}); "
+            "use those, or start anew in another hydra.sweep.dir"
+        )
+
+
+def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs, one text a setting: ``optimizer.learning_rate: 0.1, now 0.2``."""
+    changes: list[str] = []
+    for part in ("directions", "enqueue", "seed"):
+        if saved[part] != now[part]:
+            name = {"directions": "direction", "seed": "sampler.seed"}.get(part, part)
+            changes.append(f"{name}: {shown(saved[part])}, now {shown(now[part])}")
+    for part in ("space", "config"):
+        before, after = saved[part], now[part]
+        changes += [
+            f"{key}: {shown(before.get(key))}, now {shown(after.get(key))}"
+            for key in dict.fromkeys([*before, *after])
+            if before.get(key) != after.get(key)
+        ]
+    return changes
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    return trial.state is TrialState.COMPLETE or bool(trial.user_attrs.get(COUNTS))
+
+
+def _trials(study: Study) -> Sequence[FrozenTrial]:
+    return study.get_trials(deepcopy=False)
+
+
+def _none() -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(0)  # replaced before the first trial is asked

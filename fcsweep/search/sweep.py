@@ -1,0 +1,295 @@
+"""The search itself: ask a batch of trials, launch them as jobs, tell the study how they ended."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.plugins.launcher import Launcher
+from hydra.types import TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from fcsweep import folders
+from fcsweep.masking import masked
+from fcsweep.search.outcomes import Outcome, returned
+from fcsweep.search.plan import Plan
+from fcsweep.search.progress import Progress, best
+from fcsweep.search.pruning import PRUNED_AT, RETURNED, keep_returned, searching
+from fcsweep.search.results import (
+    FOLDER,
+    folder_of,
+    write_multirun,
+    write_results,
+    write_trials,
+)
+from fcsweep.search.samplers import quiet
+from fcsweep.search.space import written
+from fcsweep.search.storage import SECRET_URL, storage_of
+from fcsweep.search.study import (
+    COUNTS,
+    REASON,
+    ask,
+    check_data,
+    complete,
+    finished,
+    next_batch,
+    open_study,
+    reached,
+)
+
+log = logging.getLogger(__name__)
+
+SAME_FAILURES = 5
+"""Failures for one reason at the start that end a sweep: the sixth would be no other."""
+
+Recorded = Callable[[Path], Outcome | None]
+"""What the records in a job's folder prove; an attribute of a task that keeps some."""
+
+
+class SweepFailed(Exception):
+    """Too many trials failed; one line."""
+
+
+def sweep(sweeper: Any, plan: Plan) -> None:
+    """Search as planned, in the sweep's folder; go on where a search was stopped.
+
+    Args:
+        sweeper: ``OptunaSweeper``, set up by Hydra.
+        plan: its checked settings.
+
+    Raises:
+        ConfigError: a study that belongs to other settings, or cannot be opened.
+        SweepFailed: more trials failed than may.
+    """
+    settings, config = sweeper.settings, sweeper.config
+    folder = Path(str(config.hydra.sweep.dir)).absolute()
+    recorded = getattr(sweeper.task_function, "recorded", None)
+    with ExitStack() as stack:
+        stack.enter_context(quiet())
+        stack.enter_context(_password_hidden(settings["storage"], config))
+        stack.enter_context(folders.hold(folder, "hydra.sweep.dir"))
+        storage = storage_of(settings["storage"], folder)
+        study, seed = open_study(storage, settings["study_name"] or folder.name, folder, plan.start)
+        study.sampler, study.pruner = plan.sampler(seed), plan.pruner
+        launcher = Plugins.instance().instantiate_launcher(
+            config=config,
+            hydra_context=sweeper.hydra_context,
+            task_function=sweeper.task_function if recorded else Kept(sweeper.task_function),
+        )
+        progress = (sweeper.display or Progress)(study, plan.n_trials)
+        search = Search(plan, folder, study, launcher, recorded, progress, config.hydra)
+        write_multirun(config, folder)
+        stack.enter_context(search.results())
+        stack.enter_context(progress)
+        stack.enter_context(searching(study, progress))
+        search.run()
+
+
+class Search:
+    """Asks, launches and tells until the plan is fulfilled.
+
+    Args:
+        plan: what to do.
+        folder: of the sweep, absolute.
+        study: that is searched, with its sampler and pruner.
+        launcher: runs jobs.
+        recorded: reads what a job has left in its folder, if the task keeps records.
+        progress: is told of every start and end.
+        hydra: Hydra's own part of the config.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        study: Study,
+        launcher: Launcher,
+        recorded: Recorded | None,
+        progress: Progress,
+        hydra: DictConfig,
+    ) -> None:
+        self.plan, self.folder, self.study = plan, folder, study
+        self.launcher, self.recorded, self.progress = launcher, recorded, progress
+        self.hydra = hydra
+
+    def run(self) -> None:
+        """Search; a study that is finished already is left as it is."""
+        self._say_where_it_stands()
+        began = time.monotonic()
+        while True:
+            running, to_ask = next_batch(self.study, self.plan.n_jobs, self.plan.n_trials)
+            if not running:
+                if not to_ask or reached(self.study, self.plan.target):
+                    break
+                if self.plan.timeout is not None and time.monotonic() - began > self.plan.timeout:
+                    self.progress.say(f"hydra.sweeper.timeout of {self.plan.timeout:g} s is over")
+                    break
+            self._run_batch(running, to_ask)
+        ended = finished(self.study)
+        if ended and _all_failed(ended):
+            reason = ended[0].user_attrs.get(REASON)
+            raise SweepFailed(f"all {len(ended)} trials failed; the first: {reason}")
+
+    def _run_batch(self, running: Sequence[int], to_ask: int) -> None:
+        space, extend = self.plan.space, self.plan.extend
+        trials = [complete(self.study, number, space, extend) for number in running]
+        trials += [ask(self.study, space, extend) for _ in range(to_ask)]
+        numbers = [trial.number for trial in trials]
+        overrides = {trial.number: space.overrides(trial.params) for trial in trials}
+        outcomes = {number: self._before(number) for number in numbers}
+        missing = [number for number in numbers if outcomes[number] is None]
+        self.progress.started(missing)
+        for number, job in self._launched(missing, overrides):
+            outcomes[number] = self._after(number, job)
+        ended = {number: outcome for number, outcome in outcomes.items() if outcome is not None}
+        for number, outcome in ended.items():
+            self._tell(number, outcome)
+        self._refuse_failures(list(ended.values()))
+
+    def _launched(
+        self, numbers: Sequence[int], overrides: dict[int, list[str]]
+    ) -> Iterator[tuple[int, JobReturn]]:
+        """Run jobs in runs of consecutive numbers: a launcher counts from the first one."""
+        for _, group in itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+            together = [number for _, number in group]
+            try:
+                jobs = self.launcher.launch([overrides[n] for n in together], together[0])
+            finally:  # a job that was stopped leaves its own logging behind
+                configure_log(self.hydra.hydra_logging, self.hydra.verbose)
+            yield from zip(together, jobs, strict=True)
+
+    def _before(self, number: int) -> Outcome | None:
+        """The end of a job that ended before the sweep was stopped, and was not told yet."""
+        trial = self._trial(number)
+        if self.recorded is not None:
+            return self.recorded(folder_of(trial, self.folder))
+        values = trial.user_attrs.get(RETURNED)
+        if values is None:
+            return None
+        job = JobReturn(status=JobStatus.COMPLETED)
+        job.return_value = values
+        return self._outcome(number, job)
+
+    def _after(self, number: int, job: JobReturn) -> Outcome:
+        """The end of a job that was launched now."""
+        if job.hydra_cfg is not None:
+            ran_in = str(OmegaConf.select(job.hydra_cfg, "hydra.runtime.output_dir"))
+            if Path(ran_in) != self.folder / str(number):
+                self.study._storage.set_trial_user_attr(
+                    self._trial(number)._trial_id, FOLDER, ran_in
+                )
+        return self._outcome(number, job)
+
+    def _outcome(self, number: int, job: JobReturn) -> Outcome:
+        trial = self._trial(number)
+        record = self.recorded(folder_of(trial, self.folder)) if self.recorded else None
+        pruned_at = trial.user_attrs.get(PRUNED_AT)
+        return returned(job, len(self.study.directions), pruned_at, record)
+
+    def _tell(self, number: int, outcome: Outcome) -> None:
+        """Tell the study how a trial ended, and why."""
+        check_data(self.study, outcome.data)
+        trial = self._trial(number)
+        notes = {REASON: outcome.reason or None, COUNTS: outcome.counts or None}
+        for name, note in notes.items():
+            if note is not None and name not in trial.user_attrs:
+                self.study._storage.set_trial_user_attr(trial._trial_id, name, note)
+        complete = outcome.state is TrialState.COMPLETE
+        self.study.tell(number, outcome.values if complete else None, state=outcome.state)
+        self.progress.ended(number, outcome)
+
+    def _refuse_failures(self, outcomes: Sequence[Outcome]) -> None:
+        """End the sweep where too many trials fail, or the first ones all for one reason."""
+        failed = [outcome for outcome in outcomes if outcome.state is TrialState.FAIL]
+        if not failed:
+            return
+        first = failed[0]
+        if len(failed) > self.plan.max_failure_rate * len(outcomes):
+            raise SweepFailed(
+                f"{len(failed)} of {len(outcomes)} trials failed, more than "
+                f"hydra.sweeper.max_failure_rate={self.plan.max_failure_rate:g} allows: "
+                f"{first.reason}"
+            ) from first.error
+        start = finished(self.study)[:SAME_FAILURES]
+        reasons = {str(trial.user_attrs.get(REASON)) for trial in start}
+        if len(start) == SAME_FAILURES and len(reasons) == 1 and _all_failed(start):
+            why = f"the first {SAME_FAILURES} trials failed for one reason: {first.reason}"
+            raise SweepFailed(why) from first.error
+
+    def _trial(self, number: int) -> FrozenTrial:
+        return self.study.get_trials(deepcopy=False)[number]
+
+    def _say_where_it_stands(self) -> None:
+        trials = self.study.get_trials(deepcopy=False)
+        if not trials:
+            log.info(f"study {self.study.study_name}: {self.plan.n_trials} trials")
+            return
+        ended = len(finished(self.study))
+        to_go = max(self.plan.n_trials - len(trials), 0)
+        log.info(
+            f"resuming study {self.study.study_name}: {ended} finished, "
+            f"{len(trials) - ended} interrupted, {to_go} to go"
+        )
+
+    @contextmanager
+    def results(self) -> Iterator[None]:
+        """Write what was found, however the search ends."""
+        try:
+            yield
+        finally:
+            write_results(self.study, self.folder)
+            log.info(self.progress.summary())
+            if self.recorded is None:  # else its records make a richer table
+                write_trials(self.study, self.folder)
+                log.info(best(self.study) or "no trial has a value")
+
+
+class Kept:
+    """A task whose values are kept in the study as soon as it returns them."""
+
+    def __init__(self, task: TaskFunction) -> None:
+        functools.update_wrapper(self, task)
+        self._task = task
+
+    def __call__(self, cfg: DictConfig) -> Any:
+        """Run the task."""
+        value = self._task(cfg)
+        keep_returned(value)
+        return value
+
+
+def _all_failed(trials: Sequence[FrozenTrial]) -> bool:
+    return all(trial.state is TrialState.FAIL for trial in trials)
+
+
+@contextmanager
+def _password_hidden(url: str | None, config: DictConfig) -> Iterator[None]:
+    """Keep a password in the storage's URL out of what Hydra writes for every job.
+
+    Jobs compose their configs from this one; those in other processes find the URL in the
+    environment.
+    """
+    if url is None or masked(url) == url:
+        yield
+        return
+    hidden, hydra = masked(url), config.hydra
+    with open_dict(config):
+        hydra.sweeper.storage = hidden
+        others = [one for one in hydra.overrides.hydra if "sweeper.storage=" not in one]
+        hydra.overrides.hydra = [*others, f"hydra.sweeper.storage={written(hidden)}"]
+    os.environ[SECRET_URL] = url
+    try:
+        yield
+    finally:
+        del os.environ[SECRET_URL]
