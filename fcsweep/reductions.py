@@ -20,7 +20,7 @@ Leading axes ``*t`` are trials: none for a single trial, ``(k,)`` for a stack of
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -125,12 +125,18 @@ class _OneByOne:
 
 def _has_one_dnn(matrices: Tensor) -> bool:
     """Whether oneDNN can multiply them."""
-    return (
-        matrices.is_cpu
-        and matrices.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
+    return matrices.is_cpu and matrices.dtype == torch.float32 and _one_dnn_answers()
+
+
+@cache
+def _one_dnn_answers() -> bool:
+    """Whether this torch has oneDNN, under the name and in the form used here."""
+    pair = torch.ones(1, 2, 2)
+    try:
+        _OneByOne(pair, pair, torch.empty(1, 2, 2))()
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return True
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:

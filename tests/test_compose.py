@@ -80,7 +80,7 @@ def outcome(compose) -> Any:
 
 
 few = settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -110,7 +110,7 @@ def test_a_job_is_composed_as_by_hydra(sweep):
         short += loader._composed.job(master, lines) is not None
 
     body()
-    assert short > 10
+    assert short > 5
 
 
 @pytest.mark.parametrize(
