@@ -64,14 +64,14 @@ def shared(config: RunConfig) -> Hashable:
 def largest(config: RunConfig) -> int:
     """How many trials like this one train fastest as one stack on this machine, by a simple rule.
 
-    On a CPU what an update touches should fit in a quarter of the last-level cache, with `FEWEST`
+    On a CPU what an update touches should fit in a third of the last-level cache, with `FEWEST`
     and `MOST` as bounds; everything must fit in half of the memory that is free
     (``benchmarks/notes.md`` has the measurements).
     """
     free, cache = _free_memory(config.device)
     fits = free // 2 // held(config)
     if cache is not None:
-        fits = min(fits, MOST, max(FEWEST, cache // 4 // touched(config)))
+        fits = min(fits, MOST, max(FEWEST, cache // 3 // touched(config)))
     return max(1, fits)
 
 

@@ -103,7 +103,7 @@ def test_auto_is_what_was_fastest_where_it_was_measured(machine):
     machine(20 << 30, 32 << 20)
     assert 16 <= stacks.largest(shaped([100], "digits")) <= 64
     assert 4 <= stacks.largest(shaped([100, 100], batch=25)) <= 8
-    assert stacks.largest(shaped([1000], "digits")) == 4
+    assert 4 <= stacks.largest(shaped([1000], "digits")) <= 8
     assert stacks.largest(shaped([500], batch=200)) == 4
 
 
