@@ -20,8 +20,8 @@ STATE = {"sgd": 0, "momentum": 1, "rmsprop": 1, "adam": 2}
 """Numbers that a rule keeps for each parameter."""
 
 FEWEST, MOST = 4, 64
-"""Of a stack on a CPU by `auto`: below, the calls cost more than the cache saves; above, nothing is
-gained any more."""
+"""Of a stack on a CPU by `auto`: where fewer fit in the cache, each is as fast alone or faster;
+with more, nothing is gained any more."""
 
 CACHE = 16 << 20
 """Bytes of a last-level cache of which nothing is known."""
@@ -64,14 +64,15 @@ def shared(config: RunConfig) -> Hashable:
 def largest(config: RunConfig) -> int:
     """How many trials like this one train fastest as one stack on this machine, by a simple rule.
 
-    On a CPU what an update touches should fit in a third of the last-level cache, with `FEWEST`
-    and `MOST` as bounds; everything must fit in half of the memory that is free
+    On a CPU what an update touches should fit in a third of the last-level cache, up to `MOST`
+    trials; where not even `FEWEST` do, they train alone. Everything must fit in half of the memory that is free
     (``benchmarks/notes.md`` has the measurements).
     """
     free, cache = _free_memory(config.device)
     fits = free // 2 // held(config)
     if cache is not None:
-        fits = min(fits, MOST, max(FEWEST, cache // 3 // touched(config)))
+        cached = cache // 3 // touched(config)
+        fits = min(fits, MOST, cached if cached >= FEWEST else 1)
     return max(1, fits)
 
 

@@ -115,8 +115,9 @@ OPTIONS = {
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_a_trial_is_the_same_as_with_the_basic_launcher(options, fcsweep):
     command = *options, "solver.num_epochs=3"
-    for launcher in ("basic", "stacked"):
-        said = fcsweep(*command, f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}")
+    for launcher, size in (("basic", []), ("stacked", ["hydra.launcher.max_trials=8"])):
+        options = f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}", *size
+        said = fcsweep(*command, *options)
         assert (said.code, said.err) == (0, "")
     names = sorted(path.name for path in Path("basic").iterdir() if path.is_dir())
     assert len(names) >= 2
