@@ -65,8 +65,8 @@ def largest(config: RunConfig) -> int:
     """How many trials like this one train fastest as one stack on this machine, by a simple rule.
 
     On a CPU what an update touches should fit in a third of the last-level cache, up to `MOST`
-    trials; where not even `FEWEST` do, they train alone. Everything must fit in half of the memory that is free
-    (``benchmarks/notes.md`` has the measurements).
+    trials; where not even `FEWEST` do, they train alone. Everything must fit in half of the memory
+    that is free (``benchmarks/notes.md`` has the measurements).
     """
     free, cache = _free_memory(config.device)
     fits = free // 2 // held(config)
