@@ -27,7 +27,7 @@ from torch import Tensor
 
 from fcsweep.config import RunConfig, one_line
 from fcsweep.folders import CHECKPOINTS
-from fcsweep.records import HistoryRow, Past, Result, RunRecord, write_atomically
+from fcsweep.records import HistoryRow, Past, RecordError, Result, RunRecord, write_atomically
 from fcsweep.solver import Solver
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,10 @@ class Checkpoints:
         """Write the last finished epoch, unless that is done; the older generation makes room."""
         if self._taken:
             for folder, checkpoint in self._taken:
-                write_atomically(folder / CHECKPOINTS[self._count % 2], pack(checkpoint))
+                try:
+                    write_atomically(folder / CHECKPOINTS[self._count % 2], pack(checkpoint))
+                except RecordError as error:  # a run needs none to come to its end
+                    _warn(str(error))
             self._taken, self._written, self._count = [], time.monotonic(), self._count + 1
 
 

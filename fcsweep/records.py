@@ -15,7 +15,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -102,7 +102,7 @@ class Past:
 
 
 class RunRecord:
-    """Writes the records of one run into its folder.
+    """Writes the records of one run into its folder, once it has started.
 
     Args:
         folder: of the run; it exists.
@@ -115,15 +115,28 @@ class RunRecord:
 
     def __init__(self, folder: Path, objective: str, target: float | None) -> None:
         self.folder = folder
+        self._config: bytes | None = None
+        self._forget(objective, target)
+
+    def _forget(self, objective: str, target: float | None) -> None:
         self.result = Result(objective, target)
-        self._rows: list[HistoryRow] = []
+        self._history = _HEADING
         self._losses: list[NDArray[Any]] = []
+        self._rows: list[HistoryRow] = []
         self._facts: dict[str, Any] = {}
         self._seconds_before = 0.0
-        config = folder / CONFIG
-        self._config = config.read_bytes() if config.is_file() else None
-        remove_half_written(folder)
-        (folder / BEST).unlink(missing_ok=True)  # of an unfinished run that starts again
+
+    def start(self) -> None:
+        """Write the records of a run that starts, or starts again: nothing is known yet."""
+        self._forget(self.result.objective, self.result.target)
+        try:
+            config = self.folder / CONFIG
+            self._config = config.read_bytes() if config.is_file() else None
+            remove_half_written(self.folder)
+            (self.folder / BEST).unlink(missing_ok=True)  # of an unfinished run
+        except OSError as error:
+            path, why = error.filename or self.folder, error.strerror or error
+            raise RecordError(f"{path} cannot be read or removed: {why}") from error
         self._write()
 
     def past(self) -> Past:
@@ -138,6 +151,7 @@ class RunRecord:
             best: ``best.safetensors`` as it was then; None if there was none.
         """
         self._rows, self._losses = past.rows[:], past.losses[:]
+        self._history = _HEADING + "".join(_csv(astuple(row)) for row in self._rows)
         self.result = replace(past.result, status="running", reason=None)
         self._seconds_before = self.result.seconds
         if best is not None:
@@ -162,6 +176,7 @@ class RunRecord:
         """
         result = self.result
         self._rows.append(row)
+        self._history += _csv(astuple(row))
         self._losses.append(losses)
         result.epochs, result.seconds = row.epoch, self._seconds_before + seconds
         result.best_val_accuracy = _highest(result.best_val_accuracy, row.val_accuracy)
@@ -187,7 +202,7 @@ class RunRecord:
     def _write(self, seal: bool = False) -> None:
         losses = np.concatenate(self._losses) if self._losses else np.zeros(0, np.float32)
         contents = {
-            HISTORY: _as_csv(self._rows),
+            HISTORY: self._history.encode(),
             LOSSES: _as_npy(losses),
             RESULT: as_json(asdict(self.result)),
         }
@@ -235,13 +250,11 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise RecordError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _as_csv(rows: list[HistoryRow]) -> bytes:
-    """Floats by ``repr``, so that reading them gives the same bits; None as an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(HistoryRow))
-    writer.writerows(astuple(row) for row in rows)
-    return text.getvalue().encode()
+def _csv(cells: Iterable[object]) -> str:
+    """A line; floats by ``repr``, so that reading them gives the same bits, None empty."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
 
 
 def _as_npy(losses: NDArray[Any]) -> bytes:
@@ -252,3 +265,6 @@ def _as_npy(losses: NDArray[Any]) -> bytes:
 
 def _highest(best: float | None, accuracy: float | None) -> float | None:
     return max((a for a in (best, accuracy) if a is not None), default=None)
+
+
+_HEADING = _csv(field.name for field in fields(HistoryRow))

@@ -25,7 +25,7 @@ from fcsweep.comparison import altered, first_difference, likely_cause
 from fcsweep.config import ConfigError, one_line
 from fcsweep.folders import read_json
 from fcsweep.recorded import Recorded, recorded
-from fcsweep.records import CONFIG, PROVENANCE, RunRecord
+from fcsweep.records import CONFIG, PROVENANCE
 
 Progress = Callable[[int], None]
 """Told the number of each epoch that is finished."""
@@ -130,13 +130,14 @@ def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
     """Train as recorded, for as many epochs; returns where the new numbers come from."""
     import torch  # not before everything is checked
 
-    from fcsweep.run import Report, train
+    from fcsweep.hooks import Report
+    from fcsweep.run import Trial, train
 
     (again / CONFIG).parent.mkdir(parents=True)
     (again / CONFIG).write_bytes(run.config_text)
     solver = replace(run.config.solver, checkpoint_seconds=None)
     config = replace(run.config, device=run.provenance["device"], solver=solver)
-    record = RunRecord(again, config.objective, config.target)
+    trial = Trial(0, config, again)
 
     def stop(reports: Sequence[Report]) -> Sequence[int]:
         epoch = reports[0].row.epoch
@@ -144,8 +145,8 @@ def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
         return [0] if epoch >= run.epochs else []
 
     torch.set_num_threads(run.provenance["threads"])
-    train([config], [record], stop)
-    record.finish(run.result["status"], run.result.get("reason"))
+    train([trial], stop)
+    trial.end(run.result["status"], run.result.get("reason"))
     return read_json(again / PROVENANCE)
 
 

@@ -23,8 +23,9 @@ import pytest
 import torch
 
 from fcsweep import __version__
-from fcsweep.cli import main
+from fcsweep.cli import main, task
 from fcsweep.config import RunConfig, read, typed
+from fcsweep.launch import STACKABLE
 from fcsweep.loader import conf_dir
 from fcsweep.run import device_of
 
@@ -59,12 +60,13 @@ class Trained(list[str]):
 
 @pytest.fixture
 def trained(monkeypatch) -> Trained:
-    """Replaces `fcsweep.run`, and the display of its epochs."""
+    """Replaces `fcsweep.run`, and the display of its epochs; jobs are run one by one."""
     trained = Trained()
     quick = SimpleNamespace(run=trained.run, device_of=device_of)
     silent = SimpleNamespace(shown=lambda title, config: nullcontext())
     monkeypatch.setitem(sys.modules, "fcsweep.run", quick)
     monkeypatch.setitem(sys.modules, "fcsweep.display", silent)
+    monkeypatch.delattr(task, STACKABLE)
     return trained
 
 
@@ -485,7 +487,9 @@ def run(config, folder, on_epoch):
 shown = lambda title, config: contextlib.nullcontext()
 sys.modules["fcsweep.run"] = types.SimpleNamespace(run=run)
 sys.modules["fcsweep.display"] = types.SimpleNamespace(shown=shown)
-from fcsweep.cli import main
+from fcsweep.cli import main, task
+from fcsweep.launch import STACKABLE
+delattr(task, STACKABLE)
 main()
 """
 

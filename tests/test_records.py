@@ -26,7 +26,7 @@ def result_of(folder):
 
 
 def test_all_files_are_there_before_the_first_step(tmp_path):
-    RunRecord(tmp_path, "val_accuracy", 0.9)
+    RunRecord(tmp_path, "val_accuracy", 0.9).start()
     assert result_of(tmp_path)["status"] == "running"
     assert result_of(tmp_path)["target"] == 0.9
     assert (tmp_path / "history.csv").read_text() == (
@@ -75,8 +75,9 @@ def test_a_loss_that_is_not_finite_stays_out_of_json(tmp_path):
 
 
 def test_a_run_that_starts_again_leaves_nothing_of_before(tmp_path):
-    RunRecord(tmp_path, "val_accuracy", None).add(row(1), losses(1), 1.0, b"old")
-    RunRecord(tmp_path, "val_accuracy", None)
+    record = RunRecord(tmp_path, "val_accuracy", None)
+    record.add(row(1), losses(1), 1.0, b"old")
+    record.start()
     assert not (tmp_path / "best.safetensors").exists()
     assert result_of(tmp_path)["epochs"] == 0
 
