@@ -192,7 +192,7 @@ def test_a_study_may_be_killed_many_times(whole, tmp_path, monkeypatch):
     assert told(study_of(tmp_path)) == whole.trials
 
 
-QUICK = ("gp", "nsgaii", "hyperband")
+QUICK = ("hyperband", "nsgaii")
 KINDS = [
     *(("sampler", name) for name in SAMPLERS if name not in ("tpe", "grid", "cmaes")),
     *(("pruner", name) for name in PRUNERS if name != "median"),
