@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,8 +43,8 @@ LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 class Update:
     """One side of the comparison."""
 
-    take: Callable[[Tensor], tuple[Tensor, Tensor]]
-    step: Callable[[Tensor, Tensor], Tensor]
+    take: Callable[[Tensor], Any]
+    step: Callable[[Any], Tensor]
     mode: Callable[[], AbstractContextManager[object]]
 
 
@@ -57,8 +58,8 @@ def ours(X: Tensor, y: Tensor, hidden: int, classes: int) -> Update:
     )
     configs = solver.configs()
     return Update(
-        take=lambda rows: solver.batch(rows),
-        step=lambda x, y: solver.update(x, y, configs),
+        take=lambda rows: solver.minibatch(rows),
+        step=lambda minibatch: solver.update(minibatch, configs),
         mode=torch.inference_mode,  # which the Solver enters once an epoch
     )
 
@@ -70,7 +71,8 @@ def theirs(X: Tensor, y: Tensor, hidden: int, classes: int) -> Update:
     optimizer = torch.optim.SGD(net.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
     loss_function = nn.CrossEntropyLoss()
 
-    def step(x: Tensor, labels: Tensor) -> Tensor:
+    def step(minibatch: tuple[Tensor, Tensor]) -> Tensor:
+        x, labels = minibatch
         optimizer.zero_grad()
         loss = loss_function(net(x), labels)
         loss.backward()
@@ -94,7 +96,7 @@ def _seconds(update: Update, rows: Tensor, given: bool) -> float:
     batch = update.take(rows) if given else None
     _wait(rows)
     start = time.perf_counter()
-    update.step(*(batch or update.take(rows)))
+    update.step(batch or update.take(rows))
     _wait(rows)
     return time.perf_counter() - start
 

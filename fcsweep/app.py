@@ -76,9 +76,11 @@ class App(Hydra):
         folder = _folder(cfg, "hydra.run.dir")
         with folders.hold(folder, "hydra.run.dir"):
             if folders.check_run(folder, config):
+                folders.remove_checkpoints(folder)  # if it was killed just before it did that
                 print(f"{folder} is done: {_ending(folder)}")
                 return JobReturn(status=JobStatus.COMPLETED)
-            with self._going_on("hydra.run.dir", folder):
+            keeps = config.solver.checkpoint_seconds is not None
+            with self._going_on("hydra.run.dir", folder, "go on" if keeps else "run it again"):
                 callbacks.on_run_start(config=cfg, config_name=config_name)
                 done = run_job(
                     hydra_context=context,
@@ -119,13 +121,15 @@ class App(Hydra):
         # A search holds its folder itself, as it does for other apps.
         with nullcontext() if searches else folders.hold(folder, "hydra.sweep.dir"):
             finished = folders.check_sweep(folder, grid)
+            for number in finished:
+                folders.remove_checkpoints(folder / str(number))
             if finished:
                 to_go = len(grid or ()) - len(finished)
                 print(f"resuming {folder}: {len(finished)} finished, {to_go} to go")
             unfinished = Unfinished(sweeper.launcher, finished) if grid is not None else None
             if unfinished is not None:
                 sweeper.launcher = unfinished
-            with self._going_on("hydra.sweep.dir", folder):
+            with self._going_on("hydra.sweep.dir", folder, "go on"):
                 try:
                     callbacks.on_multirun_start(config=cfg, config_name=config_name)
                     returned = sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
@@ -139,8 +143,8 @@ class App(Hydra):
         return returned
 
     @contextmanager
-    def _going_on(self, key: str, folder: Path) -> Iterator[None]:
-        """Let SIGINT, SIGTERM and SIGHUP end the block; then say which command goes on from here.
+    def _going_on(self, key: str, folder: Path, what: str) -> Iterator[None]:
+        """Let SIGINT, SIGTERM and SIGHUP end the block; then say which command does ``what``.
 
         A run handles them itself while it trains. Elsewhere the handler raises; but an exception
         raised by a handler can be lost (in a destructor) or become another one (in an import of
@@ -155,8 +159,7 @@ class App(Hydra):
                 if code is None:
                     raise
                 sys.stdout.flush()
-                next_step = "to run it again" if key == "hydra.run.dir" else "to go on"
-                print(f"{STOPPED[code]}; {next_step}: {_command(key, folder)}", file=sys.stderr)
+                print(f"{STOPPED[code]}; to {what}: {_command(key, folder)}", file=sys.stderr)
                 raise SystemExit(code) from None
 
 
@@ -179,19 +182,28 @@ class Unfinished(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Launch what is left, in runs of consecutive numbers; each job keeps its number."""
+        """Launch what is left; each job keeps its number."""
         jobs = list(enumerate(job_overrides, initial_job_idx))
-        returned: list[JobReturn] = []
-        for done, group in itertools.groupby(jobs, lambda job: job[0] in self.finished):
-            numbers, overrides = zip(*group, strict=True)
-            if done:
-                returned += [JobReturn(overrides=one) for one in overrides]
-            else:
-                returned += self.launcher.launch(list(overrides), initial_job_idx=numbers[0])
+        left = [job for job in jobs if job[0] not in self.finished]
+        numbers = [number for number, _ in left]
+        launched = dict(zip(numbers, self._launch_numbered(left) if left else (), strict=True))
+        returned = [launched.get(number, JobReturn(overrides=one)) for number, one in jobs]
         for number, one in enumerate(returned, initial_job_idx):
             if one.status is JobStatus.FAILED:
                 self.failures[number] = one._return_value  # return_value would raise it
             one.status, one.return_value = JobStatus.COMPLETED, None
+        return returned
+
+    def _launch_numbered(self, jobs: Sequence[tuple[int, Sequence[str]]]) -> list[JobReturn]:
+        """At once where the launcher can number them; else in runs of consecutive numbers."""
+        launcher: Any = self.launcher
+        if hasattr(launcher, "launch_numbered"):
+            return launcher.launch_numbered(jobs)
+        returned: list[JobReturn] = []
+        runs = itertools.groupby(enumerate(jobs), lambda job: job[1][0] - job[0])
+        for _, run in runs:
+            numbers, overrides = zip(*(job for _, job in run), strict=True)
+            returned += launcher.launch(list(overrides), initial_job_idx=numbers[0])
         return returned
 
 
@@ -229,7 +241,8 @@ def _checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[
         raise ConfigError(f"{given}; expected a whole number >= 1 or null")
     (jobs,) = sweeper.split_arguments(parsed, None)
     elsewhere = "slurm" in str(cfg.hydra.runtime.choices.get("hydra/launcher"))
-    configs = [typed(context.config_loader.load_sweep_config(cfg, job)) for job in jobs]
+    loader: Any = context.config_loader
+    configs = [loader.check_job(cfg, job) for job in jobs]
     for config in () if elsewhere else configs:
         require_device(config)
     sweeper.validate_batch_is_legal = lambda batch: None  # it would compose every job once more
@@ -296,10 +309,12 @@ def _refuse_failures(
     """Name the jobs that failed, with the reason from the record or, without one, the error."""
     failed = [row for row in rows if row.failed]
     each = [f"{row.folder} ({row.reason or _why(errors.get(row.number), row)})" for row in failed]
+    nowhere = errors.keys() - {row.number for row in rows}  # not even a folder could be made
+    each += [f"{number} ({one_line(errors[number])})" for number in sorted(nowhere)]
     more = [f"{len(each) - most} more"] if len(each) > most else []
-    if failed:
+    if each:
         names = ", ".join([*each[:most], *more])
-        raise Failure(f"{len(failed)} of {len(rows)} jobs failed: {names}")
+        raise Failure(f"{len(each)} of {len(rows) + len(nowhere)} jobs failed: {names}")
 
 
 def _why(error: BaseException | None, row: trials.Row) -> str:

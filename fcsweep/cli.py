@@ -5,6 +5,7 @@ A mistake is one line on standard error. torch is imported when a run starts, no
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -21,7 +22,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from fcsweep.app import App
-from fcsweep.config import ConfigError, hint, one_line, typed
+from fcsweep.config import ConfigError, RunConfig, hint, one_line, typed
+from fcsweep.launch import Ended, stackable
 from fcsweep.loader import conf_dir
 from fcsweep.search.pruning import job_number, reporting
 
@@ -53,6 +55,26 @@ def main() -> None:
         _leave(f"error: {one_line(error)}", 1)
 
 
+def train_stack(
+    configs: Sequence[RunConfig], folders: Sequence[Path], logs: Sequence[logging.Logger]
+) -> list[Ended]:
+    """Train jobs of a sweep together, each in the folder that Hydra made for it."""
+    from fcsweep.board import shown_stack
+    from fcsweep.run import run_many
+
+    if job_number() is not None:  # the search shows its trials
+        numbers = [int(folder.name) for folder in folders]
+        results = run_many(configs, folders, reporting(numbers), logs)
+    else:
+        with shown_stack(folders, configs) as on_epoch:
+            results = run_many(configs, folders, on_epoch, logs)
+    return [
+        Ended(result.value, result.reason if result.status == "failed" else None)
+        for result in results
+    ]
+
+
+@stackable(train_stack)
 def task(cfg: DictConfig) -> float | None:
     """Train what ``cfg`` says in the folder that Hydra made for it; returns the objective."""
     # torch is imported here, not for --help

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from fcsweep import records
 from fcsweep.config import RunConfig
+from fcsweep.hooks import OnEpoch, Report
 from fcsweep.records import HistoryRow, Result
-from fcsweep.run import OnEpoch, Report
 
 SHOWN = 15
 """Epochs that the table holds; earlier ones scroll out."""

@@ -14,11 +14,11 @@ from safetensors.torch import load
 from torch import Tensor
 
 from fcsweep import data
+from fcsweep.accuracy import count_correct
 from fcsweep.config import ConfigError, read, typed
 from fcsweep.folders import look
 from fcsweep.records import BEST
 from fcsweep.run import data_of, device_of, net_of
-from fcsweep.solver import count_correct
 
 
 def main() -> None:

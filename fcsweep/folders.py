@@ -25,7 +25,10 @@ FINISHED = ("completed", "pruned", "diverged")
 SWEEP_FILES = ("multirun.yaml", "study.journal")
 """Either says that a folder is a sweep's."""
 
-LARGEST_RESULT = 1_000_000  # bytes
+CHECKPOINTS = ("checkpoint-0.safetensors", "checkpoint-1.safetensors")
+"""Two generations, in the folder of a run while it trains; see `fcsweep.checkpoint`."""
+
+LARGEST_JSON = 1_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,38 @@ def _locked(folder: Path) -> int | None:
     return descriptor
 
 
+def remove_half_written(folder: Path) -> None:
+    """Remove what a process that was killed was writing; nobody else writes in the folder now."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a run that needs them no more."""
+    for name in CHECKPOINTS:
+        (folder / name).unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A mapping from a file of strict JSON.
+
+    Raises:
+        ValueError: It is larger than 1 MB, nested too deeply, or is not what was expected.
+        OSError: It cannot be read.
+    """
+    with open(path, "rb") as file:
+        text = file.read(LARGEST_JSON + 1)
+    if len(text) > LARGEST_JSON:
+        raise ValueError(f"larger than {LARGEST_JSON} bytes")
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(content, Mapping):
+        raise ValueError("expected a mapping")
+    return dict(cast("Mapping[str, Any]", content))
+
+
 def _entries(folder: Path, key: str) -> list[str]:
     """The names in a folder, none if it is not there yet."""
     try:
@@ -192,17 +227,7 @@ def _refuse(key: str, folder: Path, why: str) -> NoReturn:
 
 def _read_result(path: Path) -> dict[str, Any]:
     """``result.json``, or a ValueError that says what is wrong with it."""
-    with open(path, "rb") as file:
-        text = file.read(LARGEST_RESULT + 1)
-    if len(text) > LARGEST_RESULT:
-        raise ValueError(f"larger than {LARGEST_RESULT} bytes")
-    try:
-        result = json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if not isinstance(result, Mapping):
-        raise ValueError("expected a mapping")
-    record = dict(cast("Mapping[str, Any]", result))
+    record = read_json(path)
     if record.get("status") not in STATUSES:
         raise ValueError("it has no status")
     for name in ("value", "best_val_accuracy", "best_train_accuracy", "seconds"):

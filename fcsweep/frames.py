@@ -22,10 +22,9 @@ import numpy as np
 import pandas as pd
 
 from fcsweep.config import ConfigError, flat, one_line, shown
-from fcsweep.folders import SWEEP_FILES, look
+from fcsweep.folders import SWEEP_FILES, look, read_json
 from fcsweep.records import HISTORY, LOSSES, PROVENANCE, HistoryRow, Result
 
-LARGEST_PROVENANCE = 1_000_000  # bytes
 DEEPEST = 8  # levels of folders below the one that is given
 MOST_NAMED = 5
 
@@ -218,16 +217,11 @@ def _place(run: Path) -> dict[str, Any]:
 def _provenance(path: Path) -> tuple[Mapping[str, Any], str | None]:
     """What the file holds, and what is damaged in it."""
     try:
-        with open(path, "rb") as file:
-            text = file.read(LARGEST_PROVENANCE + 1)
-        facts = json.loads(text) if len(text) <= LARGEST_PROVENANCE else None
-        if not isinstance(facts, Mapping):
-            raise ValueError("expected a mapping of at most 1 MB")
+        return read_json(path), None
     except FileNotFoundError:
         return {}, None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         return {}, f"{path} cannot be read: {one_line(error)}"
-    return facts, None
 
 
 def _wrong_type(result: Mapping[str, Any]) -> str | None:

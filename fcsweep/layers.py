@@ -3,22 +3,70 @@
 Leading axes ``*t`` are trials: none for a single trial, ``(k,)`` for a stack of ``k``. Only the
 last axes have meaning. Nothing handed in is modified. After CS231n (assignment 2) and
 EECS 498/598 (assignment 3); Dropout is "inverted" (Srivastava et al., 2014).
+
+``LinearForward`` and ``LinearBackward`` are what ``Linear`` computes, prepared once for tensors
+that stay where they are in memory, to be called again as their values change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor
 
-from fcsweep.reductions import product, total
+from fcsweep.reductions import Product, total
 from fcsweep.seeds import Stream, generator
 
 LinearCache = tuple[Tensor, Tensor, Tensor]
 LinearReLUCache = tuple[LinearCache, Tensor]
 DropoutCache = Tensor | None
+
+
+class LinearForward:
+    """``y = x w + b`` of ``x (*t, n, i)``, ``w (*t, i, o)``, ``b (*t, o)``, prepared once.
+
+    Calling it computes ``out (*t, n, o)`` from what they hold then.
+    """
+
+    def __init__(self, x: Tensor, w: Tensor, b: Tensor) -> None:
+        self._xw, self._b = Product(x, w), b.unsqueeze(-2)
+        self.out = self._xw.out
+
+    def __call__(self) -> Tensor:
+        """Compute ``out``."""
+        return self._xw().add_(self._b)
+
+
+class LinearBackward:
+    """The gradients of ``LinearForward`` where that of ``y`` is ``dout``, prepared once.
+
+    ``dw`` and ``db`` are written to memory that is given, or else new.
+    """
+
+    def __init__(
+        self,
+        dout: Tensor,
+        x: Tensor,
+        w: Tensor,
+        dw: Tensor | None = None,
+        db: Tensor | None = None,
+    ) -> None:
+        self._dout = dout
+        self._dw = Product(x.mT, dout, out=dw)
+        self._db = torch.empty_like(dout[..., 0, :]) if db is None else db
+        self._w = w
+
+    @cached_property
+    def dx(self) -> Product:
+        """The gradient at ``x``, which a first layer does not need."""
+        return Product(self._dout, self._w.mT)
+
+    def parameters(self) -> tuple[Tensor, Tensor]:
+        """Compute ``dw`` and ``db``."""
+        return self._dw(), total(self._dout, -2, out=self._db)
 
 
 class Linear:
@@ -31,7 +79,7 @@ class Linear:
         ``w (*t, i, o)``, ``b (*t, o)``. ``x`` has as many trial axes as ``w``; of length 1, its
         examples are shared by the whole stack and not copied.
         """
-        return product(_rows(x, w), w).add_(b.unsqueeze(-2)), (x, w, b)
+        return LinearForward(_rows(x, w), w, b)(), (x, w, b)
 
     @staticmethod
     def backward(dout: Tensor, cache: LinearCache) -> tuple[Tensor, Tensor, Tensor]:
@@ -39,23 +87,11 @@ class Linear:
 
         Where a stack shares ``x``, ``dx`` still has a gradient for each trial.
         """
-        return Linear.input_gradient(dout, cache), *Linear.parameter_gradients(dout, cache)
-
-    @staticmethod
-    def input_gradient(dout: Tensor, cache: LinearCache) -> Tensor:
-        """``dx`` alone."""
         x, w, _ = cache
-        dx = product(dout, w.mT)
-        return dx if x.ndim == w.ndim else dx.unflatten(-1, x.shape[w.ndim - 1 :])
-
-    @staticmethod
-    def parameter_gradients(
-        dout: Tensor, cache: LinearCache, out: tuple[Tensor | None, Tensor | None] = (None, None)
-    ) -> tuple[Tensor, Tensor]:
-        """``dw`` and ``db`` alone, all that a first layer needs; written to ``out`` if given."""
-        x, w, _ = cache
-        dw, db = out
-        return product(_rows(x, w).mT, dout, out=dw), total(dout, -2, out=db)
+        gradients = LinearBackward(dout, _rows(x, w), w)
+        dx = gradients.dx()
+        dx = dx if x.ndim == w.ndim else dx.unflatten(-1, x.shape[w.ndim - 1 :])
+        return dx, *gradients.parameters()
 
 
 def _rows(x: Tensor, w: Tensor) -> Tensor:
@@ -76,6 +112,11 @@ class ReLU:
     def backward(dout: Tensor, cache: Tensor) -> Tensor:
         """``dx`` of the same shape."""
         return dout * cache.sign()
+
+    @staticmethod
+    def backward_(dout: Tensor, cache: Tensor) -> Tensor:
+        """``backward`` in place of ``dout``; the cache is used up."""
+        return dout.mul_(cache.sign_())
 
 
 class Linear_ReLU:  # noqa: N801 -- the name that the courses use
@@ -116,22 +157,26 @@ class Dropout:
         Raises:
             ValueError: a mode other than ``"train"`` and ``"test"``, or ``p`` outside [0, 1).
         """
+        mask = Dropout.mask(x, dropout_param)
+        return (x if mask is None else x * mask), mask
+
+    @staticmethod
+    def backward(dout: Tensor, cache: DropoutCache) -> Tensor:
+        """``dx`` of the same shape."""
+        return dout if cache is None else dout * cache
+
+    @staticmethod
+    def mask(x: Tensor, dropout_param: DropoutParam) -> DropoutCache:
+        """What ``forward`` multiplies with; None in test mode."""
         mode, p = dropout_param["mode"], torch.as_tensor(dropout_param["p"])
         if mode not in ("train", "test"):
             raise ValueError(f"dropout mode is {mode!r}; expected 'train' or 'test'")
         if p.is_cpu and not ((p >= 0) & (p < 1)).all():  # on a GPU, looking would stall it
             raise ValueError(f"dropout p is {p.tolist()}; expected a probability in [0, 1)")
         if mode == "test":
-            return x, None
+            return None
         p = p.to(x).reshape(*p.shape, *[1] * (x.ndim - p.ndim))
-        kept = _uniform(x, dropout_param.get("seed")) >= p
-        mask = kept / (1 - p)
-        return x * mask, mask
-
-    @staticmethod
-    def backward(dout: Tensor, cache: DropoutCache) -> Tensor:
-        """``dx`` of the same shape."""
-        return dout if cache is None else dout * cache
+        return (_uniform(x, dropout_param.get("seed")) >= p) / (1 - p)
 
 
 def _uniform(x: Tensor, seed: int | Sequence[Stream] | None) -> Tensor:

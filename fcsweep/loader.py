@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,9 +22,20 @@ from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from fcsweep.config import GROUPS, ConfigError, flat, hint, known_keys, register, shown, typed
+from fcsweep.compose import ComposedOnce, settle
+from fcsweep.config import (
+    GROUPS,
+    ConfigError,
+    RunConfig,
+    flat,
+    hint,
+    known_keys,
+    register,
+    shown,
+    typed,
+)
 
 STAMP = "fcsweep.stamp"
 """Resolver of the name of a new folder: date, time and four random hexadecimal digits."""
@@ -42,10 +53,18 @@ def stamp() -> str:
 # composes there. Cached: all jobs of a sweep have one stamp.
 OmegaConf.register_new_resolver(STAMP, stamp, replace=True, use_cache=True)
 register()
-# conf/ has an option of this name with defaults of this app. Hydra would take the stored one, which
-# is for other apps, for its schema, and refuse both.
-Plugins.instance()  # stores it
-ConfigStore.instance().repo["hydra"]["sweeper"].pop("optuna.yaml", None)
+
+
+def take_our_option() -> None:
+    """Let ``conf/hydra/sweeper/optuna.yaml``, with the defaults of this app, be the only one.
+
+    Hydra would take the stored one, which is for other apps, for its schema, and refuse both.
+    """
+    Plugins.instance()  # stores it
+    ConfigStore.instance().repo["hydra"]["sweeper"].pop("optuna.yaml", None)
+
+
+take_our_option()
 
 
 def conf_dir() -> Path:
@@ -59,6 +78,11 @@ class CheckedLoader(ConfigLoaderImpl):
 
     stopped: int | None = None
     """The signal that is to end the sweep; see ``app``."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        take_our_option()  # the plugins may have been read again
+        self._composed = ComposedOnce(self._choices_alone, _parsed, self._is_group)
 
     def load_configuration(
         self,
@@ -91,10 +115,31 @@ class CheckedLoader(ConfigLoaderImpl):
         return cfg
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> Any:
-        """Compose a job of a sweep."""
+        """Compose a job of a sweep; what the jobs have in common is read from its files once."""
+        self._end_if_stopped()
+        cfg = self._composed.job(master_config, sweep_overrides)
+        if cfg is None:
+            return super().load_sweep_config(master_config, sweep_overrides)
+        check_hydra(cfg)
+        return cfg
+
+    def check_job(self, master_config: DictConfig, sweep_overrides: list[str]) -> RunConfig:
+        """The checked values of a job of a sweep, before it is composed to be run."""
+        self._end_if_stopped()
+        checked = self._composed.checked(master_config, sweep_overrides)
+        return checked or typed(super().load_sweep_config(master_config, sweep_overrides))
+
+    def _end_if_stopped(self) -> None:
         if self.stopped is not None:  # what the handler raised was lost
             raise SystemExit(128 + self.stopped)
-        return super().load_sweep_config(master_config, sweep_overrides)
+
+    def _choices_alone(self, config_name: str | None, overrides: list[str]) -> DictConfig:
+        for override in parse(overrides):
+            self._check(override, RunMode.RUN)
+        return super().load_configuration(config_name, overrides, RunMode.RUN)
+
+    def _is_group(self, key: str) -> bool:
+        return bool(super().get_group_options(key, None))
 
     def get_group_options(
         self,
@@ -189,15 +234,8 @@ def parse(overrides: list[str]) -> list[Override]:
     return parsed
 
 
-def settle(cfg: DictConfig) -> None:
-    """Put the checked values in place: numbers as their fields have them, paths absolute.
-
-    So the saved config holds no interpolation and means the same from any folder.
-    """
-    config = typed(cfg)
-    with open_dict(cfg):
-        for key, value in asdict(config).items():
-            cfg[key] = value
+def _parsed(line: str) -> Override:
+    return parse([line])[0]
 
 
 def check_hydra(cfg: DictConfig) -> None:

@@ -4,13 +4,75 @@ Leading axes ``*t`` are trials. Scores are ``(*t, n, c)``; labels ``y`` are ``(n
 with trial axes of length 1 where the stack shares them, of any integer type, in ``[0, c)``.
 The loss is ``(*t,)``, ``dscores`` has the shape of the scores. Nothing handed in is modified.
 After Stanford CS231n, "Linear classification".
+
+``SoftmaxLoss`` and ``SvmLoss`` are the same, prepared once for scores and labels that stay where
+they are in memory: each call computes ``dscores`` and returns the loss of what they hold then.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
+import torch
 from torch import Tensor
 
-from fcsweep.reductions import total
+from fcsweep.reductions import empty, total
+
+
+class Loss(ABC):
+    """A loss, prepared for ``scores (*t, n, c)`` and their labels, of type int64.
+
+    Inside, classes come before examples, ``(*t, c, n)``, as ``Product`` lays them in memory.
+
+    Attributes:
+        dscores: gradient at the scores, ``(*t, n, c)``, of the last call.
+    """
+
+    def __init__(self, scores: Tensor, y: Tensor) -> None:
+        *trials, self._n, c = scores.shape
+        if y.shape[-1:] != (self._n,) or y.dtype != torch.int64:
+            raise ValueError(
+                f"labels of shape {tuple(y.shape)} and type {y.dtype} for scores of shape "
+                f"{tuple(scores.shape)}: expected one integer for each of the {self._n} examples"
+            )
+        self._label = y.unsqueeze(-2).expand(*trials, 1, self._n)
+        self._scores = scores.mT
+        self._dscores = empty(scores[..., 0, 0].numel(), c, self._n, scores).view(*trials, c, -1)
+        self.dscores = self._dscores.mT
+
+    @abstractmethod
+    def __call__(self) -> Tensor:
+        """Compute ``dscores``; returns the loss ``(*t,)``."""
+
+
+class SoftmaxLoss(Loss):
+    """Prepared ``softmax_loss``."""
+
+    def __call__(self) -> Tensor:
+        """Compute ``dscores``; returns the loss ``(*t,)``, in nats."""
+        log_p = self._scores.log_softmax(-2)
+        log_p_y = log_p.gather(-2, self._label)
+        loss = total(log_p_y, -1).squeeze(-1).div_(-self._n)
+
+        p = log_p.exp_()
+        p_minus_1_at_y = p.scatter_(-2, self._label, log_p_y.expm1_())
+        torch.div(p_minus_1_at_y, self._n, out=self._dscores)
+        return loss
+
+
+class SvmLoss(Loss):
+    """Prepared ``svm_loss``."""
+
+    def __call__(self) -> Tensor:
+        """Compute ``dscores``; returns the loss ``(*t,)``."""
+        margins = self._scores - self._scores.gather(-2, self._label)
+        margins.add_(1).relu_().scatter_(-2, self._label, 0.0)
+        loss = total(total(margins, -2), -1).div_(self._n)
+
+        violated = margins.sign_()
+        count = total(violated, -2).unsqueeze(-2)
+        torch.div(violated.scatter_(-2, self._label, -count), self._n, out=self._dscores)
+        return loss
 
 
 def softmax_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -18,35 +80,14 @@ def softmax_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
     With ``p = softmax(scores)``, the gradient is ``p`` less 1 at the label, over ``n``.
     """
-    n, label = scores.shape[-2], _label(scores, y)
-    log_p = scores.mT.log_softmax(-2)  # (*t, c, n): along the classes, as product() lays them
-    log_p_y = log_p.gather(-2, label)
-    loss = total(log_p_y, -1).squeeze(-1).div_(-n)
-
-    p = log_p.exp_()
-    dscores = p.scatter_(-2, label, log_p_y.expm1_()).div_(n)
-    return loss, dscores.mT
+    return _computed(SoftmaxLoss, scores, y)
 
 
 def svm_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Multiclass hinge loss with margin 1 (Weston and Watkins), derivative 0 at a tie."""
-    n, label = scores.shape[-2], _label(scores, y)
-    by_class = scores.mT
-    margins = (by_class - by_class.gather(-2, label) + 1).relu_().scatter_(-2, label, 0.0)
-    loss = total(total(margins, -2), -1).div_(n)
-
-    violated = margins.sign_()
-    count = total(violated, -2).unsqueeze(-2)
-    dscores = violated.scatter_(-2, label, -count).div_(n)
-    return loss, dscores.mT
+    return _computed(SvmLoss, scores, y)
 
 
-def _label(scores: Tensor, y: Tensor) -> Tensor:
-    """Labels as an index of the classes of ``(*t, c, n)``."""
-    *trials, n, _ = scores.shape
-    if y.shape[-1:] != (n,) or y.is_floating_point():
-        raise ValueError(
-            f"labels of shape {tuple(y.shape)} and type {y.dtype} for scores of shape "
-            f"{tuple(scores.shape)}: expected one integer for each of the {n} examples"
-        )
-    return y.long().unsqueeze(-2).expand(*trials, 1, n)
+def _computed(loss: type[Loss], scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    prepared = loss(scores, y if y.is_floating_point() else y.long())
+    return prepared(), prepared.dscores

@@ -7,7 +7,7 @@ After ``FullyConnectedNet`` and ``TwoLayerNet`` of CS231n and EECS 498/598.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -15,15 +15,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fcsweep.layers import Dropout, DropoutCache, Linear, Linear_ReLU, LinearCache, ReLU
-from fcsweep.losses import softmax_loss, svm_loss
+from fcsweep.layers import Dropout, DropoutCache, Linear, Linear_ReLU
+from fcsweep.losses import SoftmaxLoss, SvmLoss
 from fcsweep.parameters import Parameters
+from fcsweep.passes import Pass
 from fcsweep.reductions import total
 
-LOSSES = {"softmax": softmax_loss, "svm": svm_loss}
+LOSSES = {"softmax": SoftmaxLoss, "svm": SvmLoss}
 
 PerTrial = float | Sequence[float] | Tensor
-LayerCache = tuple[LinearCache, Tensor, DropoutCache]
 
 
 class FullyConnectedNet:
@@ -143,59 +143,53 @@ class FullyConnectedNet:
         if y is None:
             return self.scores(X)
         grads = self.params.zeros_like()
-        return self.gradient(X, y, grads), grads
+        return self.prepare(X.to(self.dtype), y.long(), grads)(), grads
 
     def scores(self, X: Tensor) -> Tensor:
         """Scores ``(*t, n, num_classes)`` in test mode."""
-        scores, _ = self._forward(self._lifted(X), "test")
+        *hidden_layers, last = self.params.layers
+        hidden = self._lifted(X.to(self.dtype))
+        for w, b in hidden_layers:
+            hidden, _ = Linear_ReLU.forward(hidden, w, b)
+        scores, _ = Linear.forward(hidden, *last)
         return scores if self.trials else scores[0]
 
-    def gradient(self, X: Tensor, y: Tensor, out: Parameters) -> Tensor:
-        """The loss ``(*t,)`` of a minibatch in training mode; its gradient goes into ``out``."""
-        scores, caches = self._forward(self._lifted(X), "train")
-        loss, dscores = self.loss_function(scores, y)
-        self._backward(dscores, caches, out)
-        loss = self._regularise(loss, out)
-        return loss if self.trials else loss[0]
+    def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[], Tensor]:
+        """A function of no arguments that computes the loss and the gradient of a minibatch.
+
+        Args:
+            X: ``(*t, n, ...)`` in the net's type, contiguous: each call reads what it holds then.
+            y: ``(n,)`` or ``(*t, n)`` of type int64, likewise.
+            out: where each call writes the gradient.
+
+        Returns:
+            The function, which returns the loss ``(*t,)`` in training mode, with the L2 term. It
+            is valid until ``keep``.
+        """
+        x = self._lifted(X).flatten(2)
+        there_and_back = Pass(self.params, x, y, self.loss_function, out)
+
+        def gradient() -> Tensor:
+            loss = there_and_back(self._mask if self._drops else None)
+            if self._decays:
+                loss = self._regularise(loss, out)
+            return loss if self.trials else loss[0]
+
+        return gradient
 
     def _lifted(self, X: Tensor) -> Tensor:
         """Inside, a single trial is a stack of one."""
-        return (X if self.trials else X.unsqueeze(0)).to(self.dtype)
+        return X if self.trials else X.unsqueeze(0)
 
-    def _forward(self, X: Tensor, mode: str) -> tuple[Tensor, list[LayerCache]]:
-        *hidden_layers, last = self.params.layers
-        hidden, caches = X, list[LayerCache]()
-        for number, (w, b) in enumerate(hidden_layers, start=1):
-            rectified, (linear, _) = Linear_ReLU.forward(hidden, w, b)
-            hidden, mask = self._drop(rectified, number, mode)
-            caches.append((linear, rectified, mask))
-        scores, linear = Linear.forward(hidden, *last)
-        caches.append((linear, scores, None))
-        return scores, caches
-
-    def _backward(self, dscores: Tensor, caches: list[LayerCache], out: Parameters) -> None:
-        linear, _, _ = caches[-1]
-        dout = dscores
-        Linear.parameter_gradients(dout, linear, out.layers[-1])
-        for number in reversed(range(len(caches) - 1)):
-            dhidden = Linear.input_gradient(dout, linear)
-            linear, rectified, mask = caches[number]
-            dout = ReLU.backward(Dropout.backward(dhidden, mask), rectified)
-            Linear.parameter_gradients(dout, linear, out.layers[number])
-
-    def _drop(self, hidden: Tensor, layer: int, mode: str) -> tuple[Tensor, DropoutCache]:
-        if not self._drops:
-            return hidden, None
+    def _mask(self, hidden: Tensor, layer: int) -> DropoutCache:
         masks = None
         if self.seed is not None:
             seeds = self.seed if isinstance(self.seed, Sequence) else [self.seed] * len(hidden)
             masks = [(seed, "dropout", self.step, layer) for seed in seeds]
-        return Dropout.forward(hidden, {"mode": mode, "p": self.dropout, "seed": masks})
+        return Dropout.mask(hidden, {"mode": "train", "p": self.dropout, "seed": masks})
 
     def _regularise(self, loss: Tensor, grads: Parameters) -> Tensor:
         """Add the L2 term to the loss and, in place, to the gradients."""
-        if not self._decays:
-            return loss
         l2 = self.l2_factor * self.reg.reshape(-1)
         for (w, _), (dw, _) in zip(self.params.layers, grads.layers, strict=True):
             squares = total(total(w.square(), -2), -1)

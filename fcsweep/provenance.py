@@ -19,7 +19,8 @@ import torch
 from fcsweep.config import RunConfig
 from fcsweep.masking import masked
 
-CHECKOUT = Path(__file__).parents[1]
+CODE = Path(__file__).parent
+CHECKOUT = CODE.parent
 
 
 def provenance(
@@ -36,9 +37,8 @@ def provenance(
     """
     return {
         **_this_process(),
-        "device": str(device),
-        "device_name": device_name(device),
-        "cuda": torch.version.cuda if device.type == "cuda" else None,
+        **_machine(device),
+        "determinism": _determinism(),
         "threads": torch.get_num_threads(),
         "dtype": config.dtype,
         "seed": config.seed,
@@ -58,13 +58,17 @@ def _this_process() -> dict[str, Any]:
         "versions": _versions(),
         "git_commit": git_commit(),
         "uncommitted_sha256": _uncommitted(),
+        "code_sha256": code_sha256(),
     }
 
 
 def _program() -> list[str]:
     """How this process was started, in words that start it again."""
     path = Path(sys.argv[0])
-    return ["python", "-m", path.parent.name] if path.name == "__main__.py" else [path.name]
+    if path.parent != CODE:
+        return [path.name]
+    module = CODE.name if path.name == "__main__.py" else f"{CODE.name}.{path.stem}"
+    return ["python", "-m", module]
 
 
 def _versions() -> dict[str, str | None]:
@@ -110,18 +114,59 @@ def _git(*arguments: str) -> bytes:
         return b""
 
 
+@lru_cache(maxsize=1)
+def code_sha256() -> str:
+    """A sha256 of the source of this package, whether it is a checkout or installed."""
+    names = sorted(path.relative_to(CODE).as_posix() for path in CODE.rglob("*.py"))
+    each = [f"{name} {sha256((CODE / name).read_bytes()).hexdigest()}" for name in names]
+    return sha256("\n".join(each).encode()).hexdigest()
+
+
+@lru_cache
+def _machine(device: torch.device) -> dict[str, Any]:
+    """What computes: the device that trains and the CPU, and what drives them."""
+    gpu = device.type == "cuda"
+    return {
+        "device": str(device),
+        "device_name": device_name(device),
+        "cpu_name": _cpu_name(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cuda": torch.version.cuda if gpu else None,
+        "cudnn": torch.backends.cudnn.version() if gpu else None,
+        "gpu_driver": _gpu_driver() if gpu else None,
+    }
+
+
+def _gpu_driver() -> str | None:
+    """The version of the kernel's driver, such as ``570.86.15``."""
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text()
+    except OSError:
+        return None
+    found = re.search(r"\b\d+\.\d+(\.\d+)?\b", text)
+    return found and found[0]
+
+
+def _determinism() -> dict[str, Any]:
+    """The settings that decide whether the same operations give the same bits."""
+    return {
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+    }
+
+
 def device_name(device: torch.device) -> str:
     """The name that its maker gave it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return _cpu_name() or platform.processor() or platform.machine()
+    return _cpu_name()
 
 
-@lru_cache(maxsize=1)
-def _cpu_name() -> str | None:
+def _cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return None
+        lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else None
+    return next(iter(names), platform.processor() or platform.machine())

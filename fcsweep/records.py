@@ -2,8 +2,9 @@
 
 Each file is replaced as a whole (written beside itself, then renamed), so that a reader sees the
 state before or after a write and never half of it, whatever ends the process. ``result.json`` comes
-last: what it says is also in the others. What each file holds, column by column, stands in
-``multirun/README.md``.
+last: what it says is also in the others. When a run ends, ``provenance.json`` gets the sha256 of
+each of them and of itself, so that a byte that changes later is found. What each file holds, column
+by column, stands in ``multirun/README.md``.
 
 `load_runs` and `load_history` read runs into tables of pandas; they come from `fcsweep.frames` when
 they are first asked for, so that training does not import pandas.
@@ -15,8 +16,8 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fcsweep.folders import FINISHED, remove_checkpoints, remove_half_written
+
 if TYPE_CHECKING:
     from fcsweep.frames import load_history as load_history
     from fcsweep.frames import load_runs as load_runs
 
+CONFIG = ".hydra/config.yaml"
 HISTORY, LOSSES, RESULT = "history.csv", "losses.npy", "result.json"
 PROVENANCE, BEST = "provenance.json", "best.safetensors"
 
@@ -100,8 +104,18 @@ class Result:
     """Of ``best.safetensors``."""
 
 
+@dataclass(frozen=True)
+class Past:
+    """What a record holds after an epoch."""
+
+    rows: list[HistoryRow]
+    losses: list[NDArray[Any]]
+    """``(steps,)`` for each epoch, or for several."""
+    result: Result
+
+
 class RunRecord:
-    """Writes the records of one run into its folder.
+    """Writes the records of one run into its folder, once it has started.
 
     Args:
         folder: of the run; it exists.
@@ -114,14 +128,52 @@ class RunRecord:
 
     def __init__(self, folder: Path, objective: str, target: float | None) -> None:
         self.folder = folder
+        self._config: bytes | None = None
+        self._forget(objective, target)
+
+    def _forget(self, objective: str, target: float | None) -> None:
         self.result = Result(objective, target)
-        self._rows: list[HistoryRow] = []
+        self._history = _HEADING
         self._losses: list[NDArray[Any]] = []
-        (folder / BEST).unlink(missing_ok=True)  # of an unfinished run that starts again
+        self._rows: list[HistoryRow] = []
+        self._facts: dict[str, Any] = {}
+        self._seconds_before = 0.0
+
+    def start(self) -> None:
+        """Write the records of a run that starts, or starts again: nothing is known yet."""
+        self._forget(self.result.objective, self.result.target)
+        try:
+            config = self.folder / CONFIG
+            self._config = config.read_bytes() if config.is_file() else None
+            remove_half_written(self.folder)
+            (self.folder / BEST).unlink(missing_ok=True)  # of an unfinished run
+        except OSError as error:
+            path, why = error.filename or self.folder, error.strerror or error
+            raise RecordError(f"{path} cannot be read or removed: {why}") from error
+        self._write()
+
+    def past(self) -> Past:
+        """A copy of what is recorded so far."""
+        return Past(self._rows[:], self._losses[:], replace(self.result))
+
+    def restore(self, past: Past, best: bytes | None) -> None:
+        """Go on from what another record of this run held.
+
+        Args:
+            past: of an unfinished run.
+            best: ``best.safetensors`` as it was then; None if there was none.
+        """
+        self._rows, self._losses = past.rows[:], past.losses[:]
+        self._history = _HEADING + "".join(_csv(astuple(row)) for row in self._rows)
+        self.result = replace(past.result, status="running", reason=None)
+        self._seconds_before = self.result.seconds
+        if best is not None:
+            write_atomically(self.folder / BEST, best)
         self._write()
 
     def provenance(self, facts: Mapping[str, Any]) -> None:
         """Write where the numbers come from."""
+        self._facts = dict(facts)
         write_json(self.folder / PROVENANCE, facts)
 
     def add(
@@ -132,13 +184,14 @@ class RunRecord:
         Args:
             row: the epoch.
             losses: ``(steps,)``, in the run's type.
-            seconds: since the start of training.
+            seconds: since training started, or went on.
             best: the parameters as a safetensors file, if this epoch is the best so far.
         """
         result = self.result
         self._rows.append(row)
+        self._history += _csv(astuple(row))
         self._losses.append(losses)
-        result.epochs, result.seconds = row.epoch, seconds
+        result.epochs, result.seconds = row.epoch, self._seconds_before + seconds
         result.best_val_accuracy = _highest(result.best_val_accuracy, row.val_accuracy)
         result.best_train_accuracy = _highest(result.best_train_accuracy, row.train_accuracy)
         if best is not None:
@@ -152,16 +205,32 @@ class RunRecord:
             self._write()
 
     def finish(self, status: str, reason: str | None = None) -> Result:
-        """Write how the run ended."""
+        """Write how the run ended; one that came to its own end needs its checkpoints no more."""
         self.result.status, self.result.reason = status, reason
-        self._write()
+        self._write(seal=True)
+        if status in FINISHED:
+            remove_checkpoints(self.folder)
         return self.result
 
-    def _write(self) -> None:
-        write_atomically(self.folder / HISTORY, _as_csv(self._rows))
+    def _write(self, seal: bool = False) -> None:
         losses = np.concatenate(self._losses) if self._losses else np.zeros(0, np.float32)
-        write_atomically(self.folder / LOSSES, _as_npy(losses))
-        write_json(self.folder / RESULT, asdict(self.result))
+        contents = {
+            HISTORY: self._history.encode(),
+            LOSSES: _as_npy(losses),
+            RESULT: as_json(asdict(self.result)),
+        }
+        if seal:
+            hashes = {name: sha256(content).hexdigest() for name, content in contents.items()}
+            config = None if self._config is None else sha256(self._config).hexdigest()
+            hashes |= {CONFIG: config, BEST: self.result.best_sha256}
+            contents = {PROVENANCE: as_json(sealed(self._facts | {"files": hashes})), **contents}
+        for name, content in contents.items():
+            write_atomically(self.folder / name, content)
+
+
+def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts and, last, a sha256 of them."""
+    return {**facts, "sha256": sha256(as_json(facts)).hexdigest()}
 
 
 def shown(accuracy: float | None) -> str:
@@ -170,9 +239,13 @@ def shown(accuracy: float | None) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write strict JSON: a number that is not finite is an error, never a ``NaN``."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    write_atomically(path, text.encode())
+    """Write strict JSON."""
+    write_atomically(path, as_json(content))
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """Strict JSON: a number that is not finite is a ValueError, never a ``NaN``."""
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -190,13 +263,11 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise RecordError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _as_csv(rows: list[HistoryRow]) -> bytes:
-    """Floats by ``repr``, so that reading them gives the same bits; None as an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(HistoryRow))
-    writer.writerows(astuple(row) for row in rows)
-    return text.getvalue().encode()
+def _csv(cells: Iterable[object]) -> str:
+    """A line; floats by ``repr``, so that reading them gives the same bits, None empty."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
 
 
 def _as_npy(losses: NDArray[Any]) -> bytes:
@@ -207,3 +278,6 @@ def _as_npy(losses: NDArray[Any]) -> bytes:
 
 def _highest(best: float | None, accuracy: float | None) -> float | None:
     return max((a for a in (best, accuracy) if a is not None), default=None)
+
+
+_HEADING = _csv(field.name for field in fields(HistoryRow))

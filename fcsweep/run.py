@@ -4,45 +4,33 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+import traceback
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
 
 from fcsweep import data
-from fcsweep.config import ConfigError, RunConfig, TwoLayerConfig
+from fcsweep.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
+from fcsweep.config import ConfigError, RunConfig, TwoLayerConfig, one_line
+from fcsweep.hooks import OnEpoch, Report
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES
 from fcsweep.provenance import provenance
-from fcsweep.records import HistoryRow, Result, RunRecord
+from fcsweep.records import HistoryRow, RecordError, Result, RunRecord
 from fcsweep.solver import Epoch, Solver
+from fcsweep.stopping import stopped_by_signals
 
 log = logging.getLogger(__name__)
 
 RULE_OF = {"sgd": "sgd", "momentum": "sgd_momentum", "rmsprop": "rmsprop", "adam": "adam"}
 """Which update rule an option of ``optimizer`` is."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What ``on_epoch`` is told of a trial after an epoch."""
-
-    trial: int
-    """Its position in ``configs``."""
-    row: HistoryRow
-    result: Result
-    """So far."""
-
-
-OnEpoch = Callable[[Sequence[Report]], Collection[int]]
-"""Told of all trials that are still training, at once; returns the positions of those to prune."""
 
 
 def run(config: RunConfig, folder: Path, on_epoch: OnEpoch | None = None) -> Result:
@@ -51,76 +39,224 @@ def run(config: RunConfig, folder: Path, on_epoch: OnEpoch | None = None) -> Res
 
 
 def run_many(
-    configs: Sequence[RunConfig], folders: Sequence[Path], on_epoch: OnEpoch | None = None
+    configs: Sequence[RunConfig],
+    folders: Sequence[Path],
+    on_epoch: OnEpoch | None = None,
+    logs: Sequence[logging.Logger] | None = None,
 ) -> list[Result]:
     """Train trials of one shape as one stack, each with its records in its own folder.
+
+    A trial that diverges, is pruned or fails leaves the stack; the others go on as if it had never
+    been there. If the stack does not fit in memory, its halves are trained one after the other.
 
     Args:
         configs: equal but for what a schema marks as per trial.
         folders: one for each; they exist.
-        on_epoch: called after every epoch.
+        on_epoch: called after every epoch. After a lack of memory it is told again of the epochs
+            that are trained again.
+        logs: where each trial says how it gets on; by default in the log of this module.
 
     Returns:
-        How each trial ended: ``completed``, ``pruned`` or ``diverged``.
+        How each trial ended: ``completed``, ``pruned``, ``diverged`` or, in a stack, ``failed``.
 
     Raises:
         KeyboardInterrupt, SystemExit: after SIGINT, or SIGTERM and SIGHUP; the records say
             ``interrupted``.
-        Exception: whatever went wrong; the records say ``failed``, the log has the traceback.
+        Exception: whatever went wrong with a single trial. In a stack its result says so. In both
+            cases the records say ``failed``, the log has the traceback.
     """
-    records = [
-        RunRecord(folder, config.objective, config.target)
-        for config, folder in zip(configs, folders, strict=True)
-    ]
-    with _ending_in(records):
-        solver = _solver(configs, records)
-        with _stopped_by_signals(solver):
-            _train(solver, records, on_epoch or _prune_none)
-    return [record.result for record in records]
+    each = zip(configs, folders, logs or [log] * len(configs), strict=True)
+    trials = [Trial(place, *one) for place, one in enumerate(each)]
+    train(trials, on_epoch or _prune_none)
+    return [trial.result for trial in trials]
 
 
-def _train(solver: Solver, records: Sequence[RunRecord], on_epoch: OnEpoch) -> None:
-    """Let the solver train; record every epoch, and let go who has diverged or is pruned."""
-    training = list(range(len(records)))
-    start = time.perf_counter()
-    for epoch in solver.epochs():
-        rows = [_row(epoch, place) for place in range(len(training))]
-        for place, (trial, row) in enumerate(zip(training, rows, strict=True)):
-            losses, best = epoch.losses[:, place].numpy(), _best(solver, place)
-            records[trial].add(row, losses, time.perf_counter() - start, best)
-            log.info(row.line(solver.num_epochs))
-        diverged = dict(zip(training, epoch.diverged_at, strict=True))
-        pruned = on_epoch(
-            [Report(t, row, records[t].result) for t, row in zip(training, rows, strict=True)]
-        )
-        staying: list[int] = []
-        for place, trial in enumerate(training):
-            if diverged[trial] is not None:
-                where = f"epoch {epoch.number}, step {diverged[trial]}"
-                result = records[trial].finish("diverged", f"the loss is not finite at {where}")
-                log.warning("diverged: %s", result.reason)
-            elif trial in pruned:
-                records[trial].finish("pruned", f"pruned after epoch {epoch.number}")
-            else:
-                staying.append(place)
-        if not staying:
-            return
-        if len(staying) < len(training):
-            solver.keep(staying)
-            training = [training[place] for place in staying]
-    if solver.epoch == solver.num_epochs:
-        for trial in training:
-            records[trial].finish("completed")
+def train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
+    """As `run_many`, with trials that are there already."""
+    try:
+        _train_what_fits(trials, on_epoch)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        for trial in _running(trials):
+            trial.end("interrupted", one_line(stop))
+        raise
+    except Exception as error:
+        for trial in _running(trials):
+            trial.fail(error)
+    if len(trials) == 1 and trials[0].error is not None:
+        raise trials[0].error
 
 
-def _solver(configs: Sequence[RunConfig], records: Sequence[RunRecord]) -> Solver:
-    """Data, net and rule of a stack; the provenance of each trial is recorded on the way."""
-    first = configs[0]
+class Trial:
+    """A trial while it trains: its config, its records, its log."""
+
+    def __init__(
+        self, place: int, config: RunConfig, folder: Path, log: logging.Logger = log
+    ) -> None:
+        self.place, self.config, self.log = place, config, log
+        self.record = RunRecord(folder, config.objective, config.target)
+        self.made_with: dict[str, Any] = {}
+        self.error: Exception | None = None
+
+    @property
+    def result(self) -> Result:
+        """So far."""
+        return self.record.result
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.result.status == "running"
+
+    def add(
+        self, row: HistoryRow, losses: NDArray[Any], seconds: float, best: bytes | None
+    ) -> None:
+        """Record an epoch."""
+        self.record.add(row, losses, seconds, best)
+        self.log.info(row.line(self.config.solver.num_epochs))
+
+    def end(self, status: str, reason: str | None = None) -> None:
+        """Record how it ended."""
+        if status == "diverged":
+            self.log.warning("diverged: %s", reason)
+        self.record.finish(status, reason)
+
+    def fail(self, error: Exception) -> None:
+        """Record an error, as far as anything can be written."""
+        self.error = error
+        self.log.error("the run failed", exc_info=error)
+        with suppress(RecordError):
+            self.record.finish("failed", one_line(error))
+        traceback.clear_frames(error.__traceback__)  # they would hold the memory of the stack
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """What goes wrong in the block costs this trial and no other."""
+        try:
+            yield
+        except Exception as error:
+            if _out_of_memory(error):  # which concerns the whole stack
+                raise
+            self.fail(error)
+
+
+def _running(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.running]
+
+
+def _train_what_fits(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
+    """Train a stack; if it does not fit in memory, what is unfinished of it in two halves."""
+    try:
+        return _train(trials, on_epoch)
+    except Exception as error:
+        left = _running(trials)
+        if not _out_of_memory(error) or not left:
+            raise
+        if len(left) == 1:
+            return left[0].fail(error)
+    # Out of the clause above, nothing holds the memory of the stack any more.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = -(-len(left) // 2)
+    log.warning("out of memory with %d trials in a stack; training %d of them", len(trials), half)
+    for part in (left[:half], left[half:]):
+        _train_what_fits(part, on_epoch)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """On a CPU torch raises a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def _train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
+    """Train a stack; from their checkpoints, the trials that share a moment go on together."""
+    for trial in trials:
+        with trial.alone():
+            trial.record.start()
+    starting = _running(trials)
+    if not starting:
+        return
+    first = starting[0].config
     device = device_of(first.device)
     _deterministic(device)
-    _say_where_from(configs, records, device, None)
+    _say_where_from(starting, device, None)
     dataset = data_of(first)
-    _say_where_from(configs, records, device, dataset.fingerprint)
+    _say_where_from(starting, device, dataset.fingerprint)
+    starting, seconds = _running(starting), first.solver.checkpoint_seconds
+    found = [
+        [] if seconds is None else find(trial.record.folder, trial.made_with) for trial in starting
+    ]
+    for places, checkpoints in groups(found):
+        together = [starting[place] for place in places]
+        threads = checkpoints[0].threads if checkpoints else torch.get_num_threads()
+        with _threads(threads):
+            _say_where_from(together, device, dataset.fingerprint)
+            _train_together(together, dataset, device, checkpoints, on_epoch)
+
+
+def _train_together(
+    trials: Sequence[Trial],
+    dataset: data.Dataset,
+    device: torch.device,
+    checkpoints: Sequence[Checkpoint],
+    on_epoch: OnEpoch,
+) -> None:
+    """Train a stack from its first step, or from its checkpoints, to its end."""
+    solver = _solver([trial.config for trial in trials], dataset, device)
+    if checkpoints:
+        go_on(checkpoints, solver, [trial.record for trial in trials])
+    decisive = {trial.record.folder: trial.made_with for trial in trials}
+    keeper = Checkpoints(trials[0].config.solver.checkpoint_seconds, decisive)
+    training, start = _staying(trials, solver), time.perf_counter()
+    with stopped_by_signals(solver.stop):
+        for epoch in solver.epochs() if training else ():
+            rows, best_epochs = _rows(epoch), solver.best_epoch
+            for place, (trial, row) in enumerate(zip(training, rows, strict=True)):
+                with trial.alone():
+                    best = _best(solver, place) if best_epochs[place] == epoch.number else None
+                    losses = epoch.losses[:, place].numpy()
+                    trial.add(row, losses, time.perf_counter() - start, best)
+            _let_go(training, rows, epoch, on_epoch)
+            training = _staying(training, solver)
+            if not training:
+                return
+            keeper.after(solver, [trial.record for trial in training])
+        if solver.epoch < solver.num_epochs:
+            keeper.write()
+            return
+        for trial in training:
+            with trial.alone():
+                trial.end("completed")
+
+
+def _let_go(
+    training: Sequence[Trial], rows: Sequence[HistoryRow], epoch: Epoch, on_epoch: OnEpoch
+) -> None:
+    """Tell the hook of all that are recorded; then end those that have diverged or are pruned."""
+    places = [place for place, trial in enumerate(training) if trial.running]
+    pruned = on_epoch([Report(training[p].place, rows[p], training[p].result) for p in places])
+    for place in places:
+        trial, step = training[place], epoch.diverged_at[place]
+        with trial.alone():
+            if step is not None:
+                where = f"epoch {epoch.number}, step {step}"
+                trial.end("diverged", f"the loss is not finite at {where}")
+            elif trial.place in pruned:
+                trial.end("pruned", f"pruned after epoch {epoch.number}")
+
+
+def _staying(training: Sequence[Trial], solver: Solver) -> list[Trial]:
+    """The trials that go on; the solver lets the others go."""
+    staying = [place for place, trial in enumerate(training) if trial.running]
+    if 0 < len(staying) < len(training):
+        solver.keep(staying)
+    return [training[place] for place in staying]
+
+
+def _solver(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device) -> Solver:
+    """Net and rule of a stack."""
+    first = configs[0]
     net = net_of(configs, dataset, device)
     rule = RULES[RULE_OF[first.optimizer.name]]
     solver = first.solver
@@ -141,14 +277,12 @@ def _solver(configs: Sequence[RunConfig], records: Sequence[RunRecord]) -> Solve
     )
 
 
-def _say_where_from(
-    configs: Sequence[RunConfig],
-    records: Sequence[RunRecord],
-    device: torch.device,
-    fingerprint: str | None,
-) -> None:
-    for place, (config, record) in enumerate(zip(configs, records, strict=True)):
-        record.provenance(provenance(config, device, fingerprint, place, len(configs)))
+def _say_where_from(trials: Sequence[Trial], device: torch.device, fingerprint: str | None) -> None:
+    for place, trial in enumerate(trials):
+        with trial.alone():
+            facts = provenance(trial.config, device, fingerprint, place, len(trials))
+            trial.made_with = made_with(trial.config, facts)
+            trial.record.provenance(facts)
 
 
 def data_of(config: RunConfig) -> data.Dataset:
@@ -206,98 +340,42 @@ def device_of(name: str) -> torch.device:
 
 
 def _deterministic(device: torch.device) -> None:
-    """On a GPU, let every operation be a deterministic one; on a CPU they are."""
+    """On a GPU, let every operation be a deterministic one; on a CPU they are for given threads."""
+    torch.set_num_threads(torch.get_num_threads())  # if nobody sets it, MKL may choose by itself
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA starts
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def _row(epoch: Epoch, place: int) -> HistoryRow:
-    """An epoch of one trial; what has diverged has no accuracy."""
-    train = val = None
-    if epoch.val_accuracy is not None and epoch.diverged_at[place] is None:
-        train, val = epoch.train_accuracy[place], epoch.val_accuracy[place]
-    return HistoryRow(
-        epoch=epoch.number,
-        step=epoch.step,
-        loss=epoch.loss[place],
-        train_accuracy=train,
-        val_accuracy=val,
-        learning_rate=epoch.learning_rate[place],
-    )
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """While the block runs, torch has this many threads: those of the run that goes on."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
-def _best(solver: Solver, place: int) -> bytes | None:
-    """The parameters of a trial as a safetensors file, if the last epoch is its best."""
-    if solver.best_epoch[place] != solver.epoch:
-        return None
+def _rows(epoch: Epoch) -> list[HistoryRow]:
+    """An epoch of each trial of a stack; what has diverged has no accuracy."""
+    rows: list[HistoryRow] = []
+    each = zip(epoch.loss, epoch.learning_rate, epoch.diverged_at, strict=True)
+    for place, (loss, learning_rate, diverged_at) in enumerate(each):
+        train = val = None
+        if epoch.val_accuracy is not None and diverged_at is None:
+            train, val = epoch.train_accuracy[place], epoch.val_accuracy[place]
+        rows.append(HistoryRow(epoch.number, epoch.step, loss, train, val, learning_rate))
+    return rows
+
+
+def _best(solver: Solver, place: int) -> bytes:
+    """The best parameters of a trial so far, as a safetensors file."""
     params = solver.best_params
     return save({name: p[place].cpu().contiguous() for name, p in params.items()})
 
 
 def _prune_none(reports: Sequence[Report]) -> Collection[int]:
     return ()
-
-
-@contextmanager
-def _ending_in(records: Sequence[RunRecord]) -> Iterator[None]:
-    """However training ends, every record says so."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as stop:
-        _finish_running(records, "interrupted", _one_line(stop))
-        raise
-    except Exception as error:
-        log.exception("the run failed")
-        _finish_running(records, "failed", _one_line(error))
-        raise
-
-
-def _finish_running(records: Sequence[RunRecord], status: str, reason: str) -> None:
-    for record in records:
-        if record.result.status == "running":
-            record.finish(status, reason)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-@contextmanager
-def _stopped_by_signals(solver: Solver) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end training after the step in progress; a second one at once.
-
-    The handler only asks: an exception raised by a handler can be lost. Outside the main thread
-    signals are not ours to handle.
-    """
-    received: list[int] = []
-    before: dict[signal.Signals, Any] = {}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        before.clear()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        solver.stop()
-        restore()
-
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is None or signal.getsignal(number) is signal.SIG_IGN:
-            continue  # not on this system, or ignored as nohup asks
-        try:
-            before[number] = signal.signal(number, ask)
-        except ValueError:  # not the main thread
-            break
-    try:
-        yield
-    finally:
-        restore()
-    if received and solver.epoch < solver.num_epochs:
-        name = signal.Signals(received[0]).name
-        if received[0] == signal.SIGINT:
-            raise KeyboardInterrupt(name)
-        raise SystemExit(128 + received[0])

@@ -12,19 +12,17 @@ before its end. After the ``Solver`` of CS231n and EECS 498/598.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from fcsweep.accuracy import count_correct, fixed_sample
 from fcsweep.optim import RULES, Config, UpdateRule, per_trial, sgd
 from fcsweep.parameters import Parameters
 from fcsweep.seeds import generator
-
-EVALUATION_ROWS = 1000
-"""Examples scored at once; for one trial as for a stack, so that the bits are the same."""
 
 Numbers = Any
 """A float for a single trial, a list with one each for a stack."""
@@ -49,13 +47,28 @@ class Model(Protocol):
         """Scores ``(*t, n, num_classes)`` in test mode."""
         ...
 
-    def gradient(self, X: Tensor, y: Tensor, out: Parameters) -> Tensor:
-        """Loss ``(*t,)`` of a minibatch; its gradient is written to ``out``."""
+    def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[], Tensor]:
+        """A function for the loss ``(*t,)`` of what ``X`` and ``y`` hold when it is called.
+
+        It writes the gradient to ``out``, and is used until ``keep``.
+        """
         ...
 
     def keep(self, trials: list[int]) -> None:
         """Let the other trials of a stack go."""
         ...
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """Memory for the minibatches of one shape, and what is prepared for it."""
+
+    x: Tensor
+    """``(s n, ...)``, where ``s`` is 1 for trials that share their batches."""
+    y: Tensor
+    """``(s n,)``."""
+    gradient: Callable[[], Tensor]
+    """Of the model, for what ``x`` and ``y`` hold."""
 
 
 @dataclass(frozen=True)
@@ -153,11 +166,12 @@ class Solver:
         self.seed = int(torch.randint(2**31, ())) if seed is None else seed
 
         self._place(data)
-        self._train_sample = _sample(self.X_train, self.y_train, num_train_samples)
-        self._val_sample = _sample(self.X_val, self.y_val, num_val_samples)
+        self._train_sample = fixed_sample(self.X_train, self.y_train, num_train_samples)
+        self._val_sample = fixed_sample(self.X_val, self.y_val, num_val_samples)
         self._configure(optim_config or {}, lr_decay)
 
         self._gradient = model.params.zeros_like()
+        self._minibatches: dict[torch.Size, Minibatch] = {}
         self.epoch, self.step, self._stopped = 0, 0, False
         self.loss_history: list[Numbers] = []
         self.train_acc_history: list[Numbers] = []
@@ -208,7 +222,7 @@ class Solver:
             known = sorted(self.rule.constants)
             raise ValueError(f"optim_config has {sorted(unknown)}; {self.rule.name} takes {known}")
         self._constants = {
-            name: torch.as_tensor(value, dtype=torch.float64).cpu()
+            name: torch.as_tensor(value, dtype=torch.float64).cpu().clone()
             for name, value in {**self.rule.constants, **optim_config}.items()
         }
         self._lr_decay = torch.as_tensor(lr_decay, dtype=torch.float64).cpu()
@@ -234,12 +248,12 @@ class Solver:
                 return
             self.epoch += 1
             epoch = self._finish(losses)
+            self._constants["learning_rate"] = self._constants["learning_rate"] * self._lr_decay
             if self.verbose:
                 self._print(epoch)
             yield epoch
             if _all_diverged(epoch.diverged_at):
                 return
-            self._constants["learning_rate"] = self._constants["learning_rate"] * self._lr_decay
 
     def train(self, return_best_params: bool = True) -> None:
         """Train to the end; leave the best parameters in the model, or the last ones if False."""
@@ -259,6 +273,7 @@ class Solver:
         """Let the other trials of a stack go; positions count from 0. The kept do not change."""
         self.model.keep(trials)
         self._gradient = self.model.params.zeros_like()
+        self._minibatches.clear()
         self.best_params = self.best_params.select(trials)
         self._best = {name: best[trials] for name, best in self._best.items()}
         self._best_epoch = self._best_epoch[trials]
@@ -267,6 +282,24 @@ class Solver:
         self._state = {name: state.select(trials) for name, state in self._state.items()}
         if isinstance(self.seed, Sequence):
             self.seed = [self.seed[k] for k in trials]
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy on the CPU of all that training goes on from after an epoch; trial axes first."""
+        parts = self._parts().items()
+        return {name: p.cpu().clone(memory_format=torch.contiguous_format) for name, p in parts}
+
+    @torch.inference_mode()
+    def restore(self, state: Mapping[str, Tensor], epoch: int, step: int) -> None:
+        """Go on from the ``state`` that a solver like this one had after ``epoch`` and ``step``."""
+        for name, part in self._parts().items():
+            part.copy_(state[name])
+        self.epoch, self.step = epoch, step
+
+    def _parts(self) -> dict[str, Tensor]:
+        sets = {"params": self.model.params, "best": self.best_params, **self._state}
+        named = {f"{of}.{name}": p for of, params in sets.items() for name, p in params.items()}
+        rate = self._constants["learning_rate"]
+        return {**named, **self._best, "best_epoch": self._best_epoch, "learning_rate": rate}
 
     def check_accuracy(
         self, X: Tensor, y: Tensor, num_samples: int | None = None, batch_size: int = 100
@@ -281,7 +314,7 @@ class Solver:
         """
         params = self.model.params
         X, y = X.to(params.device, params.dtype), y.to(params.device)
-        X, y = _sample(X, y, num_samples)
+        X, y = fixed_sample(X, y, num_samples)
         correct, _ = count_correct(self.model, X, y, batch_size)
         return (correct / len(y)).tolist()
 
@@ -293,26 +326,34 @@ class Solver:
             for rows in self._order(number).split(self.batch_size, -1):
                 if self._stopped:
                     return None
-                losses.append(self.update(*self.batch(rows), configs))
+                losses.append(self.update(self.minibatch(rows), configs))
             return torch.stack(losses)
 
-    def update(self, x: Tensor, y: Tensor, configs: list[Config]) -> Tensor:
-        """One step on a minibatch of ``batch``; returns its loss ``(*t,)``, still on the device."""
+    def update(self, minibatch: Minibatch, configs: list[Config]) -> Tensor:
+        """One step on a minibatch; returns its loss ``(*t,)``, still on the device."""
         self.model.step = self.step
-        loss = self.model.gradient(x, y, self._gradient)
+        loss = minibatch.gradient()
         blocks = self.model.params.blocks, self._gradient.blocks, configs
         for w, dw, config in zip(*blocks, strict=True):
             self.rule.step(w, dw, config)
         self.step += 1
         return loss
 
-    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Training rows of each trial: ``rows (*s, n)`` to ``(*s, n, ...)`` and ``(*s, n)``."""
-        if rows.ndim == 1:
-            return self.X_train.index_select(0, rows), self.y_train.index_select(0, rows)
+    def minibatch(self, rows: Tensor) -> Minibatch:
+        """Training rows of each trial, ``(*s, n)``; valid until the next call."""
+        prepared = self._minibatches.get(rows.shape)
+        if prepared is None:
+            prepared = self._minibatches[rows.shape] = self._prepare(rows.shape)
         flat = rows.reshape(-1)
-        x, y = self.X_train.index_select(0, flat), self.y_train.index_select(0, flat)
-        return x.reshape(*rows.shape, *x.shape[1:]), y.reshape(rows.shape)
+        torch.index_select(self.X_train, 0, flat, out=prepared.x)
+        torch.index_select(self.y_train, 0, flat, out=prepared.y)
+        return prepared
+
+    def _prepare(self, shape: torch.Size) -> Minibatch:
+        x = self.X_train.new_empty(shape.numel(), *self.X_train.shape[1:])
+        y = self.y_train.new_empty(shape.numel())
+        X = x.view(*shape, *x.shape[1:])
+        return Minibatch(x, y, self.model.prepare(X, y.view(shape), self._gradient))
 
     def _order(self, number: int) -> Tensor:
         """Rows of one pass, ``(*s, n)``; ``s`` is 1 where the trials of a stack share a seed."""
@@ -374,44 +415,12 @@ class Solver:
             )
 
 
-@torch.inference_mode()
-def count_correct(
-    model: Model, X: Tensor, y: Tensor, rows: int = EVALUATION_ROWS
-) -> tuple[Tensor, Tensor]:
-    """How many examples have their highest score at the label, and whether all scores are finite.
-
-    Args:
-        model: one trial, or a stack that shares the examples.
-        X: ``(n, ...)``, on the model's device.
-        y: ``(n,)``.
-        rows: examples scored at once.
-
-    Returns:
-        ``(*t,)`` float64, and ``(*t,)`` bool, both on the CPU.
-    """
-    correct = torch.zeros(model.trials, dtype=torch.long, device=X.device)
-    finite = torch.ones(model.trials, dtype=torch.bool, device=X.device)
-    for examples, labels in zip(X.split(rows), y.split(rows), strict=True):
-        scores = model.scores(examples.reshape(*[1] * len(model.trials), *examples.shape))
-        correct += (scores.argmax(-1) == labels).sum(-1)
-        finite &= scores.isfinite().all(-1).all(-1)
-    return correct.cpu().double(), finite.cpu()
-
-
 def _rule(rule: UpdateRule | str) -> UpdateRule:
     if isinstance(rule, UpdateRule):
         return rule
     if rule not in RULES:
         raise ValueError(f"update_rule is {rule!r}; expected one of {[*RULES]}, or a rule")
     return RULES[rule]
-
-
-def _sample(X: Tensor, y: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
-    """The same random rows whatever the seed of a run, so that runs are compared on equal ones."""
-    if count is None or count >= len(y):
-        return X, y
-    rows = torch.randperm(len(y), generator=generator(0, "sample"))[:count].to(X.device)
-    return X.index_select(0, rows), y.index_select(0, rows)
 
 
 def _kept(value: Tensor, trials: list[int]) -> Tensor:

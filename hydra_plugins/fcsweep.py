@@ -2,13 +2,19 @@
 
 Hydra executes this module at the start of every program in its environment, and executes it again
 where it was imported before: no state here, and nothing heavy at its head. There is no
-``__init__.py`` beside it, which would hide the plugins of others.
+``__init__.py`` beside it, which would hide the plugins of others, and no postponed annotations,
+which its dataclasses would not survive.
 """
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
 from hydra.errors import CompactHydraException
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -17,6 +23,46 @@ from fcsweep.config import ConfigError
 from fcsweep.search.settings import CONFLICT, register, stand_in, upstream_installed
 
 register()
+
+
+@dataclass
+class StackedLauncherConf:
+    """``hydra/launcher=stacked``."""
+
+    _target_: str = "hydra_plugins.fcsweep.StackedLauncher"
+    max_trials: Any = "auto"
+    """Trials that train together at most: a whole number >= 1, or ``auto``."""
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher", name="stacked", node=StackedLauncherConf, provider="fcsweep"
+)
+
+
+class StackedLauncher(Launcher):
+    """Trains the jobs that may share a stack together; launches all others one by one."""
+
+    def __init__(self, max_trials: Any) -> None:
+        self.max_trials = max_trials
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what a launch needs, and refuse a wrong ``max_trials`` before anything is made."""
+        from fcsweep.launch import Sweep
+        from fcsweep.stacks import max_trials
+
+        self.sweep = Sweep(hydra_context, task_function, config, max_trials(self.max_trials))
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Launch jobs with consecutive numbers."""
+        return self.launch_numbered(list(enumerate(job_overrides, initial_job_idx)))
+
+    def launch_numbered(self, jobs: Sequence[tuple[int, Sequence[str]]]) -> list[JobReturn]:
+        """Launch jobs, each with its number; what they return, in the same order."""
+        return self.sweep.launch(jobs)
 
 
 class OptunaSweeper(Sweeper):

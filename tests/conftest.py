@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 
@@ -9,3 +11,10 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def our_option_of_the_sweeper():
+    """Hydra's own fixture ends by reading all plugins again, as no program does."""
+    if "fcsweep.loader" in sys.modules:
+        sys.modules["fcsweep.loader"].take_our_option()

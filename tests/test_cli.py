@@ -23,8 +23,9 @@ import pytest
 import torch
 
 from fcsweep import __version__
-from fcsweep.cli import main
+from fcsweep.cli import main, task
 from fcsweep.config import RunConfig, read, typed
+from fcsweep.launch import STACKABLE
 from fcsweep.loader import conf_dir
 from fcsweep.run import device_of
 
@@ -59,12 +60,13 @@ class Trained(list[str]):
 
 @pytest.fixture
 def trained(monkeypatch) -> Trained:
-    """Replaces `fcsweep.run`, and the display of its epochs."""
+    """Replaces `fcsweep.run`, and the display of its epochs; jobs are run one by one."""
     trained = Trained()
     quick = SimpleNamespace(run=trained.run, device_of=device_of)
     silent = SimpleNamespace(shown=lambda title, config: nullcontext())
     monkeypatch.setitem(sys.modules, "fcsweep.run", quick)
     monkeypatch.setitem(sys.modules, "fcsweep.display", silent)
+    monkeypatch.delattr(task, STACKABLE)
     return trained
 
 
@@ -486,7 +488,9 @@ def run(config, folder, on_epoch):
 shown = lambda title, config: contextlib.nullcontext()
 sys.modules["fcsweep.run"] = types.SimpleNamespace(run=run)
 sys.modules["fcsweep.display"] = types.SimpleNamespace(shown=shown)
-from fcsweep.cli import main
+from fcsweep.cli import main, task
+from fcsweep.launch import STACKABLE
+delattr(task, STACKABLE)
 main()
 """
 
@@ -528,6 +532,22 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path):
     said = start(*program, "seed=9", "hydra.run.dir=r", cwd=tmp_path, STRIKE="15")
     assert said.code == 143
     assert said.err == "terminated; to run it again: python -m fcsweep seed=9 hydra.run.dir=r\n"
+    keeps = "solver.checkpoint_seconds=60"
+    (tmp_path / "struck").unlink()
+    said = start(*program, "seed=9", keeps, "hydra.run.dir=s", cwd=tmp_path, STRIKE="15")
+    assert said.err == f"terminated; to go on: python -m fcsweep seed=9 {keeps} hydra.run.dir=s\n"
+
+
+def test_what_is_finished_keeps_no_checkpoint(fcsweep, trained, tmp_path):
+    one, sweep = ["hydra.run.dir=r"], ["-m", "seed=1,2", "hydra.sweep.dir=s"]
+    for words in (one, sweep):
+        assert fcsweep(*words).code == 0
+    for folder in ("r", "s/0", "s/1"):  # killed after its result was written
+        (tmp_path / folder / "checkpoint-0.safetensors").touch()
+    for words in (one, sweep):
+        assert fcsweep(*words).code == 0
+    assert len(trained) == 3
+    assert not list(tmp_path.rglob("checkpoint-*"))
 
 
 def test_a_signal_that_becomes_another_error_stops_the_run_all_the_same(tmp_path):

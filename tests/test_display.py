@@ -7,8 +7,8 @@ from rich.console import Console
 from test_run import config_of
 
 from fcsweep import display
+from fcsweep.hooks import Report
 from fcsweep.records import HistoryRow, Result
-from fcsweep.run import Report
 
 
 def reports(epoch, val, best=None):

@@ -26,7 +26,7 @@ def result_of(folder):
 
 
 def test_all_files_are_there_before_the_first_step(tmp_path):
-    RunRecord(tmp_path, "val_accuracy", 0.9)
+    RunRecord(tmp_path, "val_accuracy", 0.9).start()
     assert result_of(tmp_path)["status"] == "running"
     assert result_of(tmp_path)["target"] == 0.9
     assert (tmp_path / "history.csv").read_text() == (
@@ -75,8 +75,9 @@ def test_a_loss_that_is_not_finite_stays_out_of_json(tmp_path):
 
 
 def test_a_run_that_starts_again_leaves_nothing_of_before(tmp_path):
-    RunRecord(tmp_path, "val_accuracy", None).add(row(1), losses(1), 1.0, b"old")
-    RunRecord(tmp_path, "val_accuracy", None)
+    record = RunRecord(tmp_path, "val_accuracy", None)
+    record.add(row(1), losses(1), 1.0, b"old")
+    record.start()
     assert not (tmp_path / "best.safetensors").exists()
     assert result_of(tmp_path)["epochs"] == 0
 
@@ -94,3 +95,21 @@ def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(tmp_path, monk
         records.write_atomically(path, b"after")
     assert path.read_bytes() == b"before"
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_record_goes_on_from_what_another_held(tmp_path):
+    one = RunRecord(tmp_path, "val_accuracy", 0.9)
+    one.add(row(1, val=0.4), losses(1, 2), 10.0, b"one")
+    past = one.past()
+    one.add(row(2, val=0.5), losses(3), 20.0, b"two")
+    one.finish("interrupted", "SIGTERM")
+    assert (past.result.epochs, past.result.status) == (1, "running")
+    other = RunRecord(tmp_path, "val_accuracy", 0.9)
+    other.restore(past, b"one")
+    assert (tmp_path / "best.safetensors").read_bytes() == b"one"
+    assert (result_of(tmp_path)["status"], result_of(tmp_path)["value"]) == ("running", 0.4)
+    other.add(row(2, val=0.3), losses(4), 2.5)
+    result = result_of(tmp_path)
+    assert (result["epochs"], result["best_epoch"], result["seconds"]) == (2, 1, 12.5)
+    assert np.load(tmp_path / "losses.npy").tolist() == [1, 2, 4]
+    assert past.rows == [row(1, val=0.4)]

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from fcsweep.config import (
     SyntheticConfig,
 )
 from fcsweep.provenance import masked
+from fcsweep.records import RecordError, RunRecord
 from fcsweep.run import run, run_many
+from fcsweep.solver import Solver
 
 NUMBERS = ("history.csv", "losses.npy", "best.safetensors")
 
@@ -206,3 +209,76 @@ def test_a_gpu_agrees_with_the_cpu(tmp_path):
     run(config, on_gpu)
     losses = [np.load(folder / "losses.npy") for folder in (on_cpu, on_gpu)]
     np.testing.assert_allclose(*losses, rtol=1e-3, atol=1e-4)
+
+
+def test_a_trial_that_fails_leaves_its_stack(tmp_path, monkeypatch):
+    rates = (0.1, 0.2, 0.3)
+    stacked = folders_in(tmp_path, *"abc")
+    real = RunRecord.add
+
+    def add(self, row, *others):
+        if self.folder.name == "b" and row.epoch == 2:
+            raise RecordError("history.csv cannot be written")
+        real(self, row, *others)
+
+    monkeypatch.setattr(RunRecord, "add", add)
+    told = []
+    results = run_many(
+        [config_of(rate) for rate in rates], stacked, lambda r: told.append([x.trial for x in r])
+        or ()
+    )  # fmt: skip
+    assert [r.status for r in results] == ["completed", "failed", "completed"]
+    assert told == [[0, 1, 2], [0, 2], [0, 2]]
+    assert results[1].reason == result_of(stacked[1])["reason"] == "history.csv cannot be written"
+    (alone,) = folders_in(tmp_path, "alone")
+    run(config_of(rates[2]), alone)
+    assert_same_numbers(stacked[2], alone)
+
+
+def test_a_stack_without_memory_is_trained_in_halves(tmp_path, monkeypatch):
+    """And a trial that does not fit alone fails alone, without holding what it had."""
+    sizes, alive = [], []
+    real = Solver.update
+
+    def update(self, *arguments):
+        count = self.model.trials[0]
+        if self.step == 0:
+            sizes.append(count)
+            alive.append(sum(reference() is not None for reference in solvers))
+            solvers.append(weakref.ref(self))
+        if count > 2 or 0 in self.seed:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
+        return real(self, *arguments)
+
+    solvers: list[weakref.ref] = []
+    monkeypatch.setattr(Solver, "update", update)
+    stacked = folders_in(tmp_path, *"abcde")
+    results = run_many([config_of(seed=seed) for seed in range(5)], stacked)
+    assert sizes == [5, 3, 2, 1, 1, 1, 2]
+    assert alive == [0] * len(sizes)
+    assert [r.status for r in results] == ["failed"] + ["completed"] * 4
+    assert "can't allocate memory" in str(results[0].reason)
+
+
+def test_any_other_error_of_a_stack_is_in_every_result(tmp_path):
+    def fails(reports):
+        raise RuntimeError("unlucky")
+
+    results = run_many([config_of(), config_of(0.2)], folders_in(tmp_path, *"ab"), fails)
+    assert [(r.status, r.reason) for r in results] == [("failed", "RuntimeError: unlucky")] * 2
+    assert result_of(tmp_path / "a")["status"] == "failed"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_a_signal_in_the_last_moment_is_not_lost(tmp_path):
+    """All epochs are trained by then: the run counts, but a sweep must not go on."""
+
+    def strike(reports):
+        if reports[0].row.epoch == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return ()
+
+    with pytest.raises(SystemExit) as stop:
+        run(config_of(), tmp_path, strike)
+    assert stop.value.code == 143
+    assert result_of(tmp_path)["status"] == "completed"

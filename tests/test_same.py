@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from fcsweep import reductions
 from fcsweep.layers import Dropout, Linear, Linear_ReLU
 from fcsweep.losses import softmax_loss, svm_loss
 from fcsweep.nets import FullyConnectedNet
@@ -78,6 +79,28 @@ def test_products_and_sums(examples):
         assert_same(lambda a, b: product(a.mT.contiguous().mT, b), a, b)
         assert_same(lambda b, a: product(a, b), b, shared=(a[:1],))
         assert_same(lambda a: (total(a, -1), total(a, -2)), a)
+
+
+LARGE_PRODUCTS = [(200, 3072, 100), (100, 200, 3072), (25, 3072, 101), (1000, 64, 100)]
+
+
+@pytest.mark.parametrize("one_dnn", [True, False])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("n, i, m", LARGE_PRODUCTS)
+def test_large_products(monkeypatch, n, i, m, threads, one_dnn):
+    if not one_dnn:
+        monkeypatch.setattr(reductions, "_has_one_dnn", lambda matrices: False)
+    torch.set_num_threads(threads)
+    source = torch.Generator().manual_seed(n)
+    a, b = (torch.randn(3, *shape, generator=source) for shape in ((n, i), (i, m)))
+    stacked = product(a, b)
+    for k in range(3):
+        assert torch.equal(product(a[k].clone(), b[k].clone()), stacked[k])
+    shared = product(a[:1], b)
+    assert torch.equal(shared[0], stacked[0])
+    assert torch.equal(product(a[0], b[2]), shared[2])
+    expected = (a[0].double() @ b[0].double()).float()
+    torch.testing.assert_close(stacked[0], expected, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("n", [32_768, 32_769, 40_001])

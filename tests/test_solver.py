@@ -32,9 +32,14 @@ class Watched(FullyConnectedNet):
         super().__init__([10], 8, 3, seed=0, **options)
         self.seen = []
 
-    def gradient(self, X, y, out):
-        self.seen.append(X.clone())
-        return super().gradient(X, y, out)
+    def prepare(self, X, y, out):
+        gradient = super().prepare(X, y, out)
+
+        def watched():
+            self.seen.append(X.clone())
+            return gradient()
+
+        return watched
 
 
 def test_an_epoch_is_one_pass_in_a_fresh_order():
@@ -164,6 +169,28 @@ def test_the_others_of_a_stack_do_not_notice():
         for name in params:
             assert torch.equal(params[name], expected[name])
             assert torch.equal(best[name], expected_best[name])
+
+
+@pytest.mark.parametrize("seed", [3, [3, 4]])
+def test_another_solver_goes_on_from_a_state(seed):
+    def made():
+        net = TwoLayerNet(8, 10, 3, weight_scale=0.1, seed=seed)
+        rate = torch.tensor([1e-2, 2e-2] if isinstance(seed, list) else 1e-2, dtype=torch.float64)
+        options = {"update_rule": "adam", "optim_config": {"learning_rate": rate}}
+        return solver_of(net, seed=seed, num_epochs=5, lr_decay=1e-6, **options), rate
+
+    (one, _), (other, rate) = made(), made()
+    given = rate.clone()
+    for epoch in one.epochs():
+        if epoch.number == 2:
+            other.restore(one.state(), epoch.number, epoch.step)
+    later = [epoch.number for epoch in other.epochs()]
+    assert later == [3, 4, 5] and one.step == other.step
+    assert one.best_epoch in (1, [1, 1])
+    assert one.best_epoch == other.best_epoch and one.best_val_acc == other.best_val_acc
+    for name, value in one.state().items():
+        assert torch.equal(value, other.state()[name]), name
+    assert torch.equal(rate, given)  # what was handed in is not changed
 
 
 def test_stop_ends_within_the_epoch():

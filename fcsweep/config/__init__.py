@@ -17,7 +17,7 @@ Left out: building nets, rules and data from a config, which is the run's work. 
 package imports neither torch nor Hydra.
 """
 
-from fcsweep.config.allowed import ROWS, Range, Rows
+from fcsweep.config.allowed import INPUTS, ROWS, Range, Rows
 from fcsweep.config.door import typed
 from fcsweep.config.saved import differences, flat, read
 from fcsweep.config.schemas import (
@@ -43,6 +43,7 @@ from fcsweep.config.words import ConfigError, hint, nearest, one_line, shown
 
 __all__ = [
     "GROUPS",
+    "INPUTS",
     "ROWS",
     "AdamConfig",
     "Cifar10Config",

@@ -167,3 +167,6 @@ ROWS = {
     "cifar10": Rows(40_000, 10_000, 10_000),
     "synthetic": Rows(5_000, 1_000, 1_000),
 }
+
+INPUTS = {"digits": 64, "cifar10": 3_072, "synthetic": 3_072}
+"""Numbers in an example of a data set; all have ten classes."""

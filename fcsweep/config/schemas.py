@@ -180,7 +180,10 @@ class SolverConfig:
     eval_every: int = _key(1, COUNT)
     """Epochs from one evaluation to the next; >= 1. The last epoch is always evaluated."""
     checkpoint_seconds: float | None = _key(None, POSITIVE, optional=True)
-    """Seconds from one checkpoint to the next; > 0, null = no checkpoints."""
+    """Seconds from one checkpoint to the next, at least; > 0, null = no checkpoints.
+
+    They are written after an epoch, and when a signal ends the run; a killed run goes on from them.
+    """
 
 
 ModelConfig: TypeAlias = TwoLayerConfig | FullyConnectedConfig

@@ -6,6 +6,7 @@ the storage that the sweep's config names. Outside a search every call answers "
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import Trial
 
-    from fcsweep.run import Report
+    from fcsweep.hooks import Report
 
 PRUNED_AT = "pruned_at"
 """User attribute of a trial that was told to stop: the step."""
@@ -133,13 +134,44 @@ def searching(study: Study, listener: Listener) -> Iterator[None]:
 
 
 def _decided(trial: Trial, step: int) -> bool:
+    """Whether the pruner stops a trial that has reported ``step``; an interrupted one as before."""
     reported = trial.storage.get_trial(trial._trial_id)
-    if reported.last_step is not None and step < reported.last_step:
+    pruned_at = reported.user_attrs.get(PRUNED_AT)
+    decided_until = reported.last_step if pruned_at is None else pruned_at
+    if decided_until is not None and step < decided_until:
         return False  # decided so before the job was interrupted, and what was known is the same
-    stop = trial.should_prune()
-    if stop:
+    study = copy.copy(trial.study)
+    notes: Any = _Notes(study._storage)
+    study._storage = notes
+    stop = study.pruner.prune(study, reported) or pruned_at is not None
+    if stop and pruned_at is None:
         trial.set_user_attr(PRUNED_AT, step)
+    notes.write()
     return stop
+
+
+class _Notes:
+    """A storage in which what a pruner notes of a trial waits until its decision is kept.
+
+    Successive halving notes the rung that a trial has completed, and would let pass a trial that
+    was killed between that note and its end.
+    """
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+        self._waiting: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def set_trial_system_attr(self, *note: Any) -> None:
+        """Keep a note for later."""
+        self._waiting.append(note)
+
+    def write(self) -> None:
+        """Write what has waited."""
+        for note in self._waiting:
+            self._storage.set_trial_system_attr(*note)
 
 
 def _trial(session: _Session, number: int) -> Trial:

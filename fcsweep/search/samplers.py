@@ -13,6 +13,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from hashlib import blake2b
 from importlib.util import find_spec
 from typing import Any
@@ -71,7 +72,13 @@ class PerTrial(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Values of parameters that are drawn together."""
-        return self._of(trial).sample_relative(study, trial, search_space) if search_space else {}
+        if not search_space:
+            return {}
+        # A trial that was killed while it was asked has left a note of the values it was to have;
+        # by that GPSampler would count it among the running ones, from which it keeps away.
+        for name in [name for name in trial.system_attrs if name.endswith(":relative_params:0")]:
+            study._storage.set_trial_system_attr(trial._trial_id, name, "")
+        return self._of(trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
         self,
@@ -127,13 +134,17 @@ def sampler_of(
     if kind is GridSampler:  # all its points are planned
         return lambda seed: PerTrial(lambda own, _: RandomSampler(own), seed, planned)
     with _said("sampler"):
-        kind(seed=0, **arguments)
+        kind(seed=0, **_seeded(arguments, 0))
     if kind is QMCSampler:
         # One sequence for the study: a trial has its place in it, so the seed stays the study's.
-        return lambda seed: PerTrial(
-            lambda _, number: _NumberedQMC(number, seed=seed, **arguments), seed, planned
-        )
-    return lambda seed: PerTrial(lambda own, _: kind(seed=own, **arguments), seed, planned)
+        def point(seed: int, own: int, number: int) -> BaseSampler:
+            others = {"independent_sampler": RandomSampler(own), **_seeded(arguments, own)}
+            return _NumberedQMC(number, seed=seed, **others)
+
+        return lambda seed: PerTrial(partial(point, seed), seed, planned)
+    return lambda seed: PerTrial(
+        lambda own, _: kind(seed=own, **_seeded(arguments, own)), seed, planned
+    )
 
 
 def is_grid(node: DictConfig) -> bool:
@@ -212,14 +223,21 @@ def _taken(
 
 
 def _nested(name: str, fields: Mapping[str, Any]) -> Any:
-    """A sampler or a pruner that another one wraps."""
-    group, module, options = (
-        ("pruner", optuna.pruners, PRUNERS)
-        if name == "wrapped_pruner"
-        else ("sampler", optuna.samplers, SAMPLERS)
-    )
-    kind, arguments = _taken(group, module, options, fields)
-    return kind(**arguments)
+    """A pruner that another one wraps, or how to make a sampler that another one uses."""
+    if name == "wrapped_pruner":
+        kind, arguments = _taken("pruner", optuna.pruners, PRUNERS, fields)
+        return kind(**arguments)
+    fields = {key: value for key, value in fields.items() if key != "seed"}
+    kind, arguments = _taken("sampler", optuna.samplers, SAMPLERS, fields)
+    return partial(kind, **arguments)
+
+
+def _seeded(arguments: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The arguments with the samplers among them made, from the seed."""
+    return {
+        name: value(seed=seed) if isinstance(value, partial) else value
+        for name, value in arguments.items()
+    }
 
 
 @contextmanager

@@ -30,7 +30,8 @@ from hydra.core.override_parser.types import (
     QuotedString,
     RangeSweep,
 )
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -62,10 +63,7 @@ class Space:
         if both := {bare(key) for key in params} & {bare(key) for key in self.fixed}:
             keys = ", ".join(sorted(both))
             raise ConfigError(f"{keys} is searched and has a fixed value; leave one of them out")
-        searched = [
-            f"{key}={value if (key, value) in self.literals else written(value)}"
-            for key, value in params.items()
-        ]
+        searched = [f"{key}={self._text(key, value)}" for key, value in params.items()]
         return [*searched, *self.fixed.values()]
 
     def as_json(self) -> dict[str, str]:
@@ -116,15 +114,26 @@ class Space:
             near = hint(key, self.distributions)
             raise ConfigError(f"{name} has {key}, which is not searched; expected {keys}{near}")
         if isinstance(distribution, CategoricalDistribution):
-            inside = value in distribution.choices
-        else:
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            inside = number and distribution._contains(distribution.to_internal_repr(value))
-        if not inside:
-            raise ConfigError(
-                f"{name}: {key} is {shown(value)}; expected {described(distribution)}"
-            )
+            for choice in distribution.choices:
+                if choice == value or self._meant(key, choice) == value:
+                    return choice
+            expected = f"one of {', '.join(self._text(key, one) for one in distribution.choices)}"
+            raise ConfigError(f"{name}: {key} is {shown(value)}; expected {expected}")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and math.isfinite(value) and distribution._contains(value)):
+            expected = described(distribution)
+            raise ConfigError(f"{name}: {key} is {shown(value)}; expected {expected}")
         return distribution.to_external_repr(distribution.to_internal_repr(value))
+
+    def _text(self, key: str, value: Any) -> str:
+        """What stands after the ``=``."""
+        return value if (key, value) in self.literals else written(value)
+
+    def _meant(self, key: str, choice: Any) -> Any:
+        """A choice as the task sees it: a list or a mapping where Optuna has a text."""
+        if (key, choice) not in self.literals:
+            return choice
+        return OverridesParser.create().parse_override(f"key={choice}").value()
 
 
 def space_of(
@@ -140,13 +149,11 @@ def space_of(
     Raises:
         ConfigError: an override that cannot be searched.
     """
-    lines = [f"{key}={value}" for key, value in (params or {}).items()]
+    lines = [f"{key}={_stated(value)}" for key, value in (params or {}).items()]
     distributions: dict[str, BaseDistribution] = {}
     fixed: dict[str, str] = {}
     literals: set[tuple[str, str]] = set()
-    for override in OverridesParser.create(config_loader=loader).parse_overrides(
-        [*lines, *arguments]
-    ):
+    for override in _parsed([*lines, *arguments], loader):
         for known in (distributions, fixed):  # the last one of a key counts
             for key in [key for key in known if bare(key) == override.key_or_group]:
                 del known[key]
@@ -159,24 +166,44 @@ def space_of(
     return Space(distributions, fixed, frozenset(literals))
 
 
+def _stated(value: Any) -> str:
+    """What a value of a YAML file is after the ``=``; a text stands there as it is."""
+    plain: Any = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    if isinstance(plain, list | dict):
+        return Override._get_value_element_as_str(plain)
+    return plain if isinstance(plain, str) else written(plain)
+
+
+def _parsed(lines: Sequence[str], loader: ConfigLoader | None) -> list[Override]:
+    try:
+        return OverridesParser.create(config_loader=loader).parse_overrides(list(lines))
+    except OverrideParseException as error:  # Hydra has read the command line before
+        why = one_line(error).partition(" See https:")[0]
+        raise ConfigError(f"hydra.sweeper.params cannot be read: {why}") from error
+
+
 def older_space(search_space: Mapping[str, Any] | None) -> dict[str, str]:
     """``hydra.sweeper.search_space``, the form before Hydra 1.2, as ``params``."""
     return {str(key): _older(str(key), one) for key, one in (search_space or {}).items()}
 
 
 def _older(key: str, spec: Any) -> str:
-    kind, low, high = spec.get("type"), spec.get("low"), spec.get("high")
-    if kind == "categorical":
-        return f"choice({','.join(written(choice) for choice in spec['choices'])})"
+    fields = dict(spec) if isinstance(spec, Mapping) else {}
+    kind, low, high = fields.get("type"), fields.get("low"), fields.get("high")
+    step, choices = fields.get("step"), [written(one) for one in fields.get("choices") or ()]
+    if kind == "categorical" and choices:
+        # Hydra takes null between commas, but not in the brackets of choice.
+        return ",".join(choices) if len(choices) > 1 else f"choice({choices[0]})"
     if kind not in ("int", "float") or low is None or high is None:
         expected = "type int or float with low and high, or categorical with choices"
-        raise ConfigError(f"hydra.sweeper.search_space.{key} is {shown(dict(spec))}; {expected}")
-    step = spec.get("step")
+        given = shown(fields or spec)
+        raise ConfigError(f"hydra.sweeper.search_space.{key} is {given}; expected {expected}")
     if step is not None:  # high is included here
-        return f"range({low!r},{high + step / 2!r},{step!r})"
+        stop = high + 1 if kind == "int" else high + step / 2
+        return f"range({low!r},{stop!r},{step!r})"
     interval = f"interval({low!r},{high!r})"
     interval = f"int({interval})" if kind == "int" else interval
-    return f"tag(log,{interval})" if spec.get("log") else interval
+    return f"tag(log,{interval})" if fields.get("log") else interval
 
 
 def written(value: Any) -> str:
@@ -187,7 +214,11 @@ def written(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
-        return value if _means_itself(value) else QuotedString(value, Quote.single).with_quotes()
+        return (
+            value
+            if value and _means_itself(value)
+            else QuotedString(value, Quote.single).with_quotes()
+        )
     return repr(value)
 
 
@@ -219,17 +250,29 @@ def _distribution(override: Override) -> BaseDistribution:
             return _interval(value)
         if isinstance(value, RangeSweep) and not value.shuffle:
             return _range(value)
-        choices = [_choice(one) for one in _elements(override)]
-        if not choices:
-            raise ValueError("there is nothing to choose from")
-        return CategoricalDistribution(list(dict.fromkeys(choices)))
+        return _categorical([_choice(one) for one in _elements(override)])
     except (ValueError, HydraException) as error:
         raise ConfigError(f"{line} cannot be searched: {one_line(error)}") from error
+
+
+def _categorical(choices: Sequence[Any]) -> BaseDistribution:
+    if not choices:
+        raise ValueError("there is nothing to choose from")
+    different = {(type(one), one): one for one in choices}.values()
+    for one, another in itertools.combinations(different, 2):
+        if one == another:  # as 1, 1.0 and True are
+            pair = f"{written(one)} and {written(another)}"
+            raise ValueError(f"Optuna cannot tell {pair} apart")
+    if any(one != one for one in different):
+        raise ValueError("Optuna cannot choose nan")
+    return CategoricalDistribution(list(different))
 
 
 def _interval(value: IntervalSweep) -> BaseDistribution:
     assert value.start is not None and value.end is not None  # the grammar asks for both
     log = "log" in value.tags
+    if not (math.isfinite(value.start) and math.isfinite(value.end)):
+        raise ValueError("expected finite bounds")
     if isinstance(value.start, int) and isinstance(value.end, int):
         return IntDistribution(value.start, value.end, log=log)
     return FloatDistribution(value.start, value.end, log=log)

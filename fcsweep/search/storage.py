@@ -52,9 +52,9 @@ def _journal(path: Path) -> JournalStorage:
         lock.acquire()
         try:
             _cut_torn_tail(path)
+            _check(path)
         finally:
             lock.release()
-        _check(path)
     try:
         return JournalStorage(JournalFileBackend(str(path), lock))
     except (KeyError, ValueError, AssertionError, optuna.exceptions.OptunaError) as error:

@@ -1,0 +1,147 @@
+"""What a stack shows while it trains: on a terminal a live table, else a line an epoch.
+
+Up to `EACH` trials have a row or a line each; of more, the best ones are shown and all are counted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from fcsweep.config import RunConfig, flat
+from fcsweep.hooks import OnEpoch, Report
+from fcsweep.records import shown
+
+EACH = 20
+BEST = 5
+
+
+@contextmanager
+def shown_stack(folders: Sequence[Path], configs: Sequence[RunConfig]) -> Iterator[OnEpoch]:
+    """A hook for ``run_many`` that shows how a stack gets on, and at the end how its trials ended.
+
+    Args:
+        folders: of the trials.
+        configs: of the trials.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    board = Board(folders, configs)
+    console.print(board.heading())
+    live = Live(console=console, refresh_per_second=8, transient=True)
+    with live if console.is_terminal else nullcontext():
+
+        def hook(reports: Sequence[Report]) -> tuple[()]:
+            board.hear(reports)
+            if console.is_terminal:
+                live.update(board.table())
+            elif reports:
+                console.print(board.line(reports[0].row.epoch))
+            return ()
+
+        yield hook
+    for line in board.endings():
+        console.print(line)
+
+
+class Board:
+    """What is known of the trials of a stack."""
+
+    def __init__(self, folders: Sequence[Path], configs: Sequence[RunConfig]) -> None:
+        self.folders, self.config = folders, configs[0]
+        self.values = [flat(asdict(config)) for config in configs]
+        first = self.values[0]
+        self.keys = [k for k, v in first.items() if any(each[k] != v for each in self.values)]
+        self.latest: dict[int, Report] = {}
+
+    def hear(self, reports: Sequence[Report]) -> None:
+        """Keep the last that was said of each trial."""
+        self.latest |= {report.trial: report for report in reports}
+
+    def heading(self) -> str:
+        """One line: how many of what are trained, where."""
+        model, count = self.config.model, len(self.folders)
+        hidden = "-".join(map(str, model.hidden_dims))
+        names = f"{os.path.relpath(self.folders[0])} to {self.folders[-1].name}"
+        what = f"{model.name} ({hidden}), {self.config.optimizer.name}, {self.config.data.name}"
+        return f"stack of {count}: {what} -> {names}"
+
+    def line(self, epoch: int) -> str:
+        """One line: the epoch, the best so far and whose it is, how many are left."""
+        of = self.config.solver.num_epochs
+        best = self._ranked()[0]
+        value, name = shown(best.result.value), self.config.objective.replace("_", " ")
+        whose = self.folders[best.trial].name
+        return (
+            f"epoch {epoch:>{len(str(of))}}/{of}  best {name} {value} (trial {whose})  "
+            f"{self._counts()}"
+        )
+
+    def table(self) -> Table:
+        """A row a trial, or the best ones; all are counted below."""
+        table = Table(box=None, pad_edge=False, caption=self._counts(), caption_justify="left")
+        names = [key.rpartition(".")[2] for key in self.keys]
+        for name in ("trial", *names, "epoch", "loss", "train", "val", "best", "status"):
+            table.add_column(name, justify="right")
+        best = self._ranked()[:1]
+        for report in self._rows():
+            row, result = report.row, report.result
+            table.add_row(
+                self.folders[report.trial].name,
+                *(f"{self.values[report.trial][key]}" for key in self.keys),
+                f"{row.epoch}/{self.config.solver.num_epochs}",
+                f"{row.loss:.4g}",
+                shown(row.train_accuracy),
+                shown(row.val_accuracy),
+                shown(result.value),
+                _status(report),
+                style="bold green" if report in best and result.value is not None else None,
+            )
+        return table
+
+    def endings(self) -> list[str]:
+        """A line a trial, or the best ones; of many, a line that counts them."""
+        lines = [self._ending(report) for report in self._rows()]
+        return lines if len(self.latest) <= EACH else [*lines, self._counts()]
+
+    def _ending(self, report: Report) -> str:
+        result, values = report.result, self.values[report.trial]
+        name = f"trial {self.folders[report.trial].name}"
+        what = [f"{key.rpartition('.')[2]} {values[key]}" for key in self.keys]
+        told: list[str] = []
+        if result.value is not None:
+            told.append(f"best {shown(result.value)} at epoch {result.best_epoch}")
+        if result.status != "completed":
+            told.append(f"{_status(report)}: {result.reason}" if result.reason else _status(report))
+        return f"{', '.join([name, *what])}: {'; '.join(told)}"
+
+    def _rows(self) -> list[Report]:
+        if len(self.latest) <= EACH:
+            return [self.latest[trial] for trial in sorted(self.latest)]
+        return self._ranked()[:BEST]
+
+    def _ranked(self) -> list[Report]:
+        """Best first, of equals the first."""
+        by_number = [self.latest[trial] for trial in sorted(self.latest)]
+        return sorted(by_number, key=_value, reverse=True)
+
+    def _counts(self) -> str:
+        """``61 training, 3 diverged``."""
+        counts = Counter(_status(report) for report in self.latest.values())
+        return ", ".join(f"{count} {status}" for status, count in counts.items())
+
+
+def _status(report: Report) -> str:
+    return "training" if report.result.status == "running" else report.result.status
+
+
+def _value(report: Report) -> float:
+    """By which trials are ranked; none is lower than any."""
+    return -1.0 if report.result.value is None else report.result.value

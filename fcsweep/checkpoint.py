@@ -1,0 +1,235 @@
+"""Checkpoints: how a long run that was killed goes on, to the same bits as without the kill.
+
+A trial has two generations of them, so that one is whole whatever happens to the other. A
+checkpoint is a safetensors file: the parameters, the best parameters, the state of the rule and the
+losses as tensors; the record and what made it as JSON in its metadata. There, too, stands a sha256
+of the whole file (taken with zeros in its own place): safetensors itself takes a flipped byte for
+another number. Random numbers need no state (`fcsweep.seeds`).
+
+A trial's checkpoint lies in its own folder, so that it may go on alone or in any stack.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from fcsweep.config import RunConfig, one_line
+from fcsweep.folders import CHECKPOINTS
+from fcsweep.records import HistoryRow, Past, RecordError, Result, RunRecord, write_atomically
+from fcsweep.solver import Solver
+
+log = logging.getLogger(__name__)
+
+Moment = tuple[int, int, int]
+"""Epoch, step and number of threads: trials that agree in them may go on as a stack."""
+
+BLANK = "0" * 64
+SHA256 = b'"sha256":"%s"'
+"""As it stands in the header of the file."""
+
+DECISIVE = ("device", "device_name", "cpu_capability", "determinism", "code_sha256", "data_sha256")
+"""The facts of ``provenance.json`` that, besides config, threads and torch, decide the bits."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trial after an epoch."""
+
+    tensors: dict[str, Tensor]
+    """The ``state`` of its solver, without the trial axis."""
+    past: Past
+    threads: int
+    made_with: dict[str, Any]
+    """What must be the same for training to go on to the same bits; see `made_with`."""
+
+    @property
+    def at(self) -> Moment:
+        """When it was taken."""
+        last = self.past.rows[-1]
+        return last.epoch, last.step, self.threads
+
+    def best(self) -> bytes | None:
+        """``best.safetensors`` as it was then; None before the first evaluation."""
+        if self.past.result.best_epoch is None:
+            return None
+        best = {name[5:]: p for name, p in self.tensors.items() if name.startswith("best.")}
+        return save(best)
+
+
+def made_with(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same for training to go on to the same bits.
+
+    Args:
+        config: of the run.
+        facts: as in ``provenance.json``.
+    """
+    decisive = {name: facts[name] for name in DECISIVE}
+    return {"config": asdict(config), "torch": facts["versions"]["torch"], **decisive}
+
+
+# --- The file -------------------------------------------------------------------------------------
+
+
+def pack(checkpoint: Checkpoint) -> bytes:
+    """A checkpoint as a file."""
+    past = checkpoint.past
+    about = {
+        "rows": [asdict(row) for row in past.rows],
+        "result": asdict(past.result),
+        "threads": checkpoint.threads,
+        "made_with": checkpoint.made_with,
+    }
+    losses = torch.cat([torch.from_numpy(part) for part in past.losses])
+    metadata = {"about": json.dumps(about), "sha256": BLANK}
+    content = save({**checkpoint.tensors, "losses": losses}, metadata)
+    digest = sha256(content).hexdigest()
+    return content.replace(SHA256 % BLANK.encode(), SHA256 % digest.encode(), 1)
+
+
+def unpack(content: bytes, made_with: Mapping[str, Any]) -> Checkpoint:
+    """The checkpoint in a file.
+
+    Args:
+        content: of the file.
+        made_with: what must be the same.
+
+    Raises:
+        ValueError: it is damaged, or made with something else.
+    """
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+    try:
+        metadata = json.loads(header)["__metadata__"]
+        said = str(metadata["sha256"]).encode()
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise ValueError("it is cut short or no checkpoint") from None
+    blank = content.replace(SHA256 % said, SHA256 % BLANK.encode(), 1)
+    if sha256(blank).hexdigest().encode() != said:
+        raise ValueError("its sha256 is not the one that it was written with")
+    about = json.loads(metadata["about"])
+    if other := [name for name, fact in made_with.items() if about["made_with"].get(name) != fact]:
+        raise ValueError(f"it was made with another {' and another '.join(other)}")
+    tensors = load(content)
+    losses = tensors.pop("losses").numpy()
+    past = Past([HistoryRow(**row) for row in about["rows"]], [losses], Result(**about["result"]))
+    return Checkpoint(tensors, past, about["threads"], about["made_with"])
+
+
+# --- Writing, while a stack trains ----------------------------------------------------------------
+
+
+class Checkpoints:
+    """Writes those of a stack.
+
+    Args:
+        seconds: from one to the next, at least; None for none at all.
+        made_with: what decides the bits of each trial, by its folder.
+    """
+
+    def __init__(self, seconds: float | None, made_with: Mapping[Path, dict[str, Any]]) -> None:
+        self._seconds, self._made_with = seconds, made_with
+        self._taken: list[tuple[Path, Checkpoint]] = []
+        self._written, self._count = time.monotonic(), 0
+
+    def after(self, solver: Solver, records: Sequence[RunRecord]) -> None:
+        """Take in the state of a stack after an epoch; write it if it is time.
+
+        Args:
+            solver: of the trials that are still training.
+            records: theirs.
+        """
+        if self._seconds is None:
+            return
+        state, threads = solver.state(), torch.get_num_threads()
+        self._taken = []
+        for place, record in enumerate(records):
+            tensors = {name: part[place] for name, part in state.items()}
+            made_with = self._made_with[record.folder]
+            checkpoint = Checkpoint(tensors, record.past(), threads, made_with)
+            self._taken.append((record.folder, checkpoint))
+        if time.monotonic() - self._written >= self._seconds:
+            self.write()
+
+    def write(self) -> None:
+        """Write the last finished epoch, unless that is done; the older generation makes room."""
+        if self._taken:
+            for folder, checkpoint in self._taken:
+                try:
+                    write_atomically(folder / CHECKPOINTS[self._count % 2], pack(checkpoint))
+                except RecordError as error:  # a run needs none to come to its end
+                    _warn(str(error))
+            self._taken, self._written, self._count = [], time.monotonic(), self._count + 1
+
+
+# --- Reading, when a run goes on ------------------------------------------------------------------
+
+
+def find(folder: Path, made_with: Mapping[str, Any]) -> list[Checkpoint]:
+    """The checkpoints from which a run can go on, newest first; a warning for each other one."""
+    found: list[Checkpoint] = []
+    paths = [path for path in (folder / name for name in CHECKPOINTS) if path.exists()]
+    for path in paths:
+        try:
+            found.append(unpack(path.read_bytes(), made_with))
+        except (OSError, ValueError) as error:
+            _warn(f"{path} is of no use: {one_line(error)}")
+    if paths and not found:
+        _warn(f"{folder} starts anew: none of its checkpoints is of use")
+    return sorted(found, key=lambda checkpoint: checkpoint.at, reverse=True)
+
+
+def groups(
+    found: Sequence[Sequence[Checkpoint]],
+) -> list[tuple[list[int], list[Checkpoint]]]:
+    """Which trials go on together: all, from the newest moment that they share, if there is one.
+
+    Args:
+        found: for each trial its checkpoints, newest first.
+
+    Returns:
+        Positions of trials, and the checkpoint of each; none for trials that start anew.
+    """
+    moments = [{checkpoint.at: checkpoint for checkpoint in one} for one in found]
+    shared = set[Moment].intersection(*map(set, moments))
+    if shared:
+        return [([*range(len(found))], [each[max(shared)] for each in moments])]
+    together: dict[Moment | None, list[int]] = {}
+    for trial, each in enumerate(moments):
+        together.setdefault(max(each, default=None), []).append(trial)
+    return [
+        (trials, [] if moment is None else [moments[trial][moment] for trial in trials])
+        for moment, trials in together.items()
+    ]
+
+
+def go_on(checkpoints: Sequence[Checkpoint], solver: Solver, records: Sequence[RunRecord]) -> None:
+    """Put a stack and its records where they were when the checkpoints were taken.
+
+    Args:
+        checkpoints: one for each trial, all of one moment.
+        solver: of a stack of these trials, new.
+        records: theirs.
+    """
+    epoch, step, _ = checkpoints[0].at
+    each = [checkpoint.tensors for checkpoint in checkpoints]
+    state = {name: torch.stack([tensors[name] for tensors in each]) for name in each[0]}
+    solver.restore(state, epoch, step)
+    for record, checkpoint in zip(records, checkpoints, strict=True):
+        record.restore(checkpoint.past, checkpoint.best())
+        log.info("going on after epoch %d", epoch)
+
+
+def _warn(text: str) -> None:
+    log.warning(text)
+    print(f"warning: {text}", file=sys.stderr)

@@ -1,0 +1,195 @@
+"""Where two runs of one config differ first, and what may have caused it.
+
+Files are compared as bytes; they are parsed only to say where they differ. Importing this module
+does not import torch.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcsweep.config import shown
+from fcsweep.recorded import Recorded, short_line
+from fcsweep.records import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
+
+TIMES = ("seconds",)
+"""Numbers of ``result.json`` that no rerun repeats."""
+
+UNTRUSTED = (CONFIG, PROVENANCE, BEST)
+"""Files of which a rerun has nothing more to tell once they have changed."""
+
+CAUSES = {
+    "data_sha256": "the data",
+    "versions.torch": "torch",
+    "versions.numpy": "numpy",
+    "versions.scikit-learn": "scikit-learn",
+    "threads": "the number of threads",
+    "device": "the device",
+    "device_name": "the device's name",
+    "cpu_capability": "the instructions of the CPU",
+    "cpu_name": "the CPU",
+    "code_sha256": "the code of fcsweep",
+    "determinism": "the settings of determinism",
+    "cuda": "CUDA",
+    "cudnn": "cuDNN",
+    "gpu_driver": "the driver of the GPU",
+    "git_commit": "the commit",
+    "uncommitted_sha256": "what is not committed",
+    "python": "Python",
+    "platform": "the platform",
+}
+"""What may change the numbers, likeliest first."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where a record and its rerun do not agree."""
+
+    file: str
+    where: str
+    """Such as ``epoch 3, loss``."""
+    recorded: str
+    """What the record has there; numbers by ``repr``."""
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, {self.where}: recorded {self.recorded}, now {self.now}"
+
+
+def altered(run: Recorded) -> Difference | None:
+    """A file that has changed since the run and about which training again tells nothing more."""
+    for name in UNTRUSTED:
+        if name in run.altered:
+            return Difference(name, "sha256", *run.altered[name])
+    return None
+
+
+def first_difference(run: Recorded, again: Path) -> Difference | None:
+    """Compare a run with its rerun; None if every number but the times has the same bits.
+
+    Args:
+        run: as recorded.
+        again: folder of the rerun.
+    """
+    history, losses = ((again / name).read_bytes() for name in (HISTORY, LOSSES))
+    if run.history != history:
+        return _in_history(run.history, history)
+    if run.losses_bytes != losses:
+        return _in_losses(run, losses)
+    difference = _in_result(run.result, json.loads((again / RESULT).read_text()))
+    if difference is None and RESULT in run.altered:
+        return Difference(RESULT, "sha256 (its numbers are right)", *run.altered[RESULT])
+    return difference
+
+
+def likely_cause(difference: Difference, run: Recorded, now: Mapping[str, Any]) -> str:
+    """What the record says that was different when the run was made.
+
+    Args:
+        difference: what is to be explained.
+        run: as recorded.
+        now: ``provenance.json`` of the rerun.
+    """
+    changed = [name for name in run.altered if name == difference.file] or [*run.altered]
+    if changed:
+        return f"{' and '.join(changed)} changed after the run had ended"
+    others = list(_other_facts(run.provenance, now))
+    if others:
+        return "; ".join(others[:3])
+    if str(run.provenance.get("device")).startswith("cuda") and run.provenance["stack_size"] != 1:
+        return f"on a GPU, in a stack of {run.provenance['stack_size']}; now alone"
+    return "none that the two provenance records show"
+
+
+def _other_facts(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    packages = {f"versions.{name}": name for name in now["versions"]}
+    for key, name in {**CAUSES, **{k: n for k, n in packages.items() if k not in CAUSES}}.items():
+        before, after = (_fact(facts, key) for facts in (then, now))
+        if before != after:
+            yield f"{name} ({_brief(before)}, now {_brief(after)})"
+
+
+def _fact(facts: Mapping[str, Any], key: str) -> Any:
+    group, _, name = key.rpartition(".")
+    section = facts.get(group) if group else facts
+    return section.get(name) if isinstance(section, Mapping) else None
+
+
+def _brief(fact: object) -> str:
+    """A fact on one line; of a sha256 the beginning."""
+    if isinstance(fact, str):
+        return short_line(fact)[:12] if len(fact) in (40, 64) else short_line(fact)
+    return shown(fact)
+
+
+# --- In each file ---------------------------------------------------------------------------------
+
+
+def _in_history(then: bytes, now: bytes) -> Difference:
+    before, after = (_table(content) for content in (then, now))
+    columns = after[0]
+    if before[:1] != after[:1]:
+        return Difference(HISTORY, "the columns", shown(before[:1]), shown(after[:1]))
+    for number, rows in enumerate(zip_longest(before[1:], after[1:]), start=1):
+        old, new = rows
+        if old is None or new is None:
+            ends = ["no such row" if row is None else "a row" for row in rows]
+            return Difference(HISTORY, f"epoch {number}", *ends)
+        for column, one, other in zip_longest(columns, old, new):
+            if one != other:
+                where = f"epoch {number}, {column or 'one more column'}"
+                return Difference(HISTORY, where, _cell(one), _cell(other))
+    lines = zip_longest(then.split(b"\n"), now.split(b"\n"))
+    number, line = next((n, pair) for n, pair in enumerate(lines, start=1) if pair[0] != pair[1])
+    texts = ["nothing" if text is None else repr(text)[1:100] for text in line]
+    return Difference(HISTORY, f"line {number}, though the values are the same", *texts)
+
+
+def _table(content: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(content.decode(errors="replace"), newline="")))
+
+
+def _cell(text: str | None) -> str:
+    return "nothing" if not text else short_line(text)
+
+
+def _in_losses(run: Recorded, now: bytes) -> Difference:
+    then, again = run.losses, np.load(io.BytesIO(now), allow_pickle=False)
+    if then.dtype != again.dtype:
+        return Difference(LOSSES, "the type", str(then.dtype), str(again.dtype))
+    pairs = zip_longest(then, again)
+    for step, (old, new) in enumerate(pairs, start=1):
+        if old is None or new is None or old.tobytes() != new.tobytes():
+            where = f"epoch {_epoch_of(step, run.history)}, step {step}, loss"
+            texts = ["nothing" if loss is None else repr(loss.item()) for loss in (old, new)]
+            return Difference(LOSSES, where, *texts)
+    return Difference(LOSSES, "beside its numbers", "other bytes", "those of the rerun")
+
+
+def _epoch_of(step: int, history: bytes) -> str:
+    """The epoch of a step, by the steps that the history names."""
+    ends = [row[:2] for row in _table(history)[1:]]
+    return next((epoch for epoch, end in ends if end.isdecimal() and int(end) >= step), "?")
+
+
+def _in_result(then: Mapping[str, Any], now: Mapping[str, Any]) -> Difference | None:
+    for key in dict.fromkeys([*then, *now]):
+        if key in TIMES:
+            continue
+        texts = [_value(result, key) for result in (then, now)]
+        if texts[0] != texts[1]:
+            return Difference(RESULT, key, *texts)
+    return None
+
+
+def _value(result: Mapping[str, Any], key: str) -> str:
+    return short_line(json.dumps(result[key])) if key in result else "nothing"

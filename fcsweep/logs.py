@@ -1,0 +1,65 @@
+"""The log of each job of a stack: the file that Hydra's settings name, with its own lines only."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from hydra.core.utils import configure_log
+from omegaconf import DictConfig
+
+
+class JobLog(logging.Logger):
+    """A logger with the handlers that Hydra makes for a job.
+
+    Its files are open only while a line is written: a stack may hold more trials than a process may
+    open files.
+
+    Args:
+        settings: ``hydra.job_logging`` of the job.
+        verbose: ``hydra.verbose``.
+    """
+
+    def __init__(self, settings: DictConfig, verbose: bool) -> None:
+        configure_log(settings, verbose)
+        root = logging.getLogger()
+        super().__init__("fcsweep", root.level)
+        for handler in root.handlers[:]:
+            root.removeHandler(handler)
+            if isinstance(handler, logging.FileHandler):
+                handler.mode = "a"  # after the first line; what was there is gone already
+            self.addHandler(handler)
+        self._close()
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        super().handle(record)
+        self._close()
+
+    def _close(self) -> None:
+        for handler in self.handlers:
+            if isinstance(handler, logging.FileHandler):
+                handler.close()
+
+
+@contextmanager
+def said_to_all(logs: Sequence[JobLog]) -> Iterator[None]:
+    """While the block runs, what is logged elsewhere in the process goes to every job's log."""
+    root = logging.getLogger()
+    before = root.handlers[:]
+    root.handlers[:] = [_ToAll(logs)]
+    try:
+        yield
+    finally:
+        root.handlers[:] = before
+
+
+class _ToAll(logging.Handler):
+    def __init__(self, logs: Sequence[JobLog]) -> None:
+        super().__init__()
+        self.logs = logs
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for log in self.logs:
+            log.handle(record)

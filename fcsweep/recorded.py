@@ -1,0 +1,201 @@
+"""What a finished run left in its folder, read as evidence: checked before anything is trained.
+
+Every file is bounded, must lie in the folder itself (no links), and is parsed as data by a reader
+that can do nothing else: YAML without tags or aliases, strict JSON, ``.npy`` without objects. The
+parameters are only hashed. Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcsweep.config import ROWS, ConfigError, RunConfig, one_line, read, typed
+from fcsweep.config.allowed import COUNT, Device
+from fcsweep.folders import look, read_json
+from fcsweep.records import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT, as_json, sealed
+
+ROW_BYTES = 200
+"""More than a row of ``history.csv`` has."""
+WIDEST = 3072
+"""Numbers in an example of the largest data set."""
+MOST_THREADS = 4096
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run that has ended, as its folder tells it."""
+
+    folder: Path
+    config: RunConfig
+    config_text: bytes
+    result: dict[str, Any]
+    provenance: dict[str, Any]
+    history: bytes
+    losses: NDArray[Any]
+    losses_bytes: bytes
+    altered: dict[str, tuple[str, str]]
+    """Files that are not as the run wrote them: the beginning of their sha256 then and now."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the run trained, at least 1."""
+        return self.result["epochs"]
+
+
+def recorded(folder: Path) -> Recorded:
+    """Read the folder of a run.
+
+    Raises:
+        ConfigError: It holds no run, one that is running or has no finished epoch, or something
+            that is damaged or that no run leaves; one line that names the file.
+    """
+    _check_files(folder)
+    config = _config(folder)
+    result = _result(folder, config)
+    provenance = _provenance(folder, config)
+    bounds = _bounds(config, result["epochs"])
+    for name, most in bounds.items():
+        if (folder / name).exists() and (size := (folder / name).stat().st_size) > most:
+            _refuse(folder, name, f"has {size} bytes; expected at most {most} of this run")
+    history, losses = ((folder / name).read_bytes() for name in (HISTORY, LOSSES))
+    return Recorded(
+        folder=folder,
+        config=config,
+        config_text=(folder / CONFIG).read_bytes(),
+        result=result,
+        provenance=provenance,
+        history=history,
+        losses=_losses(folder, losses),
+        losses_bytes=losses,
+        altered=_altered(folder, provenance, result),
+    )
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse what is not a file or a folder of its own: links lead outside, pipes never end."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} holds no run: there is no such folder")
+    for name in (".hydra", CONFIG, RESULT, PROVENANCE, HISTORY, LOSSES, BEST):
+        path = folder / name
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            if name == BEST:
+                continue
+            raise ConfigError(f"{folder} holds no run: there is no {path}") from None
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
+        if stat.S_ISLNK(mode):
+            _refuse(folder, name, "is a link; a run's files lie in its own folder")
+        if not (stat.S_ISDIR(mode) if name == ".hydra" else stat.S_ISREG(mode)):
+            _refuse(folder, name, "is not what a run leaves there")
+
+
+def _config(folder: Path) -> RunConfig:
+    saved = read(folder / CONFIG)
+    try:
+        return typed(saved)
+    except ConfigError as error:
+        raise ConfigError(f"{folder / CONFIG}: {error}") from error
+
+
+def _result(folder: Path, config: RunConfig) -> dict[str, Any]:
+    found = look(folder)
+    result = found.result
+    if result is None:
+        raise ConfigError(found.damage or f"{folder} holds no run: it has no {RESULT}")
+    if result["status"] == "running":
+        raise ConfigError(
+            f"{folder} is running, or was killed; expected a run that has ended (the command that "
+            "started it, with the same folder, lets it go on)"
+        )
+    epochs, most = result.get("epochs"), config.solver.num_epochs
+    if epochs == 0 and not isinstance(epochs, bool):
+        ending = short_line(f"{result['status']}: {result.get('reason')}")
+        raise ConfigError(f"{folder} has no finished epoch to compare ({ending})")
+    if epochs not in COUNT or epochs > most:  # type: ignore[operator]
+        _refuse(folder, RESULT, f"has epochs {epochs!r:.40}; expected 1 to {most}")
+    return result
+
+
+def short_line(text: object) -> str:
+    """A text on one line, and not a long one."""
+    return " ".join(str(text).split())[:200]
+
+
+def _provenance(folder: Path, config: RunConfig) -> dict[str, Any]:
+    try:
+        provenance = read_json(folder / PROVENANCE)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder / PROVENANCE} cannot be read: {one_line(error)}") from error
+    threads, device = provenance.get("threads"), provenance.get("device")
+    if threads not in COUNT or threads > MOST_THREADS:  # type: ignore[operator]
+        _refuse(folder, PROVENANCE, f"has threads {threads!r:.40}; expected 1 to {MOST_THREADS}")
+    if device not in Device() or config.device not in ("auto", device):
+        _refuse(folder, PROVENANCE, f"has device {device!r:.40}; the config has {config.device}")
+    if not isinstance(provenance.get("files"), Mapping):
+        _refuse(folder, PROVENANCE, "has no sha256 of the files that the run left")
+    return provenance
+
+
+def _bounds(config: RunConfig, epochs: int) -> dict[str, int]:
+    """The most bytes that each file of such a run can have."""
+    rows = config.data.num_train or ROWS[config.data.name].train
+    steps = epochs * -(-rows // config.solver.batch_size)
+    sizes = [WIDEST, *config.model.hidden_dims, 10]
+    parameters = sum((i + 1) * o for i, o in zip(sizes, sizes[1:], strict=False))
+    header = 10_000 + 1_000 * len(sizes)
+    return {
+        HISTORY: ROW_BYTES * (epochs + 1),
+        LOSSES: 8 * steps + header,
+        BEST: 8 * parameters + header,
+    }
+
+
+def _losses(folder: Path, content: bytes) -> NDArray[Any]:
+    try:
+        losses = np.load(io.BytesIO(content), allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        a_pickle = "pickle" in str(error)
+        why = "it is not an array of numbers" if a_pickle else one_line(error)[:200]
+        raise ConfigError(f"{folder / LOSSES} cannot be read: {why}") from error
+    if not isinstance(losses, np.ndarray) or losses.ndim != 1 or losses.dtype.kind != "f":
+        _refuse(folder, LOSSES, "does not hold one number a step")
+    return losses
+
+
+def _altered(
+    folder: Path, provenance: Mapping[str, Any], result: Mapping[str, Any]
+) -> dict[str, tuple[str, str]]:
+    """Which files do not have the sha256 that the run gave them when it ended."""
+    altered: dict[str, tuple[str, str]] = {}
+    facts = {name: fact for name, fact in provenance.items() if name != "sha256"}
+    genuine = sealed(facts)
+    if as_json(genuine) != (folder / PROVENANCE).read_bytes():
+        altered[PROVENANCE] = _short(provenance.get("sha256")), _short(genuine["sha256"])
+    for name in (CONFIG, HISTORY, LOSSES, RESULT, BEST):
+        then, now = provenance["files"].get(name), _sha256(folder / name)
+        if then != now:
+            altered[name] = _short(then), _short(now)
+    return altered
+
+
+def _sha256(path: Path) -> str | None:
+    return sha256(path.read_bytes()).hexdigest() if path.exists() else None
+
+
+def _short(digest: object) -> str:
+    return "none" if digest is None else short_line(digest)[:12]
+
+
+def _refuse(folder: Path, name: str, why: str) -> NoReturn:
+    raise ConfigError(f"{folder / name} {why}")

@@ -1,0 +1,206 @@
+"""``python -m fcsweep.rerun RUN_DIR``: train again as recorded, and compare bit for bit.
+
+Takes folders of runs and of sweeps. The saved configs are read as data and everything is checked
+before torch is imported; nothing from a folder is imported, built or executed. Prints
+``identical``, or the first difference and its likely cause.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from fcsweep.comparison import altered, first_difference, likely_cause
+from fcsweep.config import ConfigError, one_line
+from fcsweep.folders import read_json
+from fcsweep.recorded import Recorded, recorded
+from fcsweep.records import CONFIG, PROVENANCE
+
+Progress = Callable[[int], None]
+"""Told the number of each epoch that is finished."""
+
+
+def main() -> None:
+    """Exit code 0 if every run is repeated bit for bit, else 1; 130, 143, 129 after signals."""
+    parser = argparse.ArgumentParser(prog="python -m fcsweep.rerun", description=__doc__)
+    parser.add_argument("run_dir", type=Path, nargs="+", help="folder of a run or of a sweep")
+    parser.add_argument("--out", type=Path, help="a new folder, to keep the new runs in")
+    arguments = parser.parse_args()
+    logging.getLogger("fcsweep").addHandler(logging.NullHandler())
+    try:
+        with _signals_clean_up():
+            good = rerun(arguments.run_dir, arguments.out)
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0 if good else 1)
+
+
+def rerun(folders: Sequence[Path], out: Path | None = None) -> bool:
+    """Repeat every run in some folders, and print how each compares.
+
+    Args:
+        folders: of runs, or of sweeps with a numbered folder for each run.
+        out: where to keep the new runs; a folder that is new or empty. None: they are not kept.
+
+    Returns:
+        Whether all of them could be repeated bit for bit.
+
+    Raises:
+        ConfigError: ``out`` is in use, or a sweep holds no run.
+    """
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"--out: {out} is there already; name a new or an empty folder")
+    run_dirs = _run_dirs(folders)
+    runs = [run for run in map(_checked, run_dirs) if run is not None]
+    repeated = 0
+    with tempfile.TemporaryDirectory(prefix="fcsweep-rerun-") as scratch, _progress() as shown:
+        for number, run in enumerate(runs):
+            again = Path(scratch) / str(number)
+            repeated += _repeat(run, again, shown(run, f"{number + 1}/{len(runs)}"))
+            if out is None:
+                shutil.rmtree(again, ignore_errors=True)
+        if out is not None:
+            _keep([run.folder for run in runs], Path(scratch), out)
+    if len(run_dirs) > 1:
+        print(f"{repeated} of {len(run_dirs)} runs repeated bit for bit")
+    return repeated == len(run_dirs)
+
+
+def _run_dirs(folders: Sequence[Path]) -> list[Path]:
+    """The folders of runs: those given, and for a sweep those in it, by number."""
+    found: list[Path] = []
+    for folder in folders:
+        numbered = [path for path in _entries(folder) if path.name.isdecimal()]
+        if numbered and not (folder / ".hydra").exists():
+            found += sorted(numbered, key=lambda path: int(path.name))
+        else:
+            found.append(folder)
+    return list(dict.fromkeys(found))
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _checked(folder: Path) -> Recorded | None:
+    """What a run has left, or None after one line that says why it cannot be repeated."""
+    try:
+        if folder.name.isdecimal() and folder.is_symlink():
+            raise ConfigError(f"{folder} is a link; name the folder that it leads to")
+        return recorded(folder)
+    except ConfigError as error:
+        _refuse(error)
+        return None
+
+
+def _repeat(run: Recorded, again: Path, progress: Progress) -> bool:
+    """Train again in the folder ``again``, compare and print; whether all is the same."""
+    difference = altered(run)
+    cause = "the file changed after the run had ended"
+    if difference is None:
+        try:
+            now = _train(run, again, progress)
+        except Exception as error:
+            _refuse(f"{run.folder} cannot be repeated: {one_line(error)}")
+            return False
+        difference = first_difference(run, again)
+        cause = "" if difference is None else likely_cause(difference, run, now)
+    if difference is None:
+        print(f"identical: {run.folder} ({run.epochs} epochs)", flush=True)
+    else:
+        print(f"different: {run.folder}: {difference}; likely cause: {cause}", flush=True)
+    return difference is None
+
+
+def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
+    """Train as recorded, for as many epochs; returns where the new numbers come from."""
+    import torch  # not before everything is checked
+
+    from fcsweep.hooks import Report
+    from fcsweep.run import Trial, train
+
+    (again / CONFIG).parent.mkdir(parents=True)
+    (again / CONFIG).write_bytes(run.config_text)
+    solver = replace(run.config.solver, checkpoint_seconds=None)
+    config = replace(run.config, device=run.provenance["device"], solver=solver)
+    trial = Trial(0, config, again)
+
+    def stop(reports: Sequence[Report]) -> Sequence[int]:
+        epoch = reports[0].row.epoch
+        progress(epoch)
+        return [0] if epoch >= run.epochs else []
+
+    torch.set_num_threads(run.provenance["threads"])
+    train([trial], stop)
+    trial.end(run.result["status"], run.result.get("reason"))
+    return read_json(again / PROVENANCE)
+
+
+def _keep(folders: Sequence[Path], scratch: Path, out: Path) -> None:
+    """Move the new runs to ``out``: a lone one itself, several as they lie beside each other."""
+    top = Path(os.path.commonpath([folder.absolute() for folder in folders]))
+    for number, folder in enumerate(folders):
+        if (scratch / str(number)).exists():
+            target = out / folder.absolute().relative_to(top)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                target.rmdir()  # an empty one that the user has made
+            shutil.move(scratch / str(number), target)
+
+
+def _refuse(error: object) -> None:
+    print(f"error: {error}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Recorded, str], Progress]]:
+    """How far the rerun is, on a terminal: a bar of epochs for the run that trains."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("")
+
+        def begin(run: Recorded, place: str) -> Callable[[int], None]:
+            bar.reset(task, total=run.epochs, description=f"{place} {run.folder}: epochs")
+            return lambda epoch: bar.update(task, completed=epoch)
+
+        yield begin
+
+
+@contextmanager
+def _signals_clean_up() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise, as SIGINT does, so that nothing is left behind."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), stop) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Which trials may share a stack, and how many: from the schemas, and from memory and cache.
+
+Trials may share one if they differ in nothing but what a schema marks as per trial. How many is a
+matter of speed alone: on a CPU a trial gets the same bits in any stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+from fcsweep.config import INPUTS, ConfigError, RunConfig, shown
+
+CLASSES = 10
+EVALUATED = 1_000
+"""Rows that are scored at once (``fcsweep.accuracy.EVALUATION_ROWS``)."""
+
+STATE = {"sgd": 0, "momentum": 1, "rmsprop": 1, "adam": 2}
+"""Numbers that a rule keeps for each parameter."""
+
+FEWEST, MOST = 4, 64
+"""Of a stack on a CPU by `auto`: where fewer fit in the cache, each is as fast alone or faster;
+with more, nothing is gained any more."""
+
+CACHE = 16 << 20
+"""Bytes of a last-level cache of which nothing is known."""
+
+
+def max_trials(given: object) -> int | None:
+    """``hydra.launcher.max_trials`` as a number; None for ``auto``.
+
+    Raises:
+        ConfigError: It is neither ``auto`` nor a whole number >= 1.
+    """
+    if given == "auto":
+        return None
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
+        return given
+    expected = "auto or a whole number >= 1"
+    raise ConfigError(f"hydra.launcher.max_trials is {shown(given)}; expected {expected}")
+
+
+def stacks(configs: Sequence[RunConfig], most: int | None = None) -> list[list[int]]:
+    """The positions of the configs that train together, stack by stack, by first position.
+
+    Args:
+        configs: in order.
+        most: trials in a stack; None for what `largest` says. A stack that would be larger is cut
+            into parts of nearly equal size.
+    """
+    alike: dict[Hashable, list[int]] = {}
+    for position, config in enumerate(configs):
+        alike.setdefault(shared(config), []).append(position)
+    cut = [_cut(found, most or largest(configs[found[0]])) for found in alike.values()]
+    return sorted(stack for parts in cut for stack in parts)
+
+
+def shared(config: RunConfig) -> Hashable:
+    """What all trials of a stack have in common, in a form that can be compared."""
+    return repr(_common(config))
+
+
+def largest(config: RunConfig) -> int:
+    """How many trials like this one train fastest as one stack on this machine, by a simple rule.
+
+    On a CPU what an update touches should fit in a third of the last-level cache, up to `MOST`
+    trials; where not even `FEWEST` do, they train alone. Everything must fit in half of the memory
+    that is free (``benchmarks/notes.md`` has the measurements).
+    """
+    free, cache = _free_memory(config.device)
+    fits = free // 2 // held(config)
+    if cache is not None:
+        cached = cache // 3 // touched(config)
+        fits = min(fits, MOST, cached if cached >= FEWEST else 1)
+    return max(1, fits)
+
+
+def touched(config: RunConfig) -> int:
+    """Bytes of a trial that an update reads or writes: parameters, gradient, state, activations."""
+    numbers = (2 + STATE[config.optimizer.name]) * _parameters(config)
+    return _bytes(config) * (numbers + _activations(config, config.solver.batch_size))
+
+
+def held(config: RunConfig) -> int:
+    """Bytes of a trial in memory at most: also the best parameters, an evaluation, own batches."""
+    rows = max(EVALUATED, config.solver.batch_size)
+    numbers = 2 * _parameters(config) + _activations(config, rows)
+    batch = config.solver.batch_size * INPUTS[config.data.name]
+    return touched(config) + _bytes(config) * (numbers + batch)
+
+
+def _common(part: object) -> object:
+    """The values of a config that are not per trial."""
+    if not is_dataclass(part):
+        return part
+    return type(part).__name__, [
+        (spec.name, _common(getattr(part, spec.name)))
+        for spec in fields(part)
+        if not spec.metadata.get("per_trial", False)
+    ]
+
+
+def _cut(positions: list[int], most: int) -> list[list[int]]:
+    parts = -(-len(positions) // most)
+    ends = [len(positions) * part // parts for part in range(parts + 1)]
+    return [positions[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+
+
+def _parameters(config: RunConfig) -> int:
+    dims = [INPUTS[config.data.name], *config.model.hidden_dims, CLASSES]
+    return sum((i + 1) * o for i, o in zip(dims, dims[1:], strict=False))
+
+
+def _activations(config: RunConfig, rows: int) -> int:
+    """Outputs and their gradients, and as much again for what is made on the way."""
+    return 4 * rows * (sum(config.model.hidden_dims) + CLASSES)
+
+
+def _bytes(config: RunConfig) -> int:
+    """Of a number."""
+    return 8 if config.dtype == "float64" else 4
+
+
+def _free_memory(device: str) -> tuple[int, int | None]:
+    """Bytes of memory at hand; and on a CPU of its last-level cache."""
+    import psutil
+    import torch
+
+    if device != "cpu" and torch.cuda.is_available():
+        free, _ = torch.cuda.mem_get_info(None if device in ("auto", "cuda") else device)
+        return free, None
+    return psutil.virtual_memory().available, _last_level_cache()
+
+
+def _last_level_cache() -> int:
+    """As Linux tells; elsewhere a guess."""
+    sizes = [
+        int(text.removesuffix("K")) << 10
+        for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
+        if (text := path.read_text().strip()).endswith("K")
+    ]
+    return max(sizes, default=CACHE)

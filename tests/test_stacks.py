@@ -1,0 +1,136 @@
+"""Which trials share a stack, and how many."""
+
+from dataclasses import fields, replace
+
+import psutil
+import pytest
+import torch
+
+from fcsweep import data, stacks
+from fcsweep.accuracy import EVALUATION_ROWS
+from fcsweep.config import (
+    GROUPS,
+    INPUTS,
+    AdamConfig,
+    ConfigError,
+    FullyConnectedConfig,
+    MomentumConfig,
+    RunConfig,
+    SolverConfig,
+    SyntheticConfig,
+)
+from fcsweep.nets import FullyConnectedNet
+from fcsweep.optim import RULES
+from fcsweep.run import RULE_OF
+
+PER_TRIAL = {
+    "weight_scale", "learning_rate", "momentum", "decay_rate", "beta1", "beta2", "epsilon",
+    "reg", "dropout", "lr_decay", "seed",
+}  # fmt: skip
+
+
+def other(value):
+    """A value that differs."""
+    if isinstance(value, str):
+        return f"{value}x"
+    return [*value, 1] if isinstance(value, list) else (value or 0) + 1
+
+
+def changed():
+    """The default config, with each key of each option changed in turn."""
+    for group, options in GROUPS.items():
+        for option, schema in options.items():
+            base = replace(RunConfig(), **{group: replace(schema(), name=option)})
+            for spec in fields(schema):
+                part = getattr(base, group)
+                value = replace(part, **{spec.name: other(getattr(part, spec.name))})
+                yield spec.name, base, replace(base, **{group: value})
+    for name in ("seed", "device", "dtype", "objective", "target"):
+        base = RunConfig()
+        yield name, base, replace(base, **{name: other(getattr(base, name))})
+
+
+@pytest.mark.parametrize(("key", "one", "two"), [*changed()])
+def test_a_stack_differs_only_in_what_is_per_trial(key, one, two):
+    expected = [[0, 1]] if key in PER_TRIAL else [[0], [1]]
+    assert stacks.stacks([one, two], 10) == expected
+
+
+def test_stacks_are_cut_evenly_and_come_in_the_order_of_their_first():
+    rules = [RunConfig(seed=n, optimizer=(MomentumConfig, AdamConfig)[n % 2]()) for n in range(10)]
+    assert stacks.stacks(rules, 4) == [[0, 2], [1, 3], [4, 6, 8], [5, 7, 9]]
+    assert stacks.stacks(rules, 1) == [[n] for n in range(10)]
+    assert stacks.stacks([], 4) == []
+    assert [len(stack) for stack in stacks.stacks([RunConfig()] * 65, 64)] == [32, 33]
+
+
+@pytest.mark.parametrize("given", [0, -1, 1.5, True, None, "eight", "8", [8]])
+def test_a_size_that_is_none(given):
+    with pytest.raises(ConfigError, match=r"hydra.launcher.max_trials is .*expected auto or a w"):
+        stacks.max_trials(given)
+
+
+def test_sizes_that_are():
+    assert stacks.max_trials("auto") is None
+    assert stacks.max_trials(8) == 8
+
+
+def shaped(hidden, inputs="synthetic", batch=100, rule=MomentumConfig):
+    set_of = {"synthetic": SyntheticConfig()} if inputs == "synthetic" else {}
+    return RunConfig(
+        model=FullyConnectedConfig(hidden_dims=hidden),
+        optimizer=rule(),
+        solver=SolverConfig(batch_size=batch),
+        **({"data": set_of["synthetic"]} if set_of else {}),
+    )
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """One with so much free memory and cache, and no GPU."""
+
+    def of(free, cache):
+        memory = psutil.virtual_memory()._replace(available=free)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+        monkeypatch.setattr(stacks, "_last_level_cache", lambda: cache)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    return of
+
+
+def test_auto_is_what_was_fastest_where_it_was_measured(machine):
+    """On a cache of 32 MiB; benchmarks/notes.md."""
+    machine(20 << 30, 32 << 20)
+    assert 16 <= stacks.largest(shaped([100], "digits")) <= 64
+    assert stacks.largest(shaped([100, 100], batch=25)) == 1
+    assert 4 <= stacks.largest(shaped([1000], "digits")) <= 8
+    assert stacks.largest(shaped([500], batch=200)) == 1
+
+
+def test_auto_fits_in_memory_whatever_the_cache(machine):
+    config = shaped([100], "digits")
+    machine(10 * stacks.held(config), 1 << 40)
+    assert stacks.largest(config) == 5
+    machine(0, 1 << 40)
+    assert stacks.largest(config) == 1
+
+
+def test_auto_on_a_gpu_asks_for_its_memory_alone(machine, monkeypatch):
+    machine(0, 1)
+    config = shaped([100], batch=200)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2000 * stacks.held(config), 0))
+    assert stacks.largest(config) == 1000
+    assert stacks.largest(replace(config, device="cpu")) == 1
+
+
+def test_what_the_rule_takes_for_granted():
+    for name, inputs in INPUTS.items():
+        if name != "cifar10":
+            assert data.load(name).X_train.shape[1] == inputs
+    assert {name: len(RULES[rule].state) for name, rule in RULE_OF.items()} == stacks.STATE
+    assert stacks.EVALUATED == EVALUATION_ROWS
+    net = FullyConnectedNet([30, 20], input_dim=64)
+    count = sum(p.numel() for p in net.params.values())
+    assert stacks._parameters(shaped([30, 20], "digits")) == count
+    assert stacks.largest(RunConfig()) >= 1  # this machine's own cache and memory can be read
