@@ -27,6 +27,9 @@ FILE, FIGURES = "report.html", "figures"
 FAILURES = ("failed", "damaged", "missing", "interrupted", "running", "diverged")
 """Statuses that are listed with their reasons, in this order."""
 
+OF_ONE_RUN = ("provenance.files.", "provenance.sha256", "provenance.stack_place")
+"""Facts that say nothing about the sweep."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -186,7 +189,7 @@ def provenance(runs: pd.DataFrame) -> list[tuple[str, str]]:
     return [
         (str(name).removeprefix("provenance.").replace("versions.", ""), " | ".join(values))
         for name in runs.columns
-        if str(name).startswith("provenance.")
+        if str(name).startswith("provenance.") and not str(name).startswith(OF_ONE_RUN)
         for values in [_distinct(frames.column(runs, name))]
         if values
     ]
