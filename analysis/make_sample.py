@@ -45,6 +45,7 @@ def main() -> None:
             more += [f"data.root={root}"] if "val50" in name else []
             command = [sys.executable, "-m", "fcsweep", "-m", *words.split(), *more]
             subprocess.run(command, cwd=folder, check=True)
+        for name in SWEEPS:  # not before: provenance tells of changed files
             pack(Path(folder) / name, SAMPLE / name)
 
 

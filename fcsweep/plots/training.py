@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from fcsweep.plots.style import (
     COLOURS,
@@ -122,6 +122,7 @@ def speeds(rates: pd.DataFrame) -> Figure:
         _plot(panel, place % len(COLOURS), points, label=name, marker="o", markersize=4)
     panel.set_xscale("log", base=2)
     logarithmic(panel, "y")
+    panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     sizes = sorted({int(size) for size in rates["stack"]})
     panel.set_xticks(sizes, [str(size) for size in sizes])
     panel.set_xticks([], minor=True)
