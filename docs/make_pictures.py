@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from rich.console import Console
 
 from fcsweep import report, trials
@@ -51,6 +52,9 @@ def page(sweep: Path) -> None:
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     size = ["--window-size=1100,1000", f"--screenshot={PICTURES / 'report.png'}"]
     subprocess.run([browser, *flags, *size, report.write(sweep).absolute().as_uri()], check=True)
+    with Image.open(PICTURES / "report.png") as picture:
+        small = picture.convert("RGB").quantize(64)
+    small.save(PICTURES / "report.png", optimize=True)
 
 
 if __name__ == "__main__":

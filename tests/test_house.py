@@ -91,6 +91,14 @@ def test_the_app_of_the_readme_searches_and_prunes(tmp_path):
     assert "best: trial" in said[-1]
 
 
+def test_the_tables_of_the_readme(tmp_path):
+    sweep = [sys.executable, "-m", "fcsweep", "-m", "optimizer=sgd,adam", "solver.num_epochs=2"]
+    subprocess.run(sweep, cwd=tmp_path, capture_output=True, check=True)
+    said = "\n".join(example_of_the_readme("load_runs", "", tmp_path))
+    assert "optimizer.name" in said and "adam" in said and "completed" in said
+    assert re.search(r"epoch\n1 +0\.\d+\n2 +0\.\d+", said)
+
+
 def test_constraints_pin_every_dependency():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = {

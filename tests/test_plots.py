@@ -79,6 +79,11 @@ def test_the_loss_of_a_long_run_keeps_its_mean():
     assert np.allclose(line.get_ydata(), 1.5)
 
 
+def test_the_loss_has_the_unit_of_its_function():
+    for name, unit in (("softmax", "nats"), ("svm", "margin units")):
+        assert findings.loss_unit(pd.DataFrame({"model.loss_function": [name] * 2})) == unit
+
+
 def test_the_best_so_far_never_falls(search):
     _, runs, _, verdicts = search
     figure = plots.progress(runs, verdicts)

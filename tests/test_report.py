@@ -1,6 +1,7 @@
 """``report.html``: what it says, that it fetches nothing, and that it never costs a sweep."""
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -198,3 +199,17 @@ def test_a_report_that_fails_costs_a_line_not_the_sweep(tmp_path):
     assert done.returncode == 0
     assert done.stderr.startswith("report.html was not written: s/report.html")
     assert done.stderr.count("\n") == 1 and "best: s/" in done.stdout
+
+
+def test_an_interrupted_sweep_has_its_page(tmp_path):
+    words_ = ["seed=0,1", "solver.num_epochs=100000", "hydra.sweep.dir=s", "hydra/launcher=basic"]
+    command = [sys.executable, "-m", "fcsweep", "-m", *words_]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        while not (tmp_path / "s" / "0" / "result.json").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+    said = Page((tmp_path / "s" / "report.html").read_text()).text()
+    assert "1 interrupted" in said and "not finished: this is how it stood" in said
