@@ -127,7 +127,7 @@ def ours(folder: Path, trials: int) -> Spent:
     study, seed = open_study(storage_of(None, folder), "bench", folder, plan.start)
     study.sampler, study.pruner = plan.sampler(seed), plan.pruner
     progress = Progress(study, trials)
-    own = OmegaConf.create({"hydra_logging": {"version": 1, "incremental": True}, "verbose": False})
+    own = OmegaConf.create({"hydra_logging": {"version": 1, "root": None}, "verbose": False})
     search = Search(plan, folder, study, Reporting(spent), None, progress, own)
     with search.results(), searching(study, progress):
         search.run()

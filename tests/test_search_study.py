@@ -30,7 +30,7 @@ from fcsweep.search.sweep import Kept, Search, SweepFailed
 SPACE = space_of(None, ["x=interval(-1,1)", "y=tag(log,interval(1e-3,1))", "z=a,b,c"])
 N_TRIALS, N_JOBS = 24, 4
 STARTS = "starts.txt"
-HYDRA = OmegaConf.create({"hydra_logging": {"version": 1, "incremental": True}, "verbose": False})
+HYDRA = OmegaConf.create({"hydra_logging": {"version": 1, "root": None}, "verbose": False})
 """Hydra's part of the config, as far as a search needs it."""
 
 
