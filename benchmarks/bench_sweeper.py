@@ -127,7 +127,8 @@ def ours(folder: Path, trials: int) -> Spent:
     study, seed = open_study(storage_of(None, folder), "bench", folder, plan.start)
     study.sampler, study.pruner = plan.sampler(seed), plan.pruner
     progress = Progress(study, trials)
-    search = Search(plan, folder, study, Reporting(spent), None, progress)
+    own = OmegaConf.create({"hydra_logging": {"version": 1, "root": None}, "verbose": False})
+    search = Search(plan, folder, study, Reporting(spent), None, progress, own)
     with search.results(), searching(study, progress):
         search.run()
     spent.total = time.process_time() - began

@@ -7,7 +7,6 @@ itself, and what is said and written when a sweep ends or is stopped.
 
 from __future__ import annotations
 
-import itertools
 import re
 import shlex
 import signal
@@ -33,6 +32,7 @@ from fcsweep import folders, trials
 from fcsweep.config import ConfigError, RunConfig, one_line, typed
 from fcsweep.loader import STAMP, CheckedLoader
 from fcsweep.masking import masked
+from fcsweep.numbered import launch_numbered
 
 PROGRAM = "python -m fcsweep"
 STOPPED = {130: "interrupted", 143: "terminated", 129: "hung up"}
@@ -186,24 +186,12 @@ class Unfinished(Launcher):
         jobs = list(enumerate(job_overrides, initial_job_idx))
         left = [job for job in jobs if job[0] not in self.finished]
         numbers = [number for number, _ in left]
-        launched = dict(zip(numbers, self._launch_numbered(left) if left else (), strict=True))
+        launched = dict(zip(numbers, launch_numbered(self.launcher, left), strict=True))
         returned = [launched.get(number, JobReturn(overrides=one)) for number, one in jobs]
         for number, one in enumerate(returned, initial_job_idx):
             if one.status is JobStatus.FAILED:
                 self.failures[number] = one._return_value  # return_value would raise it
             one.status, one.return_value = JobStatus.COMPLETED, None
-        return returned
-
-    def _launch_numbered(self, jobs: Sequence[tuple[int, Sequence[str]]]) -> list[JobReturn]:
-        """At once where the launcher can number them; else in runs of consecutive numbers."""
-        launcher: Any = self.launcher
-        if hasattr(launcher, "launch_numbered"):
-            return launcher.launch_numbered(jobs)
-        returned: list[JobReturn] = []
-        runs = itertools.groupby(enumerate(jobs), lambda job: job[1][0] - job[0])
-        for _, run in runs:
-            numbers, overrides = zip(*(job for _, job in run), strict=True)
-            returned += launcher.launch(list(overrides), initial_job_idx=numbers[0])
         return returned
 
 

@@ -33,6 +33,7 @@ from omegaconf._utils import get_omega_conf_dumper
 
 from fcsweep.config import RunConfig
 from fcsweep.logs import JobLog, said_to_all
+from fcsweep.numbered import Numbered
 from fcsweep.stacks import stacks
 
 try:
@@ -41,9 +42,6 @@ except ImportError:  # a PyYAML without libyaml
     from yaml import Dumper as CDumper
 
 log = logging.getLogger(__name__)
-
-Numbered = tuple[int, Sequence[str]]
-"""A job: its number and its overrides."""
 
 Stack = tuple[list[Numbered], list[RunConfig]]
 """Jobs that train together, and their checked configs; a lone one has none."""

@@ -15,11 +15,9 @@ from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -55,18 +53,6 @@ OmegaConf.register_new_resolver(STAMP, stamp, replace=True, use_cache=True)
 register()
 
 
-def take_our_option() -> None:
-    """Let ``conf/hydra/sweeper/optuna.yaml``, with the defaults of this app, be the only one.
-
-    Hydra would take the stored one, which is for other apps, for its schema, and refuse both.
-    """
-    Plugins.instance()  # stores it
-    ConfigStore.instance().repo["hydra"]["sweeper"].pop("optuna.yaml", None)
-
-
-take_our_option()
-
-
 def conf_dir() -> Path:
     """The YAML groups: inside the package in a wheel, beside it in a checkout."""
     here = Path(__file__).parent
@@ -81,7 +67,6 @@ class CheckedLoader(ConfigLoaderImpl):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
-        take_our_option()  # the plugins may have been read again
         self._composed = ComposedOnce(self._choices_alone, _parsed, self._is_group)
 
     def load_configuration(

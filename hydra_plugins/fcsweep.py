@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -63,6 +65,14 @@ class StackedLauncher(Launcher):
     def launch_numbered(self, jobs: Sequence[tuple[int, Sequence[str]]]) -> list[JobReturn]:
         """Launch jobs, each with its number; what they return, in the same order."""
         return self.sweep.launch(jobs)
+
+
+class SearchConf(SearchPathPlugin):
+    """Lets every app find ``hydra/sweeper=optuna``."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """After the app's own folder, so that an option of its own comes first."""
+        search_path.append("fcsweep", "pkg://fcsweep.search.conf")
 
 
 class OptunaSweeper(Sweeper):

@@ -1,7 +1,6 @@
-import sys
-
 import pytest
 import torch
+from hydra.version import _UNSPECIFIED_, VersionBase
 
 
 @pytest.fixture(autouse=True)
@@ -13,8 +12,10 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(autouse=True)
-def our_option_of_the_sweeper():
-    """Hydra's own fixture ends by reading all plugins again, as no program does."""
-    if "fcsweep.loader" in sys.modules:
-        sys.modules["fcsweep.loader"].take_our_option()
+@pytest.fixture
+def no_version_base():
+    """As at the start of a program: Hydra keeps what another test has asked for."""
+    base = VersionBase.instance()
+    before, base.version_base = base.version_base, _UNSPECIFIED_
+    yield
+    VersionBase.instance().version_base = before

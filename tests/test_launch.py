@@ -30,6 +30,7 @@ ignoring = pytest.mark.filterwarnings("ignore::UserWarning")  # theirs: apps wit
 
 @ignoring
 @pytest.mark.parametrize("launcher_name, overrides", [("stacked", [])])
+@pytest.mark.usefixtures("no_version_base")
 class TestStackedLauncher(LauncherTestSuite):
     pass
 
@@ -38,6 +39,7 @@ class TestStackedLauncher(LauncherTestSuite):
 @pytest.mark.parametrize(
     "launcher_name, overrides", [("stacked", ["hydra.sweeper.max_batch_size=2"])]
 )
+@pytest.mark.usefixtures("no_version_base")
 class TestStackedBatches(BatchedSweeperTestSuite):
     pass
 

@@ -30,6 +30,8 @@ from fcsweep.search.sweep import Kept, Search, SweepFailed
 SPACE = space_of(None, ["x=interval(-1,1)", "y=tag(log,interval(1e-3,1))", "z=a,b,c"])
 N_TRIALS, N_JOBS = 24, 4
 STARTS = "starts.txt"
+HYDRA = OmegaConf.create({"hydra_logging": {"version": 1, "root": None}, "verbose": False})
+"""Hydra's part of the config, as far as a search needs it."""
 
 
 def task(params):
@@ -92,7 +94,7 @@ def search(folder, monkeypatch, failing=(5, 12), **changes):
     progress = Progress(study, planned.n_trials)
     launcher = Here(folder, monkeypatch, failing)
     with searching(study, progress):
-        Search(planned, folder, study, launcher, None, progress).run()
+        Search(planned, folder, study, launcher, None, progress, HYDRA).run()
     return told(study_of(folder))
 
 

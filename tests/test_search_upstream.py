@@ -247,6 +247,7 @@ def test_a_program_of_hydra_loads_nothing_heavy_by_our_plugin():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # the suites name no version_base
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("basic", [])])
+@pytest.mark.usefixtures("no_version_base")
 class TestLauncher(LauncherTestSuite):
     pass
 
@@ -256,6 +257,7 @@ class TestLauncher(LauncherTestSuite):
 @pytest.mark.parametrize(
     ("launcher_name", "overrides"), [("basic", ["hydra.sweeper.max_batch_size=2"])]
 )
+@pytest.mark.usefixtures("no_version_base")
 class TestBatches(BatchedSweeperTestSuite):
     pass
 

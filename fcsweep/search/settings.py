@@ -130,10 +130,13 @@ class OptunaSweeperConf:
 
 
 def register() -> None:
-    """Tell Hydra of the sweeper; ``optuna_schema`` is for an app that has defaults of its own."""
+    """Tell Hydra of the schema and of the groups.
+
+    ``hydra/sweeper=optuna`` itself is a file in ``conf/``, so that an app may have one of its own:
+    of the same name here, Hydra would take this one for the schema of that, and refuse both.
+    """
     store = ConfigStore.instance().store
-    for name in ("optuna", "optuna_schema"):
-        store(group="hydra/sweeper", name=name, node=OptunaSweeperConf, provider="fcsweep")
+    store(group="hydra/sweeper", name="optuna_schema", node=OptunaSweeperConf, provider="fcsweep")
     for group, options in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
         for name, node in options.items():
             store(group=f"hydra/sweeper/{group}", name=name, node=node, provider="fcsweep")

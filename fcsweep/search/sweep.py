@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import logging
 import os
 import time
@@ -22,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep import folders
 from fcsweep.masking import masked
+from fcsweep.numbered import launch_numbered
 from fcsweep.search.outcomes import Outcome, returned
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress, best
@@ -160,14 +160,12 @@ class Search:
     def _launched(
         self, numbers: Sequence[int], overrides: dict[int, list[str]]
     ) -> Iterator[tuple[int, JobReturn]]:
-        """Run jobs in runs of consecutive numbers: a launcher counts from the first one."""
-        for _, group in itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
-            together = [number for _, number in group]
-            try:
-                jobs = self.launcher.launch([overrides[n] for n in together], together[0])
-            finally:  # a job that was stopped leaves its own logging behind
-                configure_log(self.hydra.hydra_logging, self.hydra.verbose)
-            yield from zip(together, jobs, strict=True)
+        """Run jobs; each keeps the number of its trial."""
+        try:
+            jobs = launch_numbered(self.launcher, [(n, overrides[n]) for n in numbers])
+        finally:  # a job that was stopped leaves its own logging behind
+            configure_log(self.hydra.hydra_logging, self.hydra.verbose)
+        return zip(numbers, jobs, strict=True)
 
     def _before(self, number: int) -> Outcome | None:
         """The end of a job that ended before the sweep was stopped, and was not told yet."""
