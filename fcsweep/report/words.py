@@ -73,8 +73,7 @@ def objective(run: Run) -> str:
 def _counted(runs: Sequence[Run]) -> str:
     counts = Counter(str(run["status"]) for run in runs)
     each = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-    seconds = sum(run["seconds"] for run in runs if not missing(run["seconds"]))
-    return f"{len(runs)} run{'s' * (len(runs) > 1)}: {each}; {_seconds(seconds)} of training."
+    return f"{len(runs)} run{'s' * (len(runs) > 1)}: {each}."
 
 
 def _unfinished(runs: Sequence[Run]) -> list[str]:
