@@ -102,7 +102,7 @@ def svg(figure: Figure) -> str:
     text = _written(figure, "svg").decode()
     text = text[text.index("<svg") :]
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)  # HTML knows them; no address in the page
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r' id="[a-zA-Z]+[\w.]*_\d+"', "", text)  # the same in every figure of a page
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
     return text.replace(INK, "currentColor")
