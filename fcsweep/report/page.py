@@ -127,7 +127,7 @@ def content(sweep: Sweep) -> dict[str, Any]:
         "command": best and f"python -m fcsweep.rerun {shlex.quote(str(best['folder']))}",
         "config": best and findings.config_of(best, findings.config_keys(sweep.runs)),
         "table": None if sweep.single else table(sweep, rows, best),
-        "failures": failures(rows),
+        "failures": failures(sweep.folder, rows),
         "provenance": provenance(sweep.runs),
         "script": script,
         "script_sha256": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -138,12 +138,12 @@ def content(sweep: Sweep) -> dict[str, Any]:
 def table(
     sweep: Sweep, rows: Sequence[Mapping[Any, Any]], best: Mapping[Any, Any] | None
 ) -> dict[str, Any]:
-    """The table of runs: its head, and a class and the cells of each row."""
+    """The table of runs: names of the columns, whether they hold numbers; and the rows."""
     keys = dict.fromkeys([*(axis.key for axis in sweep.searched), *findings.differing(sweep.runs)])
     columns = [*keys, "best_val_accuracy", "best_train_accuracy", "epochs", "seconds"]
     names = [one.replace("_accuracy", "").replace("_", " ") for one in columns[len(keys) :]]
     top = None if best is None else best["folder"]
-    body = [
+    body: list[dict[str, Any]] = [
         {
             "kind": "best" if row["folder"] == top else "",
             "cells": [
@@ -154,7 +154,12 @@ def table(
         }
         for row in rows
     ]
-    return {"head": ["trial", "status", *_short(list(keys)), *names], "rows": body}
+    texts = ["trial", "status", *_short(list(keys)), *names]
+    numbers = [
+        any(isinstance(row["cells"][place].order, float) for row in body)
+        for place in range(len(texts))
+    ]
+    return {"head": list(zip(texts, numbers, strict=True)), "rows": body}
 
 
 def _short(keys: Sequence[str]) -> list[str]:
@@ -163,7 +168,7 @@ def _short(keys: Sequence[str]) -> list[str]:
     return [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]
 
 
-def failures(rows: Sequence[Mapping[Any, Any]]) -> list[dict[str, str]]:
+def failures(folder: Path, rows: Sequence[Mapping[Any, Any]]) -> list[dict[str, str]]:
     """Runs that did not come to an end of their own, with the reason."""
     found = [row for row in rows if row["status"] in FAILURES]
     found.sort(key=lambda row: FAILURES.index(row["status"]))
@@ -173,7 +178,7 @@ def failures(rows: Sequence[Mapping[Any, Any]]) -> list[dict[str, str]]:
     }
     return [
         {
-            "run": str(row["folder"]),
+            "run": _trial(row, folder).text,
             "status": str(row["status"]),
             "reason": next(
                 (str(row[key]) for key in ("damage", "reason") if not missing(row[key])),
@@ -259,7 +264,7 @@ def _losses(folder: Path) -> pd.DataFrame:
 def _trial(row: Mapping[Any, Any], top: Path) -> Cell:
     """The number of a job; where a folder holds several sweeps, its folder."""
     name = Path(row["folder"])
-    inside = name.relative_to(top) if name.is_relative_to(top) else name
+    inside = name.relative_to(top) if top in name.parents else Path(name.name)
     number = row["number"]
     if missing(number) or len(inside.parts) > 1:
         return Cell(str(inside), str(inside))
