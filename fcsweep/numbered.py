@@ -25,5 +25,5 @@ def launch_numbered(launcher: Launcher, jobs: Sequence[Numbered]) -> list[JobRet
     returned: list[JobReturn] = []
     for _, run in itertools.groupby(enumerate(jobs), lambda job: job[1][0] - job[0]):
         numbers, overrides = zip(*(job for _, job in run), strict=True)
-        returned += launcher.launch(list(overrides), initial_job_idx=numbers[0])
+        returned += launcher.launch(list(overrides), numbers[0])
     return returned
