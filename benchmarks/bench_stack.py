@@ -53,14 +53,15 @@ class Size:
     rows: int
     val_rows: int
     epochs: int
+    eval_every: int
     timed: int
     aim: float
 
 
 SIZES = {
-    "digits": Size(64, 64, [100], 100, 1_400, 200, 20, timed=4, aim=8.0),
-    "overfit": Size(64, 3_072, [100, 100], 25, 50, 200, 20, timed=4, aim=1.9),
-    "cifar10": Size(16, 3_072, [100], 200, 40_000, 10_000, 2, timed=2, aim=1.7),
+    "digits": Size(64, 64, [100], 100, 1_400, 200, 20, 1, timed=4, aim=8.0),
+    "overfit": Size(64, 3_072, [100, 100], 25, 50, 200, 20, 20, timed=4, aim=1.9),
+    "cifar10": Size(16, 3_072, [100], 200, 40_000, 10_000, 2, 1, timed=2, aim=1.7),
 }
 
 
@@ -69,9 +70,9 @@ def examples(rows: int, inputs: int, device: str = "cpu") -> tuple[Tensor, Tenso
 
 
 def stacked(size: Size, sets: dict[str, Tensor], together: int) -> None:
-    """All trials, in stacks of ``together``."""
-    for start in range(0, size.trials, together):
-        count = min(together, size.trials - start)
+    """All trials, in stacks of at most ``together``, cut as the launcher cuts them."""
+    for positions in stacks.cut(range(size.trials), together):
+        start, count = positions[0], len(positions)
         scale = torch.linspace(1e-3, 1e-2, size.trials)[start : start + count]
         net = FullyConnectedNet(
             size.hidden, size.inputs, 10, weight_scale=scale, seed=[0] * count,
@@ -81,7 +82,7 @@ def stacked(size: Size, sets: dict[str, Tensor], together: int) -> None:
         Solver(
             net, sets, update_rule=sgd_momentum, seed=[0] * count, num_epochs=size.epochs,
             batch_size=size.batch, optim_config={"learning_rate": rates, "momentum": MOMENTUM},
-            num_train_samples=1_000, verbose=False,
+            num_train_samples=1_000, eval_every=size.eval_every, verbose=False,
         ).train(return_best_params=False)  # fmt: skip
 
 
@@ -94,11 +95,13 @@ def plain(size: Size, sets: dict[str, Tensor]) -> None:
     net = nn.Sequential(*layers, nn.Linear(size.hidden[-1], 10))
     optimizer = torch.optim.SGD(net.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
     loss_function = nn.CrossEntropyLoss()
-    for _ in range(size.epochs):
+    for epoch in range(1, size.epochs + 1):
         for rows in torch.randperm(len(y)).split(size.batch):
             optimizer.zero_grad()
             loss_function(net(X[rows]), y[rows]).backward()
             optimizer.step()
+        if epoch % size.eval_every:
+            continue
         for part, labels in ((X[:1_000], y[:1_000]), (sets["X_val"], sets["y_val"])):
             with torch.no_grad():
                 (net(part).argmax(1) == labels).double().mean().item()
@@ -248,7 +251,7 @@ def gpu(rounds: int, device: str = "cuda") -> dict[str, object]:
     X, y = examples(40_000, 3_072, device)
     found: dict[str, object] = {}
     for trials in (1, 16, 64, 256, 1000):
-        size = Size(trials, 3_072, [100], 200, 40_000, 1_000, 1, timed=1, aim=1.0)
+        size = Size(trials, 3_072, [100], 200, 40_000, 1_000, 1, 1, timed=1, aim=1.0)
         sets = {"X_train": X, "y_train": y, "X_val": X[:1_000], "y_val": y[:1_000]}
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()

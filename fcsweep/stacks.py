@@ -52,8 +52,8 @@ def stacks(configs: Sequence[RunConfig], most: int | None = None) -> list[list[i
     alike: dict[Hashable, list[int]] = {}
     for position, config in enumerate(configs):
         alike.setdefault(shared(config), []).append(position)
-    cut = [_cut(found, most or largest(configs[found[0]])) for found in alike.values()]
-    return sorted(stack for parts in cut for stack in parts)
+    parts = [cut(found, most or largest(configs[found[0]])) for found in alike.values()]
+    return sorted(list(stack) for each in parts for stack in each)
 
 
 def shared(config: RunConfig) -> Hashable:
@@ -101,7 +101,8 @@ def _common(part: object) -> object:
     ]
 
 
-def _cut(positions: list[int], most: int) -> list[list[int]]:
+def cut(positions: Sequence[int], most: int) -> list[Sequence[int]]:
+    """Parts of nearly equal size, none larger than ``most``."""
     parts = -(-len(positions) // most)
     ends = [len(positions) * part // parts for part in range(parts + 1)]
     return [positions[start:end] for start, end in zip(ends, ends[1:], strict=False)]
