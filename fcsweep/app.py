@@ -24,6 +24,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -130,14 +131,16 @@ class App(Hydra):
             if unfinished is not None:
                 sweeper.launcher = unfinished
             with self._going_on("hydra.sweep.dir", folder, "go on"):
+                rows: list[trials.Row] = []
                 try:
                     callbacks.on_multirun_start(config=cfg, config_name=config_name)
                     returned = sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
                     callbacks.on_multirun_end(config=cfg, config_name=config_name)
                 finally:
-                    rows = trials.write(folder)
-                    trials.show(rows)
-                    _report(folder, rows)
+                    if not _refused(sys.exc_info()[1]):
+                        rows = trials.write(folder)
+                        trials.show(rows)
+                        _report(folder, rows)
                 if unfinished is not None:  # a search has rules of its own for failures
                     _refuse_failures(rows, unfinished.failures)
         return returned
@@ -277,6 +280,11 @@ def _folder(cfg: DictConfig, key: str) -> Path:
 
 
 # --- After it, and when it is stopped -------------------------------------------------------------
+
+
+def _refused(error: BaseException | None) -> bool:
+    """Whether a search was refused its folder: what lies there is another one's."""
+    return isinstance(error, HydraException) and isinstance(error.__cause__, ConfigError)
 
 
 def _report(folder: Path, rows: Sequence[trials.Row]) -> None:

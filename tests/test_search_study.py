@@ -303,8 +303,14 @@ def test_the_next_batch(states, size, n_trials, expected):
     ("change", "words"),
     [
         ({"directions": ["maximize"]}, ["direction: ['minimize'], now ['maximize']"]),
-        ({"space": {**SPACE.as_json(), "z": "{}"}}, ["z: ", ", now '{}'"]),
-        ({"space": {"x": SPACE.as_json()["x"]}}, ["y: ", "z: ", "now null"]),
+        (
+            {"space": {**SPACE.as_json(), "z": SPACE.as_json()["y"]}},
+            ["z: one of a, b, c, now 0.001 to 1.0, log"],
+        ),
+        (
+            {"space": {"x": SPACE.as_json()["x"]}},
+            ["y: 0.001 to 1.0, log, now not searched; z: one of a, b, c, now not searched"],
+        ),
         ({"config": {"target": 0.5}}, ["target: 0.0, now 0.5"]),
         ({"config": {"target": 0.0, "new": "a"}}, ["new: null, now 'a'"]),
         ({"config": {}}, ["target: 0.0, now null"]),

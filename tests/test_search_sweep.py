@@ -212,3 +212,17 @@ def test_our_own_search_is_killed_at_three_points_and_goes_on(tmp_path):
         after = trained(cut)
         assert {number: after[number] for number in before} == before
         assert len(after) == 12
+
+
+def test_a_search_that_is_refused_its_folder_leaves_it_as_it_is(tmp_path):
+    words = ["-m", "hydra/sweeper=optuna", "hydra.sweep.dir=s", "hydra.sweeper.n_trials=2"]
+    words += ["solver.num_epochs=1", "hydra.sweeper.sampler.seed=0"]
+    program = [sys.executable, "-m", "fcsweep"]
+    first = [*program, *words, "model.weight_scale=interval(0.1,1)"]
+    subprocess.run(first, cwd=tmp_path, check=True, capture_output=True)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    other = [*program, *words, "model.weight_scale=tag(log,interval(0.1,2))"]
+    said = subprocess.run(other, cwd=tmp_path, capture_output=True, text=True)
+    assert (said.returncode, said.stdout, said.stderr.count("\n")) == (1, "", 1)
+    assert "model.weight_scale: 0.1 to 1.0, now 0.1 to 2.0, log" in said.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

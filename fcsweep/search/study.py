@@ -14,13 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    json_to_distribution,
+)
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fcsweep.config import ConfigError, shown
-from fcsweep.search.space import Space
+from fcsweep.search.space import Space, described
 
 ATTRIBUTE = "fcsweep"
 """User attribute of a study: what its sweep was started with."""
@@ -199,14 +204,19 @@ def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if saved[part] != now[part]:
             name = {"directions": "direction", "seed": "sampler.seed"}.get(part, part)
             changes.append(f"{name}: {shown(saved[part])}, now {shown(now[part])}")
-    for part in ("space", "config"):
+    for part, told in (("space", _range), ("config", shown)):
         before, after = saved[part], now[part]
         changes += [
-            f"{key}: {shown(before.get(key))}, now {shown(after.get(key))}"
+            f"{key}: {told(before.get(key))}, now {told(after.get(key))}"
             for key in dict.fromkeys([*before, *after])
             if before.get(key) != after.get(key)
         ]
     return changes
+
+
+def _range(distribution: str | None) -> str:
+    """What a study searched, in words."""
+    return "not searched" if distribution is None else described(json_to_distribution(distribution))
 
 
 def _counts(trial: FrozenTrial) -> bool:
