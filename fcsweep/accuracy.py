@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fcsweep.seeds import generator
 
-EVALUATION_ROWS = 1000
+EVALUATION_ROWS = 500
 """Examples scored at once; for one trial as for a stack, so that the bits are the same."""
 
 

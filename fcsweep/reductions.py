@@ -9,6 +9,9 @@ What changes the last bits of a matrix product or a sum there, and what is done 
   one of the sizes is small. Such a lone product is computed as two equal slices.
 - Large products of a stack are computed one by one, by oneDNN, whose bits do not depend on where a
   matrix starts: on some processors it is twice as fast as the batched kernel.
+- Where all trials share a factor, oneDNN can compute the whole stack as a single product. It does
+  that for shapes in which it gives the bits of the batched kernel, which is tried out; in shapes
+  with a size under ``SKINNY`` the results would be too few to tell.
 - A sum of more than 32,768 values into a single output is split between threads; into two outputs
   it is not. A lone sum is computed as two equal rows.
 
@@ -62,7 +65,9 @@ class Product:
         n, inner, m = *a.shape[-2:], b.shape[-1]
         k = max(len(a), len(b))
         large = n * inner * m >= LARGE and _has_one_dnn(a)
-        twice = k == 1 and min(n, inner, m) < SKINNY and a.is_cpu and not large
+        skinny = min(n, inner, m) < SKINNY
+        twice = k == 1 and skinny and a.is_cpu and not large
+        shared = len(a) == 1 < k and not skinny and b.mT.is_contiguous()
         aligned = n * m * a.itemsize % ALIGNMENT == 0
         if out is not None and (large or (aligned and not twice)):
             result = out.mT
@@ -72,6 +77,8 @@ class Product:
         self._compute: Callable[[], object]
         if large:
             self._compute = _OneByOne(b.mT, a, result)
+        elif shared and _AtOnce.same_bits(b.mT, a[0]):
+            self._compute = _AtOnce(b.mT, a[0], result)
         else:
             left, right = (self._transposed(t, len(result)) for t in (b, a))
             self._compute = partial(torch.bmm, left, right, out=result)
@@ -121,6 +128,36 @@ class _OneByOne:
     def __call__(self) -> None:
         for left, right, result in self._trials:
             result.copy_(self._product(left, right, None, "none", [], ""))
+
+
+class _AtOnce:
+    """``left (k, m, i)`` times the transposed ``right (n, i)``, which they share, by oneDNN."""
+
+    def __init__(self, left: Tensor, right: Tensor, result: Tensor) -> None:
+        self._left, self._right, self._result = left.flatten(0, 1), right, result
+        self._product = torch.ops.mkldnn._linear_pointwise.default
+
+    def __call__(self) -> None:
+        rows = self._product(self._left, self._right, None, "none", [], "")
+        self._result.copy_(rows.view_as(self._result))
+
+    @classmethod
+    def same_bits(cls, left: Tensor, right: Tensor) -> bool:
+        """Whether factors like these give each trial the bits of a batched product."""
+        shape, layout = (*left.shape, len(right)), right.stride()
+        return _has_one_dnn(left) and cls._tried(shape, layout, torch.get_num_threads())
+
+    @staticmethod
+    @cache
+    def _tried(shape: tuple[int, int, int, int], layout: tuple[int, int], threads: int) -> bool:
+        k, m, i, n = shape
+        source = torch.Generator().manual_seed(0)
+        pair = torch.randn(2, m, i, generator=source)
+        right = torch.empty_strided((n, i), layout).copy_(torch.randn(n, i, generator=source))
+        batched = torch.bmm(pair, right.mT.expand(2, i, n))
+        result = torch.empty(k, m, n)
+        _AtOnce(pair.repeat(-(-k // 2), 1, 1)[:k], right, result)()
+        return torch.equal(result, batched.repeat(-(-k // 2), 1, 1)[:k])
 
 
 def _has_one_dnn(matrices: Tensor) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from fcsweep.config import INPUTS, ConfigError, RunConfig, shown
 
 CLASSES = 10
-EVALUATED = 1_000
+EVALUATED = 500
 """Rows that are scored at once (``fcsweep.accuracy.EVALUATION_ROWS``)."""
 
 STATE = {"sgd": 0, "momentum": 1, "rmsprop": 1, "adam": 2}

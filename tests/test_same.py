@@ -103,6 +103,19 @@ def test_large_products(monkeypatch, n, i, m, threads, one_dnn):
     torch.testing.assert_close(stacked[0], expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize("inner", [47, 48, 64, 100, 256, 300])
+def test_a_shared_factor_is_multiplied_at_once_where_the_bits_allow_it(monkeypatch, inner, trust):
+    source = torch.Generator().manual_seed(inner)
+    a = torch.randn(1, 100, inner, generator=source)
+    b = torch.randn(33, 100, inner, generator=source).mT
+    alone = torch.stack([product(a[0], matrix) for matrix in b])
+    tried = inner < reductions.SKINNY or reductions._AtOnce.same_bits(b.mT, a[0])
+    if trust:  # unseen, it would be wrong wherever it was refused
+        monkeypatch.setattr(reductions._AtOnce, "same_bits", lambda *_: True)
+    assert torch.equal(product(a, b), alone) is (tried or not trust)
+
+
 @pytest.mark.parametrize("n", [32_768, 32_769, 40_001])
 def test_long_sums(n):
     torch.set_num_threads(2)
