@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from fcsweep.config import RunConfig, flat
+from fcsweep.config import RunConfig, flat, printable
 from fcsweep.hooks import OnEpoch, Report
 from fcsweep.records import shown
 
@@ -32,7 +32,7 @@ def shown_stack(folders: Sequence[Path], configs: Sequence[RunConfig]) -> Iterat
         folders: of the trials.
         configs: of the trials.
     """
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     board = Board(folders, configs)
     console.print(board.heading())
     live = Live(console=console, refresh_per_second=8, transient=True)
@@ -69,7 +69,7 @@ class Board:
         """One line: how many of what are trained, where."""
         model, count = self.config.model, len(self.folders)
         hidden = "-".join(map(str, model.hidden_dims))
-        names = f"{os.path.relpath(self.folders[0])} to {self.folders[-1].name}"
+        names = f"{printable(os.path.relpath(self.folders[0]))} to {self.folders[-1].name}"
         what = f"{model.name} ({hidden}), {self.config.optimizer.name}, {self.config.data.name}"
         return f"stack of {count}: {what} -> {names}"
 

@@ -89,7 +89,7 @@ class ComposedOnce:
             return None
         base, values = found
         checked = flat(asdict(_checked(base, values)))
-        cfg: DictConfig = pickle.loads(base.whole)
+        cfg: DictConfig = pickle.loads(base.whole)  # noqa: S301  pickled below
         for override in values:
             OmegaConf.update(cfg, override.key_or_group, checked[override.key_or_group])
         hydra = cfg.hydra
@@ -119,7 +119,7 @@ class ComposedOnce:
         if base is None:
             return None
         values = [one for one in overrides if not self._chooses(one)]
-        known = flat(pickle.loads(base.task))
+        known = flat(pickle.loads(base.task))  # noqa: S301
         return (base, values) if all(one.key_or_group in known for one in values) else None
 
     def _read(self, line: str) -> Override:
@@ -157,7 +157,7 @@ def _base_of(cfg: DictConfig) -> Base | None:
 
 
 def _checked(base: Base, values: Sequence[Override]) -> RunConfig:
-    task: dict[str, Any] = pickle.loads(base.task)
+    task: dict[str, Any] = pickle.loads(base.task)  # noqa: S301
     for override in values:
         section, (*path, last) = task, override.key_or_group.split(".")
         for key in path:

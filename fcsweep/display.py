@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fcsweep import records
-from fcsweep.config import RunConfig
+from fcsweep.config import RunConfig, printable
 from fcsweep.hooks import OnEpoch, Report
 from fcsweep.records import HistoryRow, Result
 
@@ -27,7 +27,7 @@ def shown(title: str, config: RunConfig) -> Iterator[OnEpoch]:
         title: the folder of the run.
         config: of the run.
     """
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print(heading(title, config))
     last: list[Result] = []
     with _table_of(console, config) if console.is_terminal else _lines(console, config) as show:
@@ -49,7 +49,7 @@ def heading(title: str, config: RunConfig) -> str:
     rate = f"learning_rate {optimizer.learning_rate:g}"
     return (
         f"{model.name} ({hidden}), {optimizer.name} ({rate}), {config.data.name}, "
-        f"seed {config.seed} -> {title}"
+        f"seed {config.seed} -> {printable(title)}"
     )
 
 

@@ -10,13 +10,15 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
 from fcsweep import data
 from fcsweep.accuracy import count_correct
-from fcsweep.config import ConfigError, read, typed
-from fcsweep.folders import look
+from fcsweep.config import ConfigError, RunConfig, bounded, one_line, read, typed
+from fcsweep.folders import damaged_since, look
+from fcsweep.recorded import largest
 from fcsweep.records import BEST
 from fcsweep.run import data_of, device_of, net_of
 
@@ -30,8 +32,9 @@ def main() -> None:
     try:
         for split, (correct, rows) in evaluate(arguments.run_dir, arguments.device).items():
             print(f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})")
-    except (ConfigError, data.DataError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    # RuntimeError: what torch says of a net that does not fit in memory.
+    except (ConfigError, data.DataError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -49,8 +52,8 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
     saved = run_dir / ".hydra" / "config.yaml"
     if not saved.is_file():
         raise ConfigError(f"{run_dir} holds no run: there is no {saved}")
-    config = typed(read(saved))
-    params = _best_params(run_dir)
+    config = _config(saved)
+    params = _best_params(run_dir, largest(config, 1)[BEST])
     train = data_of(config)
     root, dtype = getattr(config.data, "root", None), train.X_train.dtype
     splits = {
@@ -70,8 +73,16 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
     }
 
 
-def _best_params(run_dir: Path) -> dict[str, Tensor]:
-    """The parameters that ``result.json`` vouches for."""
+def _config(saved: Path) -> RunConfig:
+    try:
+        return typed(read(saved))
+    except ConfigError as error:
+        named = str(saved) in str(error)
+        raise error if named else ConfigError(f"{saved}: {error}") from error
+
+
+def _best_params(run_dir: Path, most: int) -> dict[str, Tensor]:
+    """The parameters that ``result.json`` vouches for; ``most`` bytes of them."""
     found = look(run_dir)
     if found.result is None:
         raise ConfigError(found.damage or f"{run_dir} holds no run: it has no result.json")
@@ -80,12 +91,21 @@ def _best_params(run_dir: Path) -> dict[str, Tensor]:
         status = found.result["status"]
         raise ConfigError(f"{run_dir} has no best parameters: it is {status}, never evaluated")
     try:
-        content = (run_dir / BEST).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{run_dir / BEST} cannot be read: {error.strerror}") from error
+        content = bounded(run_dir / BEST, most)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{run_dir / BEST} cannot be read: {_why(error)}") from error
     if sha256(content).hexdigest() != recorded:
         raise ConfigError(f"{run_dir / BEST} is damaged: its sha256 is not the recorded one")
-    return load(content)
+    if found.finished and (damage := damaged_since(run_dir)):
+        raise ConfigError(f"{run_dir} holds a damaged run ({damage})")
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise ConfigError(f"{run_dir / BEST} is damaged: {one_line(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 if __name__ == "__main__":

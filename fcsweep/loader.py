@@ -34,6 +34,9 @@ from fcsweep.config import (
     shown,
     typed,
 )
+from fcsweep.files import Repository
+from fcsweep.saving import refuse_secrets
+from fcsweep.stopping import end_if_asked
 
 STAMP = "fcsweep.stamp"
 """Resolver of the name of a new folder: date, time and four random hexadecimal digits."""
@@ -62,11 +65,9 @@ def conf_dir() -> Path:
 class CheckedLoader(ConfigLoaderImpl):
     """Hydra's loader; the config of a run that it returns has passed `typed`."""
 
-    stopped: int | None = None
-    """The signal that is to end the sweep; see ``app``."""
-
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
+        self.repository = Repository(config_search_path)
         self._composed = ComposedOnce(self._choices_alone, _parsed, self._is_group)
 
     def load_configuration(
@@ -94,14 +95,17 @@ class CheckedLoader(ConfigLoaderImpl):
             raise _missing(error) from error
         except HydraException as error:
             raise self._explained(error, config_name, parsed) from error
+        except RecursionError as error:
+            raise ConfigError("the defaults lists of the config files lead in a circle") from error
         check_hydra(cfg)
+        refuse_secrets(cfg)
         if run_mode is RunMode.RUN and config_name is not None:
             settle(cfg)
         return cfg
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> Any:
         """Compose a job of a sweep; what the jobs have in common is read from its files once."""
-        self._end_if_stopped()
+        end_if_asked()
         cfg = self._composed.job(master_config, sweep_overrides)
         if cfg is None:
             return super().load_sweep_config(master_config, sweep_overrides)
@@ -110,13 +114,9 @@ class CheckedLoader(ConfigLoaderImpl):
 
     def check_job(self, master_config: DictConfig, sweep_overrides: list[str]) -> RunConfig:
         """The checked values of a job of a sweep, before it is composed to be run."""
-        self._end_if_stopped()
+        end_if_asked()
         checked = self._composed.checked(master_config, sweep_overrides)
         return checked or typed(super().load_sweep_config(master_config, sweep_overrides))
-
-    def _end_if_stopped(self) -> None:
-        if self.stopped is not None:  # what the handler raised was lost
-            raise SystemExit(128 + self.stopped)
 
     def _choices_alone(self, config_name: str | None, overrides: list[str]) -> DictConfig:
         for override in parse(overrides):
@@ -195,7 +195,7 @@ class CheckedLoader(ConfigLoaderImpl):
         for override in parsed:
             key = override.key_or_group
             if key.startswith("hydra.") and override.package is None and not _has(cfg, key):
-                given = shown(override.value())
+                given = shown(_given(override), key)
                 return ConfigError(f"unknown key {key} (given {given}){hint(key, known)}")
         return None
 
@@ -208,6 +208,8 @@ def parse(overrides: list[str]) -> list[Override]:
         try:
             if line.startswith("="):
                 raise OverrideParseException(line, "no key")
+            if not is_unicode(line):
+                raise ConfigError(f"cannot read {line!r}; expected UTF-8")
             parsed += parser.parse_overrides([line])
         except OverrideParseException as error:
             if "=" not in line:
@@ -219,8 +221,20 @@ def parse(overrides: list[str]) -> list[Override]:
     return parsed
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a word of the command line can be written to a file: other bytes cannot."""
+    return not any("\ud800" <= one <= "\udfff" for one in text)
+
+
 def _parsed(line: str) -> Override:
     return parse([line])[0]
+
+
+def _given(override: Override) -> object:
+    """The value of an override; of several, the text that holds them."""
+    if override.is_sweep_override():
+        return str(override.input_line).partition("=")[2]
+    return override.value()
 
 
 def check_hydra(cfg: DictConfig) -> None:

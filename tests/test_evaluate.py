@@ -64,12 +64,19 @@ def damaged(run_dir):
 def of_another_shape(run_dir):
     file = run_dir / ".hydra" / "config.yaml"
     file.write_text(file.read_text().replace("- 20", "- 21"))
+    (run_dir / "provenance.json").unlink()  # whose seal would tell
+
+
+def of_another_seed(run_dir):
+    file = run_dir / ".hydra" / "config.yaml"
+    file.write_text(file.read_text().replace("seed: 0", "seed: 1"))
 
 
 @pytest.mark.parametrize(
     "spoil, words",
     [
         (damaged, "is damaged: its sha256 is not the recorded one"),
+        (of_another_seed, "config.yaml changed since it ended"),
         (of_another_shape, "does not fit the config: W1 is (1, 64, 20); expected (1, 64, 21)"),
         (lambda d: (d / "best.safetensors").unlink(), "cannot be read: No such file"),
         (lambda d: (d / "result.json").unlink(), "it has no result.json"),

@@ -9,7 +9,7 @@
 ``allowed.py``  what a value may be: `Range`, `Words`, ...; the rows of the data sets
 ``schemas.py``  a dataclass for each option, `RunConfig`, `GROUPS`; every default and unit
 ``door.py``     `typed`: check a config, return plain dataclasses
-``saved.py``    `read`: the config of a run as data; `flat` and `differences`
+``saved.py``    `read`: the config of a run as data; `bounded`, `flat` and `differences`
 ``words.py``    `ConfigError` and how it is worded: one line, the nearest match
 ==============  =========================================================================
 
@@ -19,7 +19,7 @@ package imports neither torch nor Hydra.
 
 from fcsweep.config.allowed import INPUTS, ROWS, Range, Rows
 from fcsweep.config.door import typed
-from fcsweep.config.saved import differences, flat, read
+from fcsweep.config.saved import bounded, check_bounds, differences, flat, read
 from fcsweep.config.schemas import (
     GROUPS,
     AdamConfig,
@@ -39,7 +39,7 @@ from fcsweep.config.schemas import (
     known_keys,
     register,
 )
-from fcsweep.config.words import ConfigError, hint, nearest, one_line, shown
+from fcsweep.config.words import ConfigError, hint, nearest, one_line, printable, shown
 
 __all__ = [
     "GROUPS",
@@ -62,12 +62,15 @@ __all__ = [
     "SolverConfig",
     "SyntheticConfig",
     "TwoLayerConfig",
+    "bounded",
+    "check_bounds",
     "differences",
     "flat",
     "hint",
     "known_keys",
     "nearest",
     "one_line",
+    "printable",
     "read",
     "register",
     "shown",

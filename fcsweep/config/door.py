@@ -54,7 +54,7 @@ def _plain(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     """The config as plain containers, interpolations resolved, without Hydra's own node."""
     if not isinstance(cfg, DictConfig):
         return dict(cfg)
-    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])  # type: ignore[arg-type]
     try:
         plain = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -136,7 +136,7 @@ def _unknown(key: str, value: object, option: str | None = None) -> ConfigError:
         inner = flat(cast("Mapping[str, Any]", value), f"{key}.")
         key, value = next(iter(inner.items()), (key, "{}"))
     group, _, name = key.partition(".")
-    text = f"unknown key {key} (given {shown(value)})"
+    text = f"unknown key {key} (given {shown(value, key)})"
     if option is None:
         return ConfigError(text + (_meant(nearest(key, known_keys())) or _others(names(RunConfig))))
     belongs = [other for other, schema in GROUPS[group].items() if name in names(schema)]

@@ -3,6 +3,8 @@
 # pyright: strict
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -30,9 +32,8 @@ def read(path: str | Path) -> dict[str, Any]:
             few hundred bytes of them can stand for gigabytes), or does not hold a mapping.
     """
     try:
-        with open(path, "rb") as file:
-            text = file.read(LARGEST + 1)
-        _check_bounds(text)
+        text = bounded(path, LARGEST)
+        check_bounds(text)
         content = yaml.load(text, SafeLoader)
     except (OSError, yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
@@ -41,10 +42,34 @@ def read(path: str | Path) -> dict[str, Any]:
     return cast("dict[str, Any]", content)
 
 
-def _check_bounds(text: bytes) -> None:
-    """Refuse what would keep a loader busy, or crash it (libyaml's recursion has no bottom)."""
-    if len(text) > LARGEST:
-        raise ConfigError(f"larger than {LARGEST} bytes")
+def bounded(path: str | Path, most: int) -> bytes:
+    """The content of a file, for whoever does not know what lies there.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is larger, or no file: from a pipe nothing might ever come.
+    """
+    waits_for_nobody = getattr(os, "O_NONBLOCK", 0)
+    with open(path, "rb", opener=lambda name, how: os.open(name, how | waits_for_nobody)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ConfigError("it is no file")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ConfigError(f"larger than {most} bytes")
+    return content
+
+
+def check_bounds(text: bytes) -> None:
+    """Refuse what would keep a loader busy, or crash it (libyaml's recursion has no bottom).
+
+    Raises:
+        yaml.YAMLError: It is no YAML.
+        ConfigError: It is nested too deeply, or uses aliases.
+    """
     depth = 0
     for event in cast("Iterator[yaml.Event]", yaml.parse(text, SafeLoader)):  # pyright: ignore[reportUnknownMemberType] untyped in its stubs
         depth += isinstance(event, yaml.CollectionStartEvent)

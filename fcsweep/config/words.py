@@ -11,9 +11,14 @@ import json
 import reprlib
 from collections.abc import Iterable
 
+from fcsweep.masking import masked
+
 
 class ConfigError(ValueError):
     """A config that cannot be run; one line with the key in full, the value and what to do."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(_squeezed(text))
 
 
 _NEAR = 0.7  # difflib's own 0.6 takes beta2 for a misspelt extra
@@ -37,12 +42,24 @@ def hint(word: str, words: Iterable[str]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An error on one line: our own and Hydra's texts as they are, others with their type."""
-    text = " ".join(str(error).split())
+    """An error on one line: our own and Hydra's texts as they are, others with their type.
+
+    Without secrets, and without what a terminal would obey.
+    """
+    text = _squeezed(str(error))
     kind = type(error)
     if kind.__module__.partition(".")[0] in ("fcsweep", "hydra") and text:
         return text
     return f"{kind.__name__}: {text}" if text else kind.__name__
+
+
+def printable(text: object) -> str:
+    r"""A text whose every character can be seen: a line break as ``\n``, an escape as ``\x1b``."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(text))
+
+
+def _squeezed(text: str) -> str:
+    return printable(masked(" ".join(text.split())))
 
 
 def listed(words: Iterable[str]) -> str:
@@ -50,8 +67,15 @@ def listed(words: Iterable[str]) -> str:
     return ", ".join(words)
 
 
-def shown(value: object) -> str:
-    """A value as a user would write it, on one line and short, however large it is."""
+def shown(value: object, key: str = "") -> str:
+    """A value as a user would write it, on one line and short, however large it is.
+
+    Args:
+        value: whatever was given.
+        key: where; one that names a secret hides its value.
+    """
+    if masked(f"{key}=x") != f"{key}=x":
+        return "***"
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     text = " ".join(_SHORT.repr(value).split())
