@@ -25,7 +25,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from fcsweep.config import RunConfig, one_line
+from fcsweep.config import INPUTS, ROWS, RunConfig, bounded, one_line
 from fcsweep.folders import CHECKPOINTS
 from fcsweep.records import HistoryRow, Past, RecordError, Result, RunRecord, write_atomically
 from fcsweep.solver import Solver
@@ -181,12 +181,23 @@ def find(folder: Path, made_with: Mapping[str, Any]) -> list[Checkpoint]:
     paths = [path for path in (folder / name for name in CHECKPOINTS) if path.exists()]
     for path in paths:
         try:
-            found.append(unpack(path.read_bytes(), made_with))
+            content = bounded(path, _largest(made_with["config"]))
+            found.append(unpack(content, made_with))
         except (OSError, ValueError) as error:
             _warn(f"{path} is of no use: {one_line(error)}")
     if paths and not found:
         _warn(f"{folder} starts anew: none of its checkpoints is of use")
     return sorted(found, key=lambda checkpoint: checkpoint.at, reverse=True)
+
+
+def _largest(config: Mapping[str, Any]) -> int:
+    """Bytes that a checkpoint of such a run can have: generously, six numbers a parameter."""
+    data, solver = config["data"], config["solver"]
+    sizes = [INPUTS[data["name"]], *config["model"]["hidden_dims"], 10]
+    parameters = sum((i + 1) * o for i, o in zip(sizes, sizes[1:], strict=False))
+    rows = data["num_train"] or ROWS[data["name"]].train
+    steps = solver["num_epochs"] * -(-rows // solver["batch_size"])
+    return 8 * (6 * parameters + steps) + 1_000 * (solver["num_epochs"] + 100)
 
 
 def groups(

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from fcsweep.config import ConfigError, read
+from fcsweep.config import ConfigError, printable, read
 from fcsweep.frames import column
 
 HITS, LEARNS, LEARNS_NOTHING, DIVERGED, UNKNOWN = VERDICTS = (
@@ -172,7 +172,7 @@ def written(value: object, digits: int = 3) -> str:
     """A value for people: floats to so many digits, nothing for a missing one."""
     if missing(value):
         return ""
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else printable(value)
 
 
 def missing(value: Any) -> bool:

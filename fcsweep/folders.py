@@ -11,12 +11,13 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from fcsweep.config import ConfigError, RunConfig, differences, one_line, read, typed
+from fcsweep.config import ConfigError, RunConfig, bounded, differences, one_line, read, typed
+from fcsweep.seal import PROVENANCE, altered
 
 STATUSES = ("running", "completed", "pruned", "diverged", "interrupted", "failed")
 FINISHED = ("completed", "pruned", "diverged")
@@ -24,6 +25,12 @@ FINISHED = ("completed", "pruned", "diverged")
 
 SWEEP_FILES = ("multirun.yaml", "study.journal")
 """Either says that a folder is a sweep's."""
+
+SWEEP_ENDS = ("trials.csv", "optimization_results.yaml", "report.html")
+"""What a sweep writes at its end, also one for whose first file the disk had no room."""
+
+LOG = "fcsweep.log"
+"""The first file of a run."""
 
 CHECKPOINTS = ("checkpoint-0.safetensors", "checkpoint-1.safetensors")
 """Two generations, in the folder of a run while it trains; see `fcsweep.checkpoint`."""
@@ -71,16 +78,22 @@ def check_run(folder: Path, config: RunConfig, key: str = "hydra.run.dir") -> bo
     Raises:
         ConfigError: It is a file, or holds something else, another config's run or a damaged one.
     """
-    if not _entries(folder, key):
+    entries = _entries(folder, key)
+    if not entries or entries == [LOG]:  # killed before Hydra saved the config
         return False
     if not (folder / ".hydra").is_dir():
         _refuse(key, folder, "holds something that is not a run")
+    _refuse_odd(key, folder)
+    _refuse_odd(key, folder / ".hydra")
     found = look(folder)
     if found.config is None:
         # Killed while Hydra was writing: nothing was trained yet, so nothing can be lost.
         if not (folder / "result.json").exists():
             return False
         _refuse(key, folder, f"holds a damaged run ({found.damage or 'it has no saved config'})")
+    damage = found.damage or (damaged_since(folder) if found.finished else None)
+    if damage:
+        _refuse(key, folder, f"holds a damaged run ({damage})")
     try:
         changes = differences(typed(found.config), config)
     except ConfigError as error:
@@ -88,9 +101,25 @@ def check_run(folder: Path, config: RunConfig, key: str = "hydra.run.dir") -> bo
     if changes:
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
         _refuse(key, folder, f"holds a run of another config ({'; '.join(changes[:3])}{more})")
-    if found.result is None and found.damage:
-        _refuse(key, folder, f"holds a damaged run ({found.damage})")
     return found.finished
+
+
+def damaged_since(folder: Path) -> str | None:
+    """Which file of a run that has ended is not as the run left it; None if all are.
+
+    A run without ``provenance.json`` has no seal to compare with.
+    """
+    path = folder / PROVENANCE
+    if not path.exists():
+        return None
+    try:
+        provenance = read_json(path)
+        if not isinstance(provenance.get("files"), Mapping):
+            raise ValueError("it has no sha256 of the files that the run left")
+        names = [str(folder / name) for name in altered(folder, provenance)]
+    except (OSError, ValueError) as error:
+        return f"{path} cannot be read: {one_line(error)}"
+    return f"{', '.join(names)} changed since it ended" if names else None
 
 
 def check_sweep(folder: Path, jobs: Sequence[RunConfig] | None) -> list[int]:
@@ -107,8 +136,10 @@ def check_sweep(folder: Path, jobs: Sequence[RunConfig] | None) -> list[int]:
     key = "hydra.sweep.dir"
     entries = _entries(folder, key)
     numbers = [int(name) for name in entries if name.isdecimal()]
-    if entries and not numbers and not set(SWEEP_FILES) & set(entries):
-        _refuse(key, folder, f"holds something that is not a sweep ({entries[0]})")
+    foreign = sorted(set(entries) - set(SWEEP_ENDS))
+    if foreign and not numbers and not set(SWEEP_FILES) & set(entries):
+        _refuse(key, folder, f"holds something that is not a sweep ({foreign[0]})")
+    _refuse_odd(key, folder)
     if jobs is None:
         return []
     if numbers and max(numbers) >= len(jobs):
@@ -116,19 +147,35 @@ def check_sweep(folder: Path, jobs: Sequence[RunConfig] | None) -> list[int]:
     return [n for n, job in enumerate(jobs) if check_run(folder / str(n), job, key)]
 
 
-def make(folder: Path, key: str) -> bool:
-    """Make a folder; False if it is there already.
+def make(folder: Path, key: str) -> list[Path]:
+    """Make a folder; returns what was made, innermost first: nothing if it is there already.
 
     Raises:
         ConfigError: It cannot be made.
     """
     try:
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
         folder.mkdir(parents=True)
     except FileExistsError:
-        return False
-    except OSError as error:
-        _refuse(key, folder, f"cannot be made ({error.strerror or one_line(error)})")
-    return True
+        if not folder.is_dir() and not folder.is_file():  # from a pipe nothing might ever come
+            _refuse(key, folder, "is no folder, or a link on the way to it leads nowhere")
+        return []
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        why = getattr(error, "strerror", None) or error
+        _refuse(key, folder, f"cannot be made ({why})")
+    return missing
+
+
+@contextmanager
+def unmade_if_unused(made: Sequence[Path]) -> Iterator[None]:
+    """Remove folders that were made, innermost first, if an error leaves them empty."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # something lies there by now
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 @contextmanager
@@ -138,15 +185,25 @@ def hold(folder: Path, key: str) -> Iterator[None]:
     Raises:
         ConfigError: It cannot be made, or another process uses it.
     """
-    make(folder, key)
+    made = make(folder, key)
     lock = _locked(folder)
     if lock is None:
         _refuse(key, folder, "is in use by another process")
     try:
-        yield
+        with unmade_if_unused(made):
+            remove_half_written(folder)
+            yield
     finally:
         if lock is not NO_LOCK:
             os.close(lock)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process uses a folder, as far as the file system can tell."""
+    lock = _locked(folder)
+    if lock is not None and lock is not NO_LOCK:
+        os.close(lock)
+    return lock is None or lock is NO_LOCK
 
 
 NO_LOCK = -1
@@ -178,9 +235,22 @@ def _locked(folder: Path) -> int | None:
 
 
 def remove_half_written(folder: Path) -> None:
-    """Remove what a process that was killed was writing; nobody else writes in the folder now."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+    """Remove what killed processes were writing into a folder; what a living one writes stays."""
+    for path in (*folder.glob(".*.tmp"), *folder.glob(".hydra/.*.tmp")):
+        if not _is_being_written(path):
+            path.unlink(missing_ok=True)
+
+
+def _is_being_written(path: Path) -> bool:
+    """Whether the process whose number is in the name is there, and is not a later one."""
+    import psutil  # not for --help
+
+    try:
+        number = int(path.name.split(".")[-2])
+        began = psutil.Process(number).create_time()
+        return number != os.getpid() and began <= path.stat().st_mtime
+    except (ValueError, OSError, psutil.Error):
+        return False
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -196,10 +266,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: It is larger than 1 MB, nested too deeply, or is not what was expected.
         OSError: It cannot be read.
     """
-    with open(path, "rb") as file:
-        text = file.read(LARGEST_JSON + 1)
-    if len(text) > LARGEST_JSON:
-        raise ValueError(f"larger than {LARGEST_JSON} bytes")
+    text = bounded(path, LARGEST_JSON)
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
@@ -219,6 +286,14 @@ def _entries(folder: Path, key: str) -> list[str]:
         _refuse(key, folder, "is a file, or lies in one")
     except OSError as error:
         _refuse(key, folder, f"cannot be read ({error.strerror})")
+
+
+def _refuse_odd(key: str, folder: Path) -> None:
+    """What is written through a link lies outside the folder; from a pipe nothing may ever come."""
+    for name in _entries(folder, key):
+        path = folder / name
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            _refuse(key, folder, f"holds {name}, a link or no file")
 
 
 def _refuse(key: str, folder: Path, why: str) -> NoReturn:

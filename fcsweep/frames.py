@@ -9,6 +9,7 @@ warning.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -21,10 +22,11 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from fcsweep.config import ConfigError, flat, one_line, shown
+from fcsweep.config import ConfigError, bounded, flat, one_line, shown
 from fcsweep.folders import SWEEP_FILES, look, read_json
-from fcsweep.records import HISTORY, LOSSES, PROVENANCE, HistoryRow, Result
+from fcsweep.records import HISTORY, LOSSES, PROVENANCE, HistoryRow, Result, losses_of
 
+LARGEST = 100_000_000  # bytes of a history, or of the losses: 25 million steps
 DEEPEST = 8  # levels of folders below the one that is given
 MOST_NAMED = 5
 
@@ -244,8 +246,7 @@ def _fits(value: object, kind: str) -> bool:
 def _history(path: Path) -> list[list[float]]:
     """The columns of ``history.csv``; an empty cell is NaN."""
     names = [field.name for field in fields(HistoryRow)]
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))
+    rows = list(csv.reader(io.StringIO(bounded(path, LARGEST).decode(), newline="")))
     if not rows or rows[0] != names:
         raise ValueError(f"expected the columns {', '.join(names)}")
     if any(len(row) != len(names) for row in rows[1:]):
@@ -257,10 +258,8 @@ def _history(path: Path) -> list[list[float]]:
 
 
 def _losses(path: Path) -> list[list[float]]:
-    """Steps and losses; mapped into memory, so that a false header cannot ask for more."""
-    losses = np.load(path, mmap_mode="r", allow_pickle=False) if path.stat().st_size else None
-    if losses is None or losses.ndim != 1 or losses.dtype.kind != "f":
-        raise ValueError("expected one row of floats")
+    """Steps and losses."""
+    losses = losses_of(bounded(path, LARGEST))
     return [list(range(1, len(losses) + 1)), losses.astype(np.float64).tolist()]
 
 

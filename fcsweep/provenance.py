@@ -109,7 +109,8 @@ def _git(*arguments: str) -> bytes:
         return b""
     try:
         command = ["git", "-C", str(CHECKOUT), *arguments]
-        return subprocess.run(command, capture_output=True, check=True, timeout=10).stdout
+        done = subprocess.run(command, capture_output=True, check=True, timeout=10)  # noqa: S603
+        return done.stdout
     except (OSError, subprocess.SubprocessError):
         return b""
 

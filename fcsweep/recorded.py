@@ -7,21 +7,19 @@ parameters are only hashed. Importing this module does not import torch.
 
 from __future__ import annotations
 
-import io
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fcsweep.config import ROWS, ConfigError, RunConfig, one_line, read, typed
 from fcsweep.config.allowed import COUNT, Device
 from fcsweep.folders import look, read_json
-from fcsweep.records import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT, as_json, sealed
+from fcsweep.records import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT, losses_of
+from fcsweep.seal import altered
 
 ROW_BYTES = 200
 """More than a row of ``history.csv`` has."""
@@ -62,7 +60,7 @@ def recorded(folder: Path) -> Recorded:
     config = _config(folder)
     result = _result(folder, config)
     provenance = _provenance(folder, config)
-    bounds = _bounds(config, result["epochs"])
+    bounds = largest(config, result["epochs"])
     for name, most in bounds.items():
         if (folder / name).exists() and (size := (folder / name).stat().st_size) > most:
             _refuse(folder, name, f"has {size} bytes; expected at most {most} of this run")
@@ -76,7 +74,10 @@ def recorded(folder: Path) -> Recorded:
         history=history,
         losses=_losses(folder, losses),
         losses_bytes=losses,
-        altered=_altered(folder, provenance, result),
+        altered={
+            name: (_short(then), _short(now))
+            for name, (then, now) in altered(folder, provenance).items()
+        },
     )
 
 
@@ -147,7 +148,7 @@ def _provenance(folder: Path, config: RunConfig) -> dict[str, Any]:
     return provenance
 
 
-def _bounds(config: RunConfig, epochs: int) -> dict[str, int]:
+def largest(config: RunConfig, epochs: int) -> dict[str, int]:
     """The most bytes that each file of such a run can have."""
     rows = config.data.num_train or ROWS[config.data.name].train
     steps = epochs * -(-rows // config.solver.batch_size)
@@ -163,34 +164,9 @@ def _bounds(config: RunConfig, epochs: int) -> dict[str, int]:
 
 def _losses(folder: Path, content: bytes) -> NDArray[Any]:
     try:
-        losses = np.load(io.BytesIO(content), allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError) as error:
-        a_pickle = "pickle" in str(error)
-        why = "it is not an array of numbers" if a_pickle else one_line(error)[:200]
-        raise ConfigError(f"{folder / LOSSES} cannot be read: {why}") from error
-    if not isinstance(losses, np.ndarray) or losses.ndim != 1 or losses.dtype.kind != "f":
-        _refuse(folder, LOSSES, "does not hold one number a step")
-    return losses
-
-
-def _altered(
-    folder: Path, provenance: Mapping[str, Any], result: Mapping[str, Any]
-) -> dict[str, tuple[str, str]]:
-    """Which files do not have the sha256 that the run gave them when it ended."""
-    altered: dict[str, tuple[str, str]] = {}
-    facts = {name: fact for name, fact in provenance.items() if name != "sha256"}
-    genuine = sealed(facts)
-    if as_json(genuine) != (folder / PROVENANCE).read_bytes():
-        altered[PROVENANCE] = _short(provenance.get("sha256")), _short(genuine["sha256"])
-    for name in (CONFIG, HISTORY, LOSSES, RESULT, BEST):
-        then, now = provenance["files"].get(name), _sha256(folder / name)
-        if then != now:
-            altered[name] = _short(then), _short(now)
-    return altered
-
-
-def _sha256(path: Path) -> str | None:
-    return sha256(path.read_bytes()).hexdigest() if path.exists() else None
+        return losses_of(content)
+    except ValueError as error:
+        raise ConfigError(f"{folder / LOSSES} cannot be read: {error}") from error
 
 
 def _short(digest: object) -> str:

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from hashlib import sha256
@@ -25,15 +23,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fcsweep.folders import FINISHED, remove_checkpoints, remove_half_written
+from fcsweep.config import bounded
+from fcsweep.disk import RecordError as RecordError
+from fcsweep.disk import write_atomically as write_atomically
+from fcsweep.folders import FINISHED, is_held, look, remove_checkpoints, remove_half_written
+from fcsweep.seal import BEST as BEST
+from fcsweep.seal import CONFIG as CONFIG
+from fcsweep.seal import HISTORY as HISTORY
+from fcsweep.seal import LOSSES as LOSSES
+from fcsweep.seal import PROVENANCE as PROVENANCE
+from fcsweep.seal import RESULT as RESULT
+from fcsweep.seal import as_json, sealed
 
 if TYPE_CHECKING:
     from fcsweep.frames import load_history as load_history
     from fcsweep.frames import load_runs as load_runs
 
-CONFIG = ".hydra/config.yaml"
-HISTORY, LOSSES, RESULT = "history.csv", "losses.npy", "result.json"
-PROVENANCE, BEST = "provenance.json", "best.safetensors"
+
+LARGEST_HISTORY = 100_000_000  # bytes
 
 
 def __getattr__(name: str) -> Any:
@@ -42,10 +49,6 @@ def __getattr__(name: str) -> Any:
     from fcsweep import frames
 
     return getattr(frames, name)
-
-
-class RecordError(Exception):
-    """A file of a run that cannot be written; one line with path and cause."""
 
 
 @dataclass(frozen=True)
@@ -228,9 +231,36 @@ class RunRecord:
             write_atomically(self.folder / name, content)
 
 
-def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts and, last, a sha256 of them."""
-    return {**facts, "sha256": sha256(as_json(facts)).hexdigest()}
+def end_lost(folder: Path) -> None:
+    """Correct the record of a run whose process was killed: it is not running any more."""
+    result = look(folder).result
+    if result is not None and result["status"] == "running" and not is_held(folder):
+        reason = "its process was killed"
+        write_json(folder / RESULT, {**result, "status": "interrupted", "reason": reason})
+
+
+def read_history(path: Path) -> list[HistoryRow]:
+    """The rows of a ``history.csv``.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is damaged.
+    """
+    text = bounded(path, LARGEST_HISTORY).decode()
+    heading, *lines = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
+    if heading != [field.name for field in fields(HistoryRow)]:
+        raise ValueError("it has no heading")
+    if any(len(line) != len(heading) for line in lines):
+        raise ValueError("a row has too few or too many cells")
+    return [
+        HistoryRow(
+            int(epoch), int(step), float(loss), _accuracy(train), _accuracy(val), float(rate)
+        )
+        for epoch, step, loss, train, val, rate in lines
+    ]
+
+
+def _accuracy(cell: str) -> float | None:
+    return float(cell) if cell else None
 
 
 def shown(accuracy: float | None) -> str:
@@ -241,26 +271,6 @@ def shown(accuracy: float | None) -> str:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write strict JSON."""
     write_atomically(path, as_json(content))
-
-
-def as_json(content: Mapping[str, Any]) -> bytes:
-    """Strict JSON: a number that is not finite is a ValueError, never a ``NaN``."""
-    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is there as a whole or not at all.
-
-    Raises:
-        RecordError: it cannot be written; what was there before is unchanged.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise RecordError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _csv(cells: Iterable[object]) -> str:
@@ -274,6 +284,30 @@ def _as_npy(losses: NDArray[Any]) -> bytes:
     memory = io.BytesIO()
     np.save(memory, losses, allow_pickle=False)
     return memory.getvalue()
+
+
+def losses_of(content: bytes) -> NDArray[Any]:
+    """The ``(steps,)`` losses in the content of ``losses.npy``.
+
+    Not by ``np.load``, which takes memory for what a header announces before it looks for it.
+
+    Raises:
+        ValueError: it does not hold one float a step.
+    """
+    file = io.BytesIO(content)
+    try:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("another version")
+        (*shape,), _, dtype = np.lib.format.read_array_header_1_0(file)
+    except Exception as error:  # a header is Python, and can be wrong in any way
+        raise ValueError("it is not an array of numbers") from error
+    if dtype.kind in "OV":
+        raise ValueError("it is not an array of numbers")
+    if len(shape) != 1 or dtype.kind != "f":
+        raise ValueError("it does not hold one number a step")
+    if len(content) - file.tell() != shape[0] * dtype.itemsize:
+        raise ValueError(f"it does not hold the {shape[0]} numbers that it announces")
+    return np.frombuffer(content, dtype, offset=file.tell())
 
 
 def _highest(best: float | None, accuracy: float | None) -> float | None:

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from fcsweep.comparison import altered, first_difference, likely_cause
-from fcsweep.config import ConfigError, one_line
+from fcsweep.config import ConfigError, one_line, printable
 from fcsweep.folders import read_json
 from fcsweep.recorded import Recorded, recorded
 from fcsweep.records import CONFIG, PROVENANCE
@@ -41,8 +41,8 @@ def main() -> None:
     try:
         with _signals_clean_up():
             good = rerun(arguments.run_dir, arguments.out)
-    except ConfigError as error:
-        sys.exit(f"error: {error}")
+    except (ConfigError, OSError) as error:  # OSError: a folder that may not be read or written
+        sys.exit(f"error: {one_line(error)}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
@@ -120,9 +120,10 @@ def _repeat(run: Recorded, again: Path, progress: Progress) -> bool:
         difference = first_difference(run, again)
         cause = "" if difference is None else likely_cause(difference, run, now)
     if difference is None:
-        print(f"identical: {run.folder} ({run.epochs} epochs)", flush=True)
+        print(f"identical: {printable(run.folder)} ({run.epochs} epochs)", flush=True)
     else:
-        print(f"different: {run.folder}: {difference}; likely cause: {cause}", flush=True)
+        text = f"different: {run.folder}: {difference}; likely cause: {cause}"
+        print(printable(text), flush=True)
     return difference is None
 
 
@@ -163,13 +164,14 @@ def _keep(folders: Sequence[Path], scratch: Path, out: Path) -> None:
 
 
 def _refuse(error: object) -> None:
-    print(f"error: {error}", file=sys.stderr, flush=True)
+    print(printable(f"error: {error}"), file=sys.stderr, flush=True)
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[Recorded, str], Progress]]:
     """How far the rerun is, on a terminal: a bar of epochs for the run that trains."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
@@ -180,7 +182,8 @@ def _progress() -> Iterator[Callable[[Recorded, str], Progress]]:
         task = bar.add_task("")
 
         def begin(run: Recorded, place: str) -> Callable[[int], None]:
-            bar.reset(task, total=run.epochs, description=f"{place} {run.folder}: epochs")
+            what = escape(f"{place} {printable(run.folder)}: epochs")
+            bar.reset(task, total=run.epochs, description=what)
             return lambda epoch: bar.update(task, completed=epoch)
 
         yield begin

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcsweep.config import flat
+from fcsweep.config import flat, printable
+from fcsweep.disk import write_atomically
 from fcsweep.folders import look
 
 if TYPE_CHECKING:
@@ -49,21 +50,23 @@ class Row:
         return self.status in ("failed", "missing", "damaged", "running", "interrupted")
 
 
-def write(folder: str | Path) -> list[Row]:
-    """Read the runs of a sweep and write them to ``trials.csv`` in its folder, atomically.
+def write(folder: str | Path, rows: Sequence[Row] | None = None) -> Sequence[Row]:
+    """Write the runs of a sweep to ``trials.csv`` in its folder, atomically.
 
     Columns: ``number, status, value``, the config keys that differ, ``seconds, folder``. Floats are
     written by ``repr``, lists as JSON; a cell is empty where a run has no such value.
 
+    Args:
+        folder: of the sweep.
+        rows: what `load` has read there; read now if absent.
+
     Returns:
-        A row for each numbered folder, by number.
+        The rows.
 
     Raises:
         RecordError: The file cannot be written; what was there before is unchanged.
     """
-    from fcsweep.records import write_atomically  # imports numpy: not for --help
-
-    rows = load(folder)
+    rows = load(folder) if rows is None else rows
     keys = differing(rows)
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
@@ -76,10 +79,17 @@ def write(folder: str | Path) -> list[Row]:
     return rows
 
 
+def end_lost(folder: str | Path) -> None:
+    """Correct the records of the jobs of a sweep whose processes were killed, when it ends."""
+    from fcsweep import records
+
+    for run in _numbered(folder):
+        records.end_lost(run)
+
+
 def load(folder: str | Path) -> list[Row]:
     """A row for each numbered folder of a sweep, by number; writes nothing."""
-    numbered = [path for path in Path(folder).iterdir() if path.name.isdecimal() and path.is_dir()]
-    return [_row(path) for path in sorted(numbered, key=lambda path: int(path.name))]
+    return [_row(path) for path in _numbered(folder)]
 
 
 def best(rows: Sequence[Row]) -> Row | None:
@@ -106,7 +116,7 @@ def table(rows: Sequence[Row]) -> Table:
     from rich.table import Table
 
     head, *body = _texts(rows, lambda row: row.folder.name)
-    above = escape(str(rows[0].folder.parent)) if rows else None
+    above = escape(printable(rows[0].folder.parent)) if rows else None
     shown = Table(title=above, title_justify="left", caption=_caption(rows), caption_justify="left")
     for name in head:
         shown.add_column(escape(name), overflow="fold")
@@ -143,7 +153,13 @@ def show(rows: Sequence[Row]) -> None:
     if top is None:
         print("no run has a value")
     else:
-        print(f"best: {top.folder} ({top.value:.4f})")
+        print(f"best: {printable(top.folder)} ({top.value:.4f})")
+
+
+def _numbered(folder: str | Path) -> list[Path]:
+    """The folders of the jobs of a sweep, by number."""
+    numbered = [path for path in Path(folder).iterdir() if path.name.isdecimal() and path.is_dir()]
+    return sorted(numbered, key=lambda path: int(path.name))
 
 
 def _row(folder: Path) -> Row:
@@ -178,7 +194,7 @@ def _texts(rows: Sequence[Row], folder: Callable[[Row], str]) -> list[list[str]]
         ]
         for row in rows
     ]
-    return [head, *body]
+    return [[printable(cell) for cell in cells] for cells in (head, *body)]
 
 
 def _short(keys: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Which folder a run or a sweep may use."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -45,6 +46,11 @@ def test_a_new_and_an_empty_folder_may_be_used(tmp_path):
 def test_a_run_that_was_killed_while_its_config_was_written_may_start_again(tmp_path):
     (leave(tmp_path / "run") / ".hydra" / "config.yaml").write_text("")
     assert not check_run(tmp_path / "run", CONFIG)
+
+
+def test_a_run_that_was_killed_before_its_config_was_written_may_start_again(tmp_path):
+    (tmp_path / "fcsweep.log").touch()
+    assert not check_run(tmp_path, CONFIG)
 
 
 def spoil(folder: Path, file: str, content: str) -> Path:
@@ -162,3 +168,21 @@ def test_a_folder_in_use_is_refused_until_its_process_ends(tmp_path):
         other.wait()
     with hold(tmp_path, "hydra.run.dir"):
         assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        there = tmp_path / f".report.html.{other.pid}.tmp"
+        gone = tmp_path / ".trials.csv.4194305.tmp"  # larger than any number of a process
+        ours = tmp_path / ".hydra" / f".config.yaml.{os.getpid()}.tmp"
+        before = tmp_path / f".before.{other.pid}.tmp"  # its number was another process's then
+        for path in (there, gone, ours, before):
+            path.touch()
+        os.utime(before, (0, 0))
+        with hold(tmp_path, "hydra.run.dir"):
+            assert [path.name for path in tmp_path.rglob("*.tmp")] == [there.name]
+        other.kill()
+        other.wait()
+    with hold(tmp_path, "hydra.run.dir"):
+        assert list(tmp_path.rglob("*.tmp")) == []

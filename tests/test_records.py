@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fcsweep import records
+from fcsweep.folders import hold
 from fcsweep.records import HistoryRow, RecordError, RunRecord
 
 
@@ -95,6 +96,26 @@ def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(tmp_path, monk
         records.write_atomically(path, b"after")
     assert path.read_bytes() == b"before"
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_write_that_is_stopped_by_a_signal_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def stopped(*_):
+        raise SystemExit(143)
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises(SystemExit):
+        records.write_atomically(tmp_path / "result.json", b"after")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_whose_process_was_killed_is_running_no_more(tmp_path):
+    RunRecord(tmp_path, "val_accuracy", None).start()
+    with hold(tmp_path, "hydra.run.dir"):
+        records.end_lost(tmp_path)
+        assert result_of(tmp_path)["status"] == "running"
+    records.end_lost(tmp_path)
+    ended = result_of(tmp_path)
+    assert (ended["status"], ended["reason"]) == ("interrupted", "its process was killed")
 
 
 def test_a_record_goes_on_from_what_another_held(tmp_path):

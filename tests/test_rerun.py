@@ -369,7 +369,7 @@ REFUSED = {
     "empty losses": (lambda d: (d / "losses.npy").write_bytes(b""), "losses.npy cannot be read: "),
     "a square of losses": (
         lambda d: np.save(d / "losses.npy", np.ones((2, 2))),
-        "losses.npy does not hold one number a step",
+        "losses.npy cannot be read: it does not hold one number a step",
     ),
     "running": (lambda d: result_with(d, status="running"), "is running, or was killed"),
     "failed at once": (

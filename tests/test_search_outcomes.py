@@ -16,6 +16,7 @@ from hydra.errors import CompactHydraException
 from optuna.trial import TrialState
 from sweeping import multirun, sweep, told
 
+from fcsweep.config import ConfigError
 from fcsweep.search import prune, should_prune
 from fcsweep.search.outcomes import recorded, returned
 from fcsweep.search.study import COUNTS, REASON, best_of, reached
@@ -418,7 +419,6 @@ def test_jobs_of_one_epoch_report_before_any_is_decided_on():
         ({"status": "running", "value": 0.5}, None),
         ({"status": "interrupted", "value": 0.5}, None),
         ({"status": "failed", "value": None}, None),
-        ({"status": "completed", "value": "0.5"}, None),
         (None, None),
     ],
 )
@@ -435,9 +435,13 @@ def test_the_record_of_a_run_tells_how_it_ended(result, expected, tmp_path):
         assert returned(job, 1, None, outcome) is outcome
 
 
-def test_a_torn_record_proves_nothing(tmp_path):
-    (tmp_path / "result.json").write_text('{"status": "comp')
-    assert recorded(tmp_path) is None
+@pytest.mark.parametrize(
+    "text", ['{"status": "comp', '{"status": "completed", "value": "0.5"}', ""]
+)
+def test_a_damaged_record_is_named(text, tmp_path):
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"holds a damaged run \(.*result\.json .*remove it to"):
+        recorded(tmp_path)
 
 
 def test_a_job_without_a_status_has_not_ended():

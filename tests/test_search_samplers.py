@@ -188,6 +188,9 @@ def test_only_classes_of_optuna_are_built(kind, target, words):
         (pruner_of, PRUNERS, "median", {"n_warmup_steps": -1}),
         (pruner_of, PRUNERS, "percentile", {"percentile": 200.0}),
         (pruner_of, PRUNERS, "hyperband", {"max_resource": "all"}),
+        (pruner_of, PRUNERS, "hyperband", {"max_resource": 0}),
+        (pruner_of, PRUNERS, "hyperband", {"reduction_factor": 1}),
+        (pruner_of, PRUNERS, "hyperband", {"min_resource": "x"}),
         (pruner_of, PRUNERS, "patient", {"patience": -1}),
     ],
 )

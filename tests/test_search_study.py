@@ -11,7 +11,6 @@ import optuna
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
-from optuna.storages.journal import JournalFileBackend
 from sweeping import study_of, told
 
 from fcsweep.config import ConfigError
@@ -107,7 +106,7 @@ def killed(folder, monkeypatch, lines, torn=False, **changes):
     if child == 0:
         try:
             count = 0
-            append = JournalFileBackend.append_logs
+            append = storage.Journal.append_logs
 
             def dying(self, logs):
                 nonlocal count
@@ -120,7 +119,7 @@ def killed(folder, monkeypatch, lines, torn=False, **changes):
                 count += 1
                 append(self, logs)
 
-            JournalFileBackend.append_logs = dying
+            storage.Journal.append_logs = dying
             search(folder, monkeypatch, **changes)
         finally:
             os._exit(0)

@@ -289,7 +289,7 @@ import hydra
 from fcsweep.search import pruning, should_prune, storage, sweep
 from optuna.storages import RDBStorage
 
-def local(url, folder):
+def local(url, folder, *_):
     assert url == "postgresql://me:s3cret@db.example/all?password=s3cret", url
     return RDBStorage(f"sqlite:///{folder.parent}/local.db")
 

@@ -8,6 +8,7 @@ read anew; and nothing that was asked for fails because a copy cannot be kept.
 import logging
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 FORMAT = "fcsweep images 1"
 MAKING = "making-"
+LARGEST = 1_000_000_000
+"""Bytes of a copy; that of CIFAR-10 has 154 million."""
 
 
 def cache_folder() -> Path:
@@ -95,6 +98,11 @@ def _locked(folder: Path, wait: bool) -> Iterator[str]:
         os.close(handle)
 
 
+def _may_be_a_copy(file: Path) -> bool:
+    status = file.stat()
+    return stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST
+
+
 class Copy:
     """The copy of one part of a data set.
 
@@ -115,6 +123,8 @@ class Copy:
         from safetensors import SafetensorError, safe_open
 
         try:
+            if not _may_be_a_copy(self.file):
+                return None
             with safe_open(self.file, framework="pt") as file:
                 known = file.metadata() or {}
                 if (known.get("format"), known.get("made_from")) != (FORMAT, self.made_from):
@@ -124,7 +134,7 @@ class Copy:
                 return images
         except FileNotFoundError:
             return None
-        except OSError as error:
+        except (OSError, ValueError) as error:
             log.info("the cached copy %s cannot be read (%s)", self.file, error)
             return None
         except SafetensorError:

@@ -28,6 +28,8 @@ from fcsweep.plots.style import (
     thinned,
 )
 
+LARGEST = 1e100
+"""Loss that is drawn."""
 MOST_POINTS = 500
 """Of a curve; a longer one is drawn by the means of equal parts."""
 LEAST_LOSS = 1e-4
@@ -146,9 +148,13 @@ def _draw_group(
 
 
 def _points(run: pd.DataFrame, column: str) -> np.ndarray:
-    """``(epochs, 2)``: where the column has a finite value."""
-    values = run[["epoch", column]].to_numpy(float)
-    return values[np.isfinite(values).all(axis=1)]
+    """``(epochs, 2)``: where the column has a value that can be drawn."""
+    return _drawable(run[["epoch", column]].to_numpy(float))
+
+
+def _drawable(points: np.ndarray) -> np.ndarray:
+    """Without what is not finite, or so large that axes overflow."""
+    return points[(np.abs(points) < LARGEST).all(axis=1)]
 
 
 def _finish_curves(panel: Axes, column: str, unit: str) -> None:
@@ -166,7 +172,7 @@ def _fit_losses(panel: Axes, losses: np.ndarray) -> None:
 
     Runs in grey may leave it: one that diverges would leave no room for the others.
     """
-    losses = losses[np.isfinite(losses)]
+    losses = losses[np.abs(losses) < LARGEST]
     if not len(losses):
         return
     high, low = losses.max(), max(losses.min(), min(LEAST_LOSS, losses.max()))
@@ -180,8 +186,7 @@ def _fit_losses(panel: Axes, losses: np.ndarray) -> None:
 
 def _means(run: pd.DataFrame) -> np.ndarray:
     """``(points, 2)``: steps and losses, each the mean over equal parts of a long run."""
-    values = run[["step", "loss"]].to_numpy(float)
-    values = values[np.isfinite(values).all(axis=1)]
+    values = _drawable(run[["step", "loss"]].to_numpy(float))
     if len(values) <= MOST_POINTS:
         return values
     return np.array([part.mean(axis=0) for part in np.array_split(values, MOST_POINTS)])

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from fcsweep.config import ConfigError
-from fcsweep.records import RecordError
+from fcsweep.config import ConfigError, one_line, printable
+from fcsweep.disk import RecordError
 from fcsweep.report.page import write
 
 
@@ -20,9 +20,9 @@ def main() -> None:
         parser.add_argument(f"--{kind}", action="append_const", const=kind, dest="kinds", help=text)
     arguments = parser.parse_args()
     try:
-        print(write(arguments.dir, arguments.kinds or ()))
-    except (ConfigError, RecordError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(write(arguments.dir, arguments.kinds or ())))
+    except (ConfigError, RecordError, OSError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
 
 

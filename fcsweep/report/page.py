@@ -18,9 +18,9 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
 from fcsweep import findings, frames, plots
-from fcsweep.config import ConfigError
+from fcsweep.config import ConfigError, printable
+from fcsweep.disk import write_atomically
 from fcsweep.findings import CHANCE, LEARNS_NOTHING, Axis, missing, written
-from fcsweep.records import write_atomically
 from fcsweep.report import words
 
 FILE, FIGURES = "report.html", "figures"
@@ -290,10 +290,16 @@ def _template() -> Template:
         loader=FunctionLoader(_file),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_plain,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template("page.html")
+
+
+def _plain(value: Any) -> Any:
+    """Text from a record without characters that cannot be seen; our own markup as it is."""
+    return printable(value) if type(value) is str else value
 
 
 def _file(name: str) -> str:

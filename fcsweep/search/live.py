@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from fcsweep.config import printable
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.progress import Progress, best, ending, point
 from fcsweep.search.results import counts
@@ -65,7 +66,7 @@ class LiveProgress(Progress):
 
     def say(self, text: str) -> None:
         """A line above what is shown in place."""
-        self._live.console.print(Text(text))
+        self._live.console.print(Text(printable(text)))
 
     def say_ending(self, number: int, outcome: Outcome) -> None:
         """Of the ends only failures are news: the rest is counted, and in the table after."""
@@ -87,7 +88,7 @@ class LiveProgress(Progress):
 
     def _best(self) -> list[RenderableType]:
         text = best(self.study)
-        return [] if text is None else [Text(text, style="bold green")]
+        return [] if text is None else [Text(printable(text), style="bold green")]
 
     def _running(self) -> list[RenderableType]:
         """A line for each running trial, or for the best of many."""
@@ -103,6 +104,7 @@ class LiveProgress(Progress):
         for number in listed:
             seen = known.get(number)
             state = "waiting" if seen is None else f"step {seen[0]}, {seen[1]:.4g}"
-            lines.append(Text(f"  trial {number}: {state} ({point(self.trial(number).params)})"))
+            text = f"  trial {number}: {state} ({point(self.trial(number).params)})"
+            lines.append(Text(printable(text)))
         more = len(self.running) - len(listed)
         return lines + ([Text(f"  and {more} more")] if more else [])

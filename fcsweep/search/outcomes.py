@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from optuna.exceptions import TrialPruned
 from optuna.trial import TrialState
 
-from fcsweep.config import one_line, shown
-from fcsweep.folders import look
+from fcsweep.config import ConfigError, one_line, shown
+from fcsweep.folders import damaged_since, look, read_json
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,17 @@ class Outcome:
 
 
 def recorded(folder: Path) -> Outcome | None:
-    """The end that the records of one of our own runs prove; None if it has not ended by itself."""
-    result = look(folder).result
-    if result is None or result["status"] not in ("completed", "pruned", "diverged"):
+    """The end that the records of one of our own runs prove; None if it has not ended by itself.
+
+    Raises:
+        ConfigError: a record is damaged.
+    """
+    found = look(folder)
+    result = found.result
+    damage = found.damage if (folder / "result.json").exists() else None
+    if damage := damage or (damaged_since(folder) if found.finished else None):
+        raise ConfigError(f"{folder} holds a damaged run ({damage}); remove it to run it again")
+    if result is None or not found.finished:
         return None
     status, value = result["status"], result.get("value")
     reason, values = str(result.get("reason") or ""), () if value is None else (float(value),)
@@ -97,7 +104,7 @@ def _values(value: Any, objectives: int) -> tuple[float, ...]:
 
 def _fingerprint(folder: Path) -> str | None:
     try:
-        record = json.loads((folder / "provenance.json").read_bytes())
+        record = read_json(folder / "provenance.json")
         return str(record["data_sha256"]) if record.get("data_sha256") else None
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError):
         return None

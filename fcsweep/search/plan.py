@@ -101,10 +101,14 @@ def _flat(task: DictConfig, space: Space) -> dict[str, Any]:
     plain.pop("hydra", None)
     searched = [bare(key).replace("/", ".") for key in space.distributions]
     return {
-        key: masked(value) if isinstance(value, str) else value
+        key: _without_secret(key, value) if isinstance(value, str) else value
         for key, value in flat(plain).items()
         if not any(key == one or key.startswith(f"{one}.") for one in searched)
     }
+
+
+def _without_secret(key: str, value: str) -> str:
+    return masked(f"{key}={value}").removeprefix(f"{key}=")
 
 
 def _directions(given: Any) -> list[str]:

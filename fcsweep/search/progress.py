@@ -10,6 +10,7 @@ from typing import Any
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
+from fcsweep.config import printable
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.results import STATES, counts
 from fcsweep.search.study import best_of
@@ -55,7 +56,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line of its own."""
-        log.info(text)
+        log.info(printable(text))
 
     def say_ending(self, number: int, outcome: Outcome) -> None:
         """A line for a trial that has ended."""

@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from fcsweep.disk import write_atomically
 from fcsweep.masking import masked
-from fcsweep.records import write_atomically
 from fcsweep.search.study import best_of
 from fcsweep.trials import FILE as TRIALS
 

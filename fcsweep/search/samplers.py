@@ -22,7 +22,7 @@ import optuna
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import BasePruner
+from optuna.pruners import BasePruner, HyperbandPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GridSampler, QMCSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -169,7 +169,22 @@ def pruner_of(node: DictConfig | None) -> BasePruner:
     fields = _plain(node) if node is not None else dict(PRUNERS["none"])
     kind, arguments = _taken("pruner", optuna.pruners, PRUNERS, fields)
     with _said("pruner"):
-        return kind(**arguments)
+        pruner = kind(**arguments)
+        if kind is HyperbandPruner:
+            _check_hyperband(**arguments)
+        return pruner
+
+
+def _check_hyperband(
+    min_resource: int = 1,
+    max_resource: str | int = "auto",
+    reduction_factor: int = 3,
+    bootstrap_count: int = 0,
+) -> None:
+    """What Optuna would find when the first trial reports: Hyperband is made of these."""
+    SuccessiveHalvingPruner(min_resource, reduction_factor, 0, bootstrap_count)
+    if isinstance(max_resource, int) and max_resource < min_resource:
+        raise ValueError(f"max_resource is {max_resource}, less than min_resource={min_resource}")
 
 
 class _NumberedQMC(QMCSampler):

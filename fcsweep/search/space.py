@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,27 @@ class Space:
             raise ConfigError(f"{keys} is searched and has a fixed value; leave one of them out")
         searched = [f"{key}={self._text(key, value)}" for key, value in params.items()]
         return [*searched, *self.fixed.values()]
+
+    def read(self, lines: Sequence[str], key: str, distribution: BaseDistribution) -> Any:
+        """The value of a parameter in the overrides of a trial: the way back from `overrides`.
+
+        Raises:
+            ValueError: it is not there, or not in the distribution.
+        """
+        texts = [line.removeprefix(f"{key}=") for line in lines if line.startswith(f"{key}=")]
+        if len(texts) != 1:
+            raise ValueError(f"{key} is not searched there")
+        if isinstance(distribution, CategoricalDistribution):
+            for choice in distribution.choices:
+                if self._text(key, choice) == texts[0]:
+                    return choice
+        else:
+            kind = int if isinstance(distribution, IntDistribution) else float
+            with suppress(ValueError):
+                number = kind(texts[0])
+                if math.isfinite(number) and distribution._contains(number):
+                    return number
+        raise ValueError(f"{key} is {shown(texts[0])}; expected {described(distribution)}")
 
     def as_json(self) -> dict[str, str]:
         """The distributions as texts that two studies can be compared by."""

@@ -1,9 +1,16 @@
-"""Where a study is kept: a journal in the sweep's folder, or a database by its URL."""
+"""Where a study is kept: a journal in the sweep's folder, or a database by its URL.
+
+Each line of the journal is an operation of Optuna's, with a sha256 of the line as its last key:
+Optuna passes over that, and we find a byte that has changed since.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +19,8 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from fcsweep.config import ConfigError, one_line
-from fcsweep.masking import masked
+from fcsweep.disk import RecordError
+from fcsweep.masking import masked_url, without_password
 
 try:
     import fcntl
@@ -20,45 +28,60 @@ except ImportError:  # Windows
     fcntl = None
 
 JOURNAL = "study.journal"
-SECRET_URL = "FCSWEEP_STORAGE"
+LARGEST = 1_000_000_000
+"""Bytes of a journal that is read."""
+ANEW = "restore it from a copy, or start anew in another folder"
+REBUILT = "restore it from a copy, or move it away: the records of the runs then stand in for it"
+SECRET_URL = "FCSWEEP_STORAGE"  # noqa: S105  a name
 """Environment variable that hands a URL with a password on to jobs in other processes."""
 
 
-def storage_of(url: str | None, folder: Path) -> BaseStorage:
+def storage_of(url: str | None, folder: Path, rebuilt: bool = False) -> BaseStorage:
     """Open the storage of a study.
 
     Args:
         url: of a database, or None for the journal.
         folder: of the sweep, absolute.
+        rebuilt: whether records of runs can stand in for a journal that is gone.
 
     Raises:
         ConfigError: it cannot be opened or is damaged; a password in the URL is not shown.
     """
     if url is None:
-        return _journal(folder / JOURNAL)
+        return _journal(folder / JOURNAL, REBUILT if rebuilt else ANEW)
     try:
         return RDBStorage(url)
     except ImportError as error:
         extra = "; pip install 'fcsweep[postgres]'" if url.startswith("postgres") else ""
         raise ConfigError(f"hydra.sweeper.storage: {one_line(error)}{extra}") from None
     except Exception as error:  # of SQLAlchemy, Alembic and every driver
-        text = masked(one_line(error).replace(url, masked(url)))
-        raise ConfigError(f"hydra.sweeper.storage {masked(url)} cannot be used: {text}") from None
+        text = f"{masked_url(url)} cannot be used: {without_password(one_line(error), url)}"
+        raise ConfigError(f"hydra.sweeper.storage {text}") from None
 
 
-def _journal(path: Path) -> JournalStorage:
+def _journal(path: Path, remedy: str) -> JournalStorage:
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is no file; name a new or an empty folder")
+    if path.exists() and (size := path.stat().st_size) > LARGEST:
+        raise ConfigError(f"{path} has {size} bytes; expected at most {LARGEST} of a study")
     lock = _FileLock(path) if fcntl is not None else JournalFileOpenLock(str(path))
     if path.exists():
         lock.acquire()
         try:
             _cut_torn_tail(path)
-            _check(path)
+            _check(path, remedy)
         finally:
             lock.release()
     try:
-        return JournalStorage(JournalFileBackend(str(path), lock))
+        return JournalStorage(Journal(str(path), lock))
+    except OSError as error:
+        raise RecordError(f"{path} cannot be written: {error.strerror or error}") from error
     except (KeyError, ValueError, AssertionError, optuna.exceptions.OptunaError) as error:
-        raise ConfigError(f"{path} is damaged: {one_line(error)}") from error
+        raise ConfigError(f"{path} is damaged: {one_line(error)}; {remedy}") from error
+
+
+BEGINNING = b'{"op_code"'
+"""Of every line of a journal."""
 
 
 def _cut_torn_tail(path: Path) -> None:
@@ -66,22 +89,65 @@ def _cut_torn_tail(path: Path) -> None:
     with open(path, "r+b") as file:
         content = file.read()
         whole = content.rfind(b"\n") + 1
-        if whole < len(content):
+        torn = content[whole:]
+        if torn.startswith(BEGINNING) or BEGINNING.startswith(torn):  # else it is something else
             file.truncate(whole)
 
 
-def _check(path: Path) -> None:
-    """Refuse a journal with a line that is not a record."""
+def _check(path: Path, remedy: str) -> None:
+    """Refuse a journal with a line that is not a record, or not as it was written."""
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
+            sealed = SEALED.fullmatch(line)
+            if sealed and (b"sha256", _digest(sealed[1])) != sealed.group(2, 3):
+                raise ValueError("its sha256 is not the one that it was written with")
             record: Any = json.loads(line)
             if not isinstance(record, dict) or "op_code" not in record:
                 raise ValueError("not a record of Optuna")
         except (ValueError, RecursionError) as error:
             raise ConfigError(
-                f"{path} is damaged in line {number}: {one_line(error)}; restore it from a copy, "
-                "or start anew in another folder"
+                f"{path} is damaged in line {number}: {one_line(error)}; {remedy}"
             ) from error
+
+
+SEALED = re.compile(rb'(\{.*),"(.{6})":"(.{16})"\}', re.DOTALL)
+
+
+def _line(operation: Mapping[str, Any]) -> bytes:
+    text = json.dumps(operation, separators=(",", ":")).encode().removesuffix(b"}")
+    return b'%s,"sha256":"%s"}\n' % (text, _digest(text))
+
+
+def _digest(text: bytes) -> bytes:
+    return sha256(text).hexdigest()[:16].encode()
+
+
+class Journal(JournalFileBackend):
+    """Optuna's, with sealed lines, and without the rest of a line that could not be written."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append operations.
+
+        Raises:
+            RecordError: they cannot be written; the file is as it was.
+        """
+        content = b"".join(map(_line, logs))
+        try:
+            self._lock.acquire()
+            try:
+                with open(self._file_path, "ab", buffering=0) as file:
+                    before = file.tell()
+                    try:
+                        while content:
+                            content = content[file.write(content) :]
+                    except OSError:
+                        file.truncate(before)
+                        raise
+            finally:
+                self._lock.release()
+        except OSError as error:
+            why = error.strerror or error
+            raise RecordError(f"{self._file_path} cannot be written: {why}") from error
 
 
 class _FileLock(JournalFileOpenLock):

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 from optuna.distributions import (
@@ -36,6 +36,15 @@ REASON = "reason"
 COUNTS = "counts"
 """User attribute of a pruned trial whose value counts as that of a complete one."""
 
+
+class PastRuns(Protocol):
+    """Runs in the folder of a sweep; see `fcsweep.search.past`."""
+
+    def check(self, first: int) -> int:
+        """Take in those from number ``first`` on; their count."""
+        ...
+
+
 Extend = Callable[[Trial], None]
 """Asks a trial for more parameters (``custom_search_space``)."""
 
@@ -54,7 +63,9 @@ class Start:
     """As given; None where it was left to be drawn."""
 
 
-def open_study(storage: BaseStorage, name: str, folder: Path, start: Start) -> tuple[Study, int]:
+def open_study(
+    storage: BaseStorage, name: str, folder: Path, start: Start, past: PastRuns | None = None
+) -> tuple[Study, int]:
     """The study of a sweep, new or from before, and its seed.
 
     Args:
@@ -62,6 +73,8 @@ def open_study(storage: BaseStorage, name: str, folder: Path, start: Start) -> t
         name: of the study.
         folder: of the sweep, absolute.
         start: what the sweep is started with.
+        past: takes in the runs in the folder that the study does not know; None if the records of
+            runs cannot stand in for it.
 
     Raises:
         ConfigError: the study was started with something else, belongs to another folder or was not
@@ -73,13 +86,15 @@ def open_study(storage: BaseStorage, name: str, folder: Path, start: Start) -> t
         saved = study.user_attrs.get(ATTRIBUTE)
         if saved is not None:
             _refuse_another(study, saved, folder, start)
+            if past is not None:
+                past.check(len(_trials(study)))
             return study, saved["drawn_seed"]
         if study.get_trials(deepcopy=False):
             raise ConfigError(
                 f"the study {name} was not made by this sweeper; name another by "
                 "hydra.sweeper.study_name=..."
             )
-    if runs:
+    if runs and (past is None or not past.check(0)):
         raise ConfigError(
             f"hydra.sweep.dir: {folder} holds {runs} runs, but the study {name} holds none; "
             "restore the study, or name a new folder"

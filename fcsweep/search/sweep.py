@@ -15,14 +15,18 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.plugins.launcher import Launcher
 from hydra.types import TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep import folders
-from fcsweep.masking import masked
+from fcsweep.config import RunConfig, printable, typed
+from fcsweep.disk import RecordError, giving_way
+from fcsweep.masking import masked_url
 from fcsweep.numbered import launch_numbered
+from fcsweep.saving import hide_password
 from fcsweep.search.outcomes import Outcome, returned
+from fcsweep.search.past import Guided, PastRuns, report_again
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress, best
 from fcsweep.search.pruning import PRUNED_AT, RETURNED, keep_returned, searching
@@ -34,8 +38,7 @@ from fcsweep.search.results import (
     write_trials,
 )
 from fcsweep.search.samplers import quiet
-from fcsweep.search.space import written
-from fcsweep.search.storage import SECRET_URL, storage_of
+from fcsweep.search.storage import JOURNAL, SECRET_URL, storage_of
 from fcsweep.search.study import (
     COUNTS,
     REASON,
@@ -47,6 +50,7 @@ from fcsweep.search.study import (
     open_study,
     reached,
 )
+from fcsweep.stopping import end_if_asked
 
 log = logging.getLogger(__name__)
 
@@ -77,18 +81,23 @@ def sweep(sweeper: Any, plan: Plan) -> None:
     recorded = getattr(sweeper.task_function, "recorded", None)
     with ExitStack() as stack:
         stack.enter_context(quiet())
-        stack.enter_context(_password_hidden(settings["storage"], config))
+        stack.enter_context(_password_handed_on(settings["storage"]))
+        hide_password(config)
         stack.enter_context(folders.hold(folder, "hydra.sweep.dir"))
-        storage = storage_of(settings["storage"], folder)
-        study, seed = open_study(storage, settings["study_name"] or folder.name, folder, plan.start)
-        study.sampler, study.pruner = plan.sampler(seed), plan.pruner
+        in_folder = recorded is not None and settings["storage"] is None
+        configured, extended = functools.partial(_configured, sweeper), plan.extend is not None
+        past = PastRuns(folder, plan.space, configured, extended)
+        storage = storage_of(settings["storage"], folder, in_folder)
+        name = settings["study_name"] or folder.name
+        study, seed = open_study(storage, name, folder, plan.start, past if in_folder else None)
+        study.sampler, study.pruner = Guided(plan.sampler(seed), past), plan.pruner
         launcher = Plugins.instance().instantiate_launcher(
             config=config,
             hydra_context=sweeper.hydra_context,
             task_function=sweeper.task_function if recorded else Kept(sweeper.task_function),
         )
         progress = (sweeper.display or Progress)(study, plan.n_trials)
-        search = Search(plan, folder, study, launcher, recorded, progress, config.hydra)
+        search = Search(plan, folder, study, launcher, recorded, progress, config.hydra, past)
         write_multirun(config, folder)
         stack.enter_context(search.results())
         stack.enter_context(progress)
@@ -107,6 +116,7 @@ class Search:
         recorded: reads what a job has left in its folder, if the task keeps records.
         progress: is told of every start and end.
         hydra: Hydra's own part of the config.
+        past: runs in the folder that the study does not know.
     """
 
     def __init__(
@@ -118,10 +128,11 @@ class Search:
         recorded: Recorded | None,
         progress: Progress,
         hydra: DictConfig,
+        past: PastRuns | None = None,
     ) -> None:
         self.plan, self.folder, self.study = plan, folder, study
         self.launcher, self.recorded, self.progress = launcher, recorded, progress
-        self.hydra = hydra
+        self.hydra, self.past = hydra, past
 
     def run(self) -> None:
         """Search; a study that is finished already is left as it is."""
@@ -151,7 +162,10 @@ class Search:
         missing = [number for number in numbers if outcomes[number] is None]
         self.progress.started(missing)
         for number, job in self._launched(missing, overrides):
-            outcomes[number] = self._after(number, job)
+            outcomes[number] = outcome = self._after(number, job)
+            if isinstance(outcome.error, RecordError):
+                raise outcome.error  # a full disk is no failure of the trial: it is run again
+        end_if_asked()  # a job may have failed by what a signal raised
         ended = {number: outcome for number, outcome in outcomes.items() if outcome is not None}
         for number, outcome in ended.items():
             self._tell(number, outcome)
@@ -171,7 +185,11 @@ class Search:
         """The end of a job that ended before the sweep was stopped, and was not told yet."""
         trial = self._trial(number)
         if self.recorded is not None:
-            return self.recorded(folder_of(trial, self.folder))
+            folder = folder_of(trial, self.folder)
+            record = self.recorded(folder) or (self.past and self.past.failed(number))
+            if record is not None:
+                report_again(self.study, number, folder)
+            return record
         values = trial.user_attrs.get(RETURNED)
         if values is None:
             return None
@@ -229,14 +247,18 @@ class Search:
         return self.study.get_trials(deepcopy=False)[number]
 
     def _say_where_it_stands(self) -> None:
-        trials = self.study.get_trials(deepcopy=False)
+        trials, name = self.study.get_trials(deepcopy=False), printable(self.study.study_name)
+        if self.past is not None and self.past.lines:
+            lines = f"{len(self.past.lines)} runs that {JOURNAL} does not hold"
+            log.info(f"study {name}: rebuilt from the records of {lines}")
+        elif not trials:
+            log.info(f"study {name}: {self.plan.n_trials} trials")
         if not trials:
-            log.info(f"study {self.study.study_name}: {self.plan.n_trials} trials")
             return
         ended = len(finished(self.study))
         to_go = max(self.plan.n_trials - len(trials), 0)
         log.info(
-            f"resuming study {self.study.study_name}: {ended} finished, "
+            f"resuming study {name}: {ended} finished, "
             f"{len(trials) - ended} interrupted, {to_go} to go"
         )
 
@@ -246,11 +268,13 @@ class Search:
         try:
             yield
         finally:
-            write_results(self.study, self.folder)
+            with giving_way():
+                write_results(self.study, self.folder)
             log.info(self.progress.summary())
             if self.recorded is None:  # else its records make a richer table
-                write_trials(self.study, self.folder)
-                log.info(best(self.study) or "no trial has a value")
+                with giving_way():
+                    write_trials(self.study, self.folder)
+                log.info(printable(best(self.study) or "no trial has a value"))
 
 
 class Kept:
@@ -267,25 +291,21 @@ class Kept:
         return value
 
 
+def _configured(sweeper: Any, overrides: list[str]) -> RunConfig:
+    """The config of a job of our own."""
+    return typed(sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, overrides))
+
+
 def _all_failed(trials: Sequence[FrozenTrial]) -> bool:
     return all(trial.state is TrialState.FAIL for trial in trials)
 
 
 @contextmanager
-def _password_hidden(url: str | None, config: DictConfig) -> Iterator[None]:
-    """Keep a password in the storage's URL out of what Hydra writes for every job.
-
-    Jobs compose their configs from this one; those in other processes find the URL in the
-    environment.
-    """
-    if url is None or masked(url) == url:
+def _password_handed_on(url: str | None) -> Iterator[None]:
+    """Let jobs in other processes find a URL with a password in the environment."""
+    if url is None or masked_url(url) == url:
         yield
         return
-    hidden, hydra = masked(url), config.hydra
-    with open_dict(config):
-        hydra.sweeper.storage = hidden
-        others = [one for one in hydra.overrides.hydra if "sweeper.storage=" not in one]
-        hydra.overrides.hydra = [*others, f"hydra.sweeper.storage={written(hidden)}"]
     os.environ[SECRET_URL] = url
     try:
         yield

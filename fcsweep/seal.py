@@ -1,0 +1,58 @@
+"""The seal of a run that has ended: a sha256 of each file that it left, in ``provenance.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any
+
+CONFIG = ".hydra/config.yaml"
+HISTORY, LOSSES, RESULT = "history.csv", "losses.npy", "result.json"
+PROVENANCE, BEST = "provenance.json", "best.safetensors"
+
+LARGEST = 4_000_000_000
+"""Bytes of a file of a run: a thousand million parameters."""
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """Strict JSON: a number that is not finite is a ValueError, never a ``NaN``."""
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+
+
+def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts and, last, a sha256 of them."""
+    return {**facts, "sha256": sha256(as_json(facts)).hexdigest()}
+
+
+def altered(folder: Path, provenance: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Which files are not as the run wrote them: their sha256 then, and now (None: not there).
+
+    Args:
+        folder: of the run.
+        provenance: what ``provenance.json`` holds; ``files`` is a mapping.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: the facts are no strict JSON.
+    """
+    facts = {name: fact for name, fact in provenance.items() if name != "sha256"}
+    genuine = sealed(facts)
+    found: dict[str, tuple[Any, Any]] = {}
+    if as_json(genuine) != (folder / PROVENANCE).read_bytes():
+        found[PROVENANCE] = provenance.get("sha256"), genuine["sha256"]
+    for name in (CONFIG, HISTORY, LOSSES, RESULT, BEST):
+        then, now = provenance["files"].get(name), _sha256(folder / name)
+        if then != now:
+            found[name] = then, now
+    return found
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    if not path.is_file() or path.stat().st_size > LARGEST:  # a pipe, or more than any run leaves
+        return "not to be read"
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,205 @@
+"""The runs of a search that its study does not know: the journal is gone, or ends too early.
+
+Their records stand in for it. The search asks, tells and goes on as ever; but a trial whose folder
+is there already gets the parameters that its run had, and if that run has ended, what it reported
+and how it ended are told in place of a new run. Pruners that keep notes of their own (successive
+halving, hyperband) are asked again, so that they take them; what a run was decided stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from fcsweep.config import ConfigError, RunConfig, bounded, one_line
+from fcsweep.folders import check_run, look
+from fcsweep.records import HISTORY, read_history
+from fcsweep.search.outcomes import Outcome
+from fcsweep.search.pruning import PRUNED_AT
+from fcsweep.search.space import Space
+
+OVERRIDES = ".hydra/overrides.yaml"
+LARGEST = 1_000_000  # bytes
+
+
+class PastRuns:
+    """The numbered folders of a sweep as they were when the search began.
+
+    Args:
+        folder: of the sweep.
+        space: that is searched.
+        configured: checks a job's overrides; its config.
+        extended: whether trials may be asked for more than the space holds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        space: Space,
+        configured: Callable[[list[str]], RunConfig],
+        extended: bool,
+    ) -> None:
+        self._folder, self._space, self._configured = folder, space, configured
+        self._extended = extended
+        self.lines: dict[int, list[str]] = {}
+        """Overrides of the runs that the study does not know, by number."""
+
+    def check(self, first: int) -> int:
+        """Take in the runs from number ``first`` on, which the study does not know; their count.
+
+        Raises:
+            ConfigError: one of them is damaged, or is not of this search.
+        """
+        names = [path.name for path in self._folder.iterdir() if path.is_dir()]
+        for number in sorted(int(name) for name in names if name.isdecimal()):
+            folder = self._folder / str(number)
+            if number < first or not (folder / "result.json").exists():
+                continue
+            lines = self._overrides(folder)
+            params = {
+                key: self._value(number, lines, key, distribution)
+                for key, distribution in self._space.distributions.items()
+            }
+            more = self._asked_for_more(lines) if self._extended else []
+            expected = self._configured([*self._space.overrides(params), *more])
+            check_run(folder, expected, "hydra.sweep.dir")
+            self.lines[number] = lines
+        return len(self.lines)
+
+    def value(self, number: int, key: str, distribution: BaseDistribution) -> Any:
+        """What a run had for a parameter; None if there is no such run."""
+        lines = self.lines.get(number)
+        return None if lines is None else self._value(number, lines, key, distribution)
+
+    def failed(self, number: int) -> Outcome | None:
+        """The end of a run that failed; of a run that the study knows, a failure is tried again."""
+        if number not in self.lines:
+            return None
+        result = look(self._folder / str(number)).result or {}
+        if result.get("status") != "failed":
+            return None
+        return Outcome(TrialState.FAIL, reason=str(result.get("reason") or ""))
+
+    def _asked_for_more(self, lines: Sequence[str]) -> list[str]:
+        known = [*self._space.distributions, *self._space.fixed]
+        return [line for line in lines if line.partition("=")[0] not in known]
+
+    def _overrides(self, folder: Path) -> list[str]:
+        path = folder / OVERRIDES
+        try:
+            lines = yaml.safe_load(bounded(path, LARGEST))
+            if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+                raise ValueError("expected a list of overrides")
+        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+            raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
+        return lines
+
+    def _value(
+        self, number: int, lines: Sequence[str], key: str, distribution: BaseDistribution
+    ) -> Any:
+        try:
+            return self._space.read(lines, key, distribution)
+        except ValueError as error:
+            folder = self._folder / str(number)
+            raise ConfigError(
+                f"hydra.sweep.dir: {folder} holds a run of another search ({error}); name a new or "
+                "an empty folder"
+            ) from error
+
+
+class Guided(BaseSampler):
+    """A sampler that draws as ever, but gives to trials of the past the values that they had.
+
+    Args:
+        sampler: that draws.
+        past: knows the values.
+    """
+
+    def __init__(self, sampler: BaseSampler, past: PastRuns) -> None:
+        self._sampler, self._past = sampler, past
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Passed on."""
+        return self._sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Drawn, and replaced if the trial has a past: the sampler may keep notes."""
+        drawn = self._sampler.sample_relative(study, trial, search_space)
+        return {name: self._had(trial, name, search_space[name], drawn[name]) for name in drawn}
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """As `sample_relative`."""
+        drawn = self._sampler.sample_independent(study, trial, param_name, param_distribution)
+        return self._had(trial, param_name, param_distribution, drawn)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Passed on."""
+        self._sampler.before_trial(study, trial)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Passed on."""
+        self._sampler.after_trial(study, trial, state, values)
+
+    def _had(
+        self, trial: FrozenTrial, name: str, distribution: BaseDistribution, drawn: Any
+    ) -> Any:
+        had = self._past.value(trial.number, name, distribution)
+        return drawn if had is None else had
+
+
+def report_again(study: Study, number: int, folder: Path) -> None:
+    """Report what a run has recorded and the study does not know.
+
+    Args:
+        study: with one objective, else nothing was reported.
+        number: of the trial.
+        folder: of its run, which has ended.
+
+    Raises:
+        ConfigError: its history is damaged.
+    """
+    if len(study.directions) > 1:
+        return
+    trial = Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+    result = look(folder).result or {}
+    best, step = None, None
+    for row in _rows(folder):
+        accuracy = row.accuracy(str(result.get("objective")))
+        if accuracy is None:
+            continue
+        step, best = row.epoch, accuracy if best is None else max(best, accuracy)
+        if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
+            trial.report(best, step)
+            study.pruner.prune(study, trial.storage.get_trial(trial._trial_id))
+    if result.get("status") == "pruned" and PRUNED_AT not in trial.user_attrs:
+        trial.set_user_attr(PRUNED_AT, step)
+
+
+def _rows(folder: Path) -> Sequence[Any]:
+    try:
+        return read_history(folder / HISTORY)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder / HISTORY} cannot be read: {one_line(error)}") from error
