@@ -8,36 +8,32 @@ itself, and what is said and written when a sweep ends or is stopped.
 from __future__ import annotations
 
 import re
-import shlex
-import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from fcsweep import folders, trials
-from fcsweep.config import ConfigError, RunConfig, one_line, typed
+from fcsweep import folders, stopping, trials
+from fcsweep.config import ConfigError, RunConfig, one_line, printable, typed
+from fcsweep.disk import giving_way, writing
 from fcsweep.loader import STAMP, CheckedLoader
-from fcsweep.masking import masked
 from fcsweep.numbered import launch_numbered
-
-PROGRAM = "python -m fcsweep"
-STOPPED = {130: "interrupted", 143: "terminated", 129: "hung up"}
-"""Exit codes after SIGINT, SIGTERM and SIGHUP."""
+from fcsweep.saving import hide_password, overrides_of
 
 
 class Failure(Exception):
@@ -70,18 +66,21 @@ class App(Hydra):
         cfg = self.compose_config(config_name, overrides, RunMode.RUN, with_log_configuration)
         cfg.hydra.mode = RunMode.RUN
         _refuse_lone_sweep(cfg)
+        _refuse_other_folder(cfg, "hydra.sweep.dir", "hydra.run.dir", "the folder of a run")
+        hide_password(cfg)
         config = typed(cfg)
         require_device(config)
         callbacks = Callbacks(cfg)
         context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
-        folder = _folder(cfg, "hydra.run.dir")
-        with folders.hold(folder, "hydra.run.dir"):
+        folder, made = _folder(cfg, "hydra.run.dir")
+        with folders.unmade_if_unused(made), folders.hold(folder, "hydra.run.dir"):
             if folders.check_run(folder, config):
                 folders.remove_checkpoints(folder)  # if it was killed just before it did that
-                print(f"{folder} is done: {_ending(folder)}")
+                print(printable(f"{folder} is done: {_ending(folder)}"))
                 return JobReturn(status=JobStatus.COMPLETED)
             keeps = config.solver.checkpoint_seconds is not None
-            with self._going_on("hydra.run.dir", folder, "go on" if keeps else "run it again"):
+            _advise("go on" if keeps else "run it again", "hydra.run.dir", folder)
+            with writing(folder):
                 callbacks.on_run_start(config=cfg, config_name=config_name)
                 done = run_job(
                     hydra_context=context,
@@ -91,10 +90,10 @@ class App(Hydra):
                     job_subdir_key=None,
                     configure_logging=with_log_configuration,
                 )
-                callbacks.on_run_end(config=cfg, config_name=config_name, job_return=done)
-                if done.status is JobStatus.FAILED:
-                    error = done._return_value  # return_value would write a line of its own
-                    raise Failure(f"the run failed: {one_line(error)} (see {folder})") from error
+            callbacks.on_run_end(config=cfg, config_name=config_name, job_return=done)
+            if done.status is JobStatus.FAILED:
+                error = done._return_value  # return_value would write a line of its own
+                raise Failure(f"the run failed: {one_line(error)} (see {folder})") from error
         return done
 
     def multirun(
@@ -111,6 +110,7 @@ class App(Hydra):
             SystemExit: It was stopped by a signal.
         """
         cfg = self.compose_config(config_name, overrides, RunMode.MULTIRUN, with_log_configuration)
+        _refuse_other_folder(cfg, "hydra.run.dir", "hydra.sweep.dir", "the folder of a sweep")
         callbacks = Callbacks(cfg)
         context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
         sweeper: Any = Plugins.instance().instantiate_sweeper(
@@ -118,52 +118,35 @@ class App(Hydra):
         )
         grid = _checked_grid(sweeper, cfg, context)
         searches = _checked_search(sweeper, cfg)
-        folder = _folder(cfg, "hydra.sweep.dir")
+        folder, made = _folder(cfg, "hydra.sweep.dir")
         # A search holds its folder itself, as it does for other apps.
-        with nullcontext() if searches else folders.hold(folder, "hydra.sweep.dir"):
+        held = nullcontext() if searches else folders.hold(folder, "hydra.sweep.dir")
+        with folders.unmade_if_unused(made), held:
             finished = folders.check_sweep(folder, grid)
             for number in finished:
                 folders.remove_checkpoints(folder / str(number))
             if finished:
                 to_go = len(grid or ()) - len(finished)
-                print(f"resuming {folder}: {len(finished)} finished, {to_go} to go")
+                text = f"resuming {folder}: {len(finished)} finished, {to_go} to go"
+                print(printable(text))
             unfinished = Unfinished(sweeper.launcher, finished) if grid is not None else None
             if unfinished is not None:
                 sweeper.launcher = unfinished
-            with self._going_on("hydra.sweep.dir", folder, "go on"):
-                rows: list[trials.Row] = []
+            _advise("go on", "hydra.sweep.dir", folder)
+            rows: Sequence[trials.Row] = ()
+            with writing(folder):
                 try:
                     callbacks.on_multirun_start(config=cfg, config_name=config_name)
                     returned = sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
                     callbacks.on_multirun_end(config=cfg, config_name=config_name)
                 finally:
-                    if not _refused(sys.exc_info()[1]):
-                        rows = trials.write(folder)
-                        trials.show(rows)
-                        _report(folder, rows)
-                if unfinished is not None:  # a search has rules of its own for failures
-                    _refuse_failures(rows, unfinished.failures)
+                    if folder.is_dir() and not _refused(sys.exc_info()[1]):
+                        with giving_way():
+                            trials.end_lost(folder)
+                        rows = _table(folder)
+            if unfinished is not None:  # a search has rules of its own for failures
+                _refuse_failures(rows, unfinished.failures)
         return returned
-
-    @contextmanager
-    def _going_on(self, key: str, folder: Path, what: str) -> Iterator[None]:
-        """Let SIGINT, SIGTERM and SIGHUP end the block; then say which command does ``what``.
-
-        A run handles them itself while it trains. Elsewhere the handler raises; but an exception
-        raised by a handler can be lost (in a destructor) or become another one (in an import of
-        torch), so the signal is also kept in the loader, which looks before each job.
-        """
-        loader: Any = self.config_loader
-        with _handled(loader):
-            try:
-                yield
-            except BaseException as error:
-                code = _stop_code(error, loader.stopped)
-                if code is None:
-                    raise
-                sys.stdout.flush()
-                print(f"{STOPPED[code]}; to {what}: {_command(key, folder)}", file=sys.stderr)
-                raise SystemExit(code) from None
 
 
 class Unfinished(Launcher):
@@ -230,6 +213,7 @@ def _checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[
     if sweeper.max_batch_size is not None and sweeper.max_batch_size < 1:
         given = f"hydra.sweeper.max_batch_size is {sweeper.max_batch_size}"
         raise ConfigError(f"{given}; expected a whole number >= 1 or null")
+    _refuse_empty(parsed)
     (jobs,) = sweeper.split_arguments(parsed, None)
     elsewhere = "slurm" in str(cfg.hydra.runtime.choices.get("hydra/launcher"))
     loader: Any = context.config_loader
@@ -260,6 +244,20 @@ def _checked_search(sweeper: Any, cfg: DictConfig) -> bool:
     return True
 
 
+def _refuse_empty(parsed: Sequence[Override]) -> None:
+    """A glob that matches nothing would silently be a sweep of nothing."""
+    for override in parsed:
+        if override.is_sweep_override() and not list(override.sweep_iterator()):
+            raise ConfigError(f"{override.input_line} matches nothing; expected at least one value")
+
+
+def _refuse_other_folder(cfg: DictConfig, given: str, used: str, what: str) -> None:
+    """Refuse a folder that would silently not be used, unless the one that is used is named too."""
+    lines = {line.lstrip("+").partition("=")[0]: line for line in overrides_of(cfg)}
+    if given in lines and used not in lines:
+        raise ConfigError(f"{lines[given]} has no effect here; {what} is {used}")
+
+
 def _refuse_lone_sweep(cfg: DictConfig) -> None:
     """An experiment that is a sweep, started as one run, would silently be something else."""
     sweeper = cfg.hydra.sweeper
@@ -268,14 +266,22 @@ def _refuse_lone_sweep(cfg: DictConfig) -> None:
         raise ConfigError(f"hydra.sweeper.params is a sweep over {keys}; add -m")
 
 
-def _folder(cfg: DictConfig, key: str) -> Path:
-    """The folder that ``cfg`` names under ``key``; if it has a stamp of ours, made, and by us."""
+def _folder(cfg: DictConfig, key: str) -> tuple[Path, list[Path]]:
+    """The folder that ``cfg`` names under ``key``; if it has a stamp of ours, made, and by us.
+
+    Also the folders that were made for it, innermost first.
+    """
     group, _, name = key.rpartition(".")
     raw: Any = OmegaConf.to_container(OmegaConf.select(cfg, group), resolve=False)
     while True:
-        folder = Path(str(OmegaConf.select(cfg, key)))
-        if f"${{{STAMP}:" not in str(raw[name]) or folders.make(folder, key):
-            return folder
+        try:
+            folder = Path(str(OmegaConf.select(cfg, key)))
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"{key} has no value: {str(error).splitlines()[0]}") from error
+        if f"${{{STAMP}:" not in str(raw[name]):
+            return folder, []
+        if made := folders.make(folder, key):
+            return folder, made
         OmegaConf.clear_cache(cfg)  # another start had the same stamp: draw again
 
 
@@ -287,6 +293,16 @@ def _refused(error: BaseException | None) -> bool:
     return isinstance(error, HydraException) and isinstance(error.__cause__, ConfigError)
 
 
+def _table(folder: Path) -> Sequence[trials.Row]:
+    """Show the table of a sweep, and write it and the page; what the table holds."""
+    rows = trials.load(folder)
+    trials.show(rows)
+    with giving_way():
+        trials.write(folder, rows)
+    _report(folder, rows)
+    return rows
+
+
 def _report(folder: Path, rows: Sequence[trials.Row]) -> None:
     """Write the page of a sweep; that it cannot be is said, and changes nothing else."""
     if not rows:
@@ -294,7 +310,7 @@ def _report(folder: Path, rows: Sequence[trials.Row]) -> None:
     try:
         from fcsweep.report import write  # imports pandas and matplotlib: not for --help
 
-        print(f"report: {write(folder)}")
+        print(printable(f"report: {write(folder)}"))
     except Exception as error:
         print(f"report.html was not written: {one_line(error)}", file=sys.stderr)
 
@@ -322,42 +338,10 @@ def _ending(folder: Path) -> str:
     return f"{result.get('status')}, {result.get('objective')} {result.get('value')}"
 
 
-def _stop_code(error: BaseException, signal_kept: int | None) -> int | None:
-    """The exit code if it was a signal that ended the work, whatever it has become on its way."""
-    if signal_kept is not None:
-        return 128 + signal_kept
-    if isinstance(error, KeyboardInterrupt):
-        return 130
-    code = error.code if isinstance(error, SystemExit) else None
-    return code if isinstance(code, int) and code in STOPPED else None
-
-
-def _command(key: str, folder: Path) -> str:
-    """The command that was given, with its folder named and without passwords."""
+def _advise(what: str, key: str, folder: Path) -> None:
+    """Say how to go on after a signal: by the command that was given, with its folder named."""
     given = [word for word in sys.argv[1:] if not word.startswith(f"{key}=")]
     name = str(folder)
     if not re.fullmatch(r"[\w./-]+", name):  # a text in Hydra's grammar
-        name = "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    words = shlex.join([*given, f"{key}={name}"])
-    return f"{PROGRAM} {masked(words)}"
-
-
-@contextmanager
-def _handled(loader: Any) -> Iterator[None]:
-    """While the block runs, a signal is kept in ``loader.stopped`` and raises."""
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        loader.stopped = number
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-
-    before: dict[signal.Signals, Any] = {}
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # Ignored stays ignored: nohup asks for that.
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        name = QuotedString(name, Quote.single).with_quotes()
+    stopping.advise(what, [*given, f"{key}={name}"])

@@ -5,29 +5,39 @@ A mistake is one line on standard error. torch is imported when a run starts, no
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import hydra
 import hydra._internal.hydra
 import hydra._internal.utils
+import hydra.core.utils
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from fcsweep import folders
 from fcsweep.app import App
-from fcsweep.config import ConfigError, RunConfig, hint, one_line, typed
-from fcsweep.launch import Ended, stackable
-from fcsweep.loader import conf_dir
+from fcsweep.config import ConfigError, RunConfig, hint, one_line, printable, typed
+from fcsweep.disk import RecordError, writing
+from fcsweep.launch import Ended, TrialError, save_config, stackable
+from fcsweep.loader import conf_dir, is_unicode
+from fcsweep.logs import lost_lines_kept
+from fcsweep.masking import masked
 from fcsweep.search.pruning import job_number, reporting
+from fcsweep.stopping import end_if_asked, held_back, listening
 
 if TYPE_CHECKING:
+    from fcsweep.records import Result
     from fcsweep.search.outcomes import Outcome
 
 CONF = str(conf_dir())
@@ -39,19 +49,31 @@ def main() -> None:
     Exit codes: 0, 1 for any mistake or failed job (one line on standard error; the stack trace with
     HYDRA_FULL_ERROR=1), 130, 143 and 129 after SIGINT, SIGTERM and SIGHUP.
     """
+    with listening():
+        _main()
+
+
+def _main() -> None:
     try:
         sys.argv[1:] = _arguments(sys.argv[1:])
-        with _our_hydra():
+        if not is_unicode(os.getcwd()):  # Hydra saves its name
+            raise ConfigError(f"the name of the folder {os.getcwd()} is not UTF-8; use another")
+        quietly = _masked_output() if _shows_a_config() else nullcontext()
+        with _our_hydra(), lost_lines_kept() as lost, quietly:
             configured = hydra.main(version_base="1.3", config_path=CONF, config_name="config")
             configured(task)()
-    except KeyboardInterrupt:
-        _leave("interrupted", 130)
+        with writing("standard output"):
+            sys.stdout.flush()
+        for path, why in lost.items():
+            print(f"warning: {path} lacks lines: {why}", file=sys.stderr)
     except BrokenPipeError:  # as in `fcsweep --help | head`; nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         sys.exit(1)
     except Exception as error:
+        end_if_asked()  # what a signal raised may have become another error
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
+            lines = masked("".join(traceback.format_exception(error))).splitlines()
+            _leave("\n".join(map(printable, lines)), 1)
         _leave(f"error: {one_line(error)}", 1)
 
 
@@ -59,34 +81,45 @@ def train_stack(
     configs: Sequence[RunConfig], folders: Sequence[Path], logs: Sequence[logging.Logger]
 ) -> list[Ended]:
     """Train jobs of a sweep together, each in the folder that Hydra made for it."""
-    from fcsweep.board import shown_stack
-    from fcsweep.run import run_many
+    with held_back():
+        from fcsweep.board import shown_stack
+        from fcsweep.run import run_many
 
     if job_number() is not None:  # the search shows its trials
         numbers = [int(folder.name) for folder in folders]
         results = run_many(configs, folders, reporting(numbers), logs)
     else:
-        with shown_stack(folders, configs) as on_epoch:
+        with writing("standard output"), shown_stack(folders, configs) as on_epoch:
             results = run_many(configs, folders, on_epoch, logs)
-    return [
-        Ended(result.value, result.reason if result.status == "failed" else None)
-        for result in results
-    ]
+    return [Ended(result.value, _error(result)) for result in results]
+
+
+def _error(result: Result) -> Exception | None:
+    """Why a trial of a stack has no end, as its record says; the traceback is in its log."""
+    kinds = {"failed": TrialError, "interrupted": RecordError}
+    return kinds[result.status](result.reason) if result.status in kinds else None
 
 
 @stackable(train_stack)
 def task(cfg: DictConfig) -> float | None:
     """Train what ``cfg`` says in the folder that Hydra made for it; returns the objective."""
-    # torch is imported here, not for --help
-    from fcsweep.display import shown
-    from fcsweep.run import run
+    with held_back():  # torch is imported here, not for --help
+        from fcsweep.display import shown
+        from fcsweep.run import run
 
     config, folder = typed(cfg), Path(HydraConfig.get().runtime.output_dir)
     number = job_number()
-    if number is not None:  # the search shows its trials
-        return run(config, folder, reporting([number])).value
-    with shown(os.path.relpath(folder), config) as on_epoch:
-        return run(config, folder, on_epoch).value
+    with _held(folder):
+        if number is not None:  # the search shows its trials
+            return run(config, folder, reporting([number])).value
+        with writing("standard output"), shown(os.path.relpath(folder), config) as on_epoch:
+            return run(config, folder, on_epoch).value
+
+
+def _held(folder: Path) -> AbstractContextManager[None]:
+    """Keep others out of the folder of a job, which may be in a process that outlives its sweep."""
+    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # a lone run is held by the program
+    return folders.hold(folder, "hydra.sweep.dir") if in_sweep else nullcontext()
 
 
 def recorded(folder: Path) -> Outcome | None:
@@ -97,6 +130,10 @@ def recorded(folder: Path) -> Outcome | None:
 
 
 setattr(task, "recorded", recorded)  # noqa: B010  read by the sweeper from the task function
+
+# Hydra's own leaves half a file when it is killed. At import, because a parallel launcher's worker
+# imports this module for the task.
+hydra.core.utils._save_config = save_config
 
 
 @contextmanager
@@ -118,6 +155,23 @@ def _our_hydra() -> Iterator[None]:
     finally:
         for module, name, theirs in before:
             setattr(module, name, theirs)
+
+
+def _shows_a_config() -> bool:
+    """Whether the command says what would be run, instead of running it."""
+    known = get_args_parser().parse_args()
+    return bool(known.cfg or known.info or known.help or known.hydra_help)
+
+
+@contextmanager
+def _masked_output() -> Iterator[None]:
+    """Print what the block prints without the secrets in it."""
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            yield
+    finally:
+        sys.stdout.write(masked(said.getvalue()))
 
 
 def _arguments(words: Sequence[str]) -> list[str]:
@@ -151,7 +205,15 @@ def _arguments(words: Sequence[str]) -> list[str]:
     return [*known.overrides, *(word for word in words if word not in known.overrides)]
 
 
+def _give_up_stdout() -> None:
+    """What could not be written there is lost; Python would try again at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _leave(text: str, code: int) -> NoReturn:
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_up_stdout()
     print(text, file=sys.stderr)
     sys.exit(code)

@@ -32,6 +32,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf._utils import get_omega_conf_dumper
 
 from fcsweep.config import RunConfig
+from fcsweep.disk import write_atomically, writing
 from fcsweep.logs import JobLog, said_to_all
 from fcsweep.numbered import Numbered
 from fcsweep.stacks import stacks
@@ -57,8 +58,8 @@ class Ended:
 
     value: float | None
     """What the task returns."""
-    failure: str | None
-    """Why it failed, one line; None if it did not."""
+    error: Exception | None
+    """Why it has no end, one line; None if it has."""
 
 
 Train = Callable[[Sequence[RunConfig], Sequence[Path], Sequence[logging.Logger]], list[Ended]]
@@ -171,7 +172,7 @@ class Job:
     def begin(self) -> None:
         """Make the folder, the log and the saved config; tell the callbacks."""
         try:
-            with self.current():
+            with self.current(), writing(self._folder()):
                 self._prepare()
                 self._save()
                 with said_to_all([self.log]):
@@ -183,11 +184,10 @@ class Job:
 
     def end(self, ended: Ended) -> None:
         """Keep what came of it; tell the callbacks."""
-        if ended.failure is None:
+        if ended.error is None:
             self.returned.status, self.returned.return_value = JobStatus.COMPLETED, ended.value
         else:
-            error = TrialError(ended.failure)
-            self.returned.status, self.returned.return_value = JobStatus.FAILED, error
+            self.returned.status, self.returned.return_value = JobStatus.FAILED, ended.error
         with self.current(), said_to_all([self.log]):
             self.sweep.context.callbacks.on_job_end(config=self.config, job_return=self.returned)
 
@@ -202,13 +202,16 @@ class Job:
         finally:
             instance.cfg = before
 
-    def _prepare(self) -> None:
+    def _folder(self) -> Path:
         hydra = self.config.hydra
         self.folder = Path(str(hydra.sweep.dir), str(hydra.sweep.subdir))
+        return self.folder
+
+    def _prepare(self) -> None:
+        hydra = self.config.hydra
         with read_write(hydra.runtime), open_dict(hydra.runtime):
             hydra.runtime.output_dir = os.path.abspath(self.folder)
-        HydraConfig.instance().set_config(self.config)
-        self.returned.hydra_cfg = HydraConfig.instance().cfg  # type: ignore[assignment]
+        self.returned.hydra_cfg = HydraConfig.instance().cfg = _hydra_of(self.config)  # type: ignore[assignment]
         own = [str(key) for key in self.config if key != "hydra"]
         task = self.returned.cfg = OmegaConf.masked_copy(self.config, own)
         OmegaConf.set_struct(task, OmegaConf.is_struct(self.config))
@@ -218,13 +221,25 @@ class Job:
     def _save(self) -> None:
         """As `run_job`: the first two byte for byte, whatever the launcher."""
         folder = self.folder / self.config.hydra.output_subdir
-        folder.mkdir(exist_ok=True)
-        for name, text in (
-            ("config", OmegaConf.to_yaml(self.returned.cfg)),
-            ("overrides", OmegaConf.to_yaml(self.config.hydra.overrides.task)),
-            ("hydra", _quick_yaml(self.returned.hydra_cfg)),
-        ):
-            (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+        save_config(self.returned.cfg, "config.yaml", folder)
+        save_config(self.config.hydra.overrides.task, "overrides.yaml", folder)
+        save_config(self.returned.hydra_cfg, "hydra.yaml", folder, _quick_yaml)
+
+
+def save_config(
+    cfg: Any, filename: str, output_dir: Path, as_yaml: Callable[[Any], str] = OmegaConf.to_yaml
+) -> None:
+    """Save a config of Hydra's so that it is there as a whole or not at all."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    write_atomically(output_dir / filename, as_yaml(cfg).encode())
+
+
+def _hydra_of(config: DictConfig) -> DictConfig:
+    """As ``HydraConfig.set_config`` keeps it, but for a copy of Hydra's large node."""
+    OmegaConf.set_readonly(config.hydra, True)
+    kept = DictConfig({"hydra": config.hydra}, flags={"no_deepcopy_set_nodes": True})
+    kept.hydra._set_parent(config)  # the run's values may be named in it
+    return kept
 
 
 def _quick_yaml(cfg: Any) -> str:

@@ -1,10 +1,11 @@
-"""The log of each job of a stack: the file that Hydra's settings name, with its own lines only."""
+"""Logs: that of each job of a stack, with its own lines only; and what is said when one is full."""
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from hydra.core.utils import configure_log
 from omegaconf import DictConfig
@@ -40,7 +41,8 @@ class JobLog(logging.Logger):
     def _close(self) -> None:
         for handler in self.handlers:
             if isinstance(handler, logging.FileHandler):
-                handler.close()
+                with suppress(OSError):  # what it could not write is said already
+                    handler.close()
 
 
 @contextmanager
@@ -63,3 +65,30 @@ class _ToAll(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         for log in self.logs:
             log.handle(record)
+
+
+@contextmanager
+def lost_lines_kept() -> Iterator[dict[str, str]]:
+    """While the block runs, a line that a log does not take costs nothing but that line.
+
+    By itself logging prints a stack trace for each. A log is no record: what a run has found is in
+    its other files, and those say themselves what they lack.
+
+    Yields:
+        The logs that lack lines, and why.
+    """
+    lost: dict[str, str] = {}
+    theirs = logging.Handler.handleError
+
+    def keep(self: logging.Handler, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            theirs(self, record)
+        elif isinstance(self, logging.FileHandler):
+            lost.setdefault(self.baseFilename, error.strerror or str(error))
+
+    logging.Handler.handleError = keep
+    try:
+        yield lost
+    finally:
+        logging.Handler.handleError = theirs

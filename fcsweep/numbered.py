@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus, env_override
 from hydra.plugins.launcher import Launcher
 
 Numbered = tuple[int, Sequence[str]]
 """A job: its number and its overrides."""
+
+
+class ProcessLost(Exception):
+    """The process of a job, or of several, was killed; one line."""
 
 
 def launch_numbered(launcher: Launcher, jobs: Sequence[Numbered]) -> list[JobReturn]:
@@ -18,12 +25,80 @@ def launch_numbered(launcher: Launcher, jobs: Sequence[Numbered]) -> list[JobRet
 
     At once where the launcher can number them (ours has a method of this name); else in runs of
     consecutive numbers, as Hydra's launchers count from the first.
+
+    Raises:
+        ProcessLost: with ``joblib``, which ends with the first of its workers that is killed.
     """
     ours: Any = launcher
     if hasattr(ours, "launch_numbered"):
         return ours.launch_numbered(jobs) if jobs else []
     returned: list[JobReturn] = []
-    for _, run in itertools.groupby(enumerate(jobs), lambda job: job[1][0] - job[0]):
-        numbers, overrides = zip(*(job for _, job in run), strict=True)
-        returned += launcher.launch(list(overrides), numbers[0])
+    with _processes_may_be_killed(launcher):
+        for _, run in itertools.groupby(enumerate(jobs), lambda job: job[1][0] - job[0]):
+            numbers, overrides = zip(*(job for _, job in run), strict=True)
+            returned += launcher.launch(list(overrides), numbers[0])
     return returned
+
+
+@contextmanager
+def _processes_may_be_killed(launcher: Launcher) -> Iterator[None]:
+    """Where a launcher has a process a job, wait for the others; else say what happened."""
+    if type(launcher).__module__.startswith("hydra_plugins.hydra_submitit_launcher"):
+        with env_override(_few_threads(launcher)), _waiting_for_all():
+            yield
+        return
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != "TerminatedWorkerError":  # of joblib, which may not be there
+            raise
+        raise ProcessLost(
+            "a worker process was killed, perhaps for want of memory, and the others ended with "
+            "it; the same command goes on with the jobs that are not finished"
+        ) from error
+
+
+def _few_threads(launcher: Any) -> dict[str, str]:
+    """For jobs that all run here at once: a thread for each CPU that a job asks for, else one.
+
+    joblib does the like by itself; on Slurm a job finds no more CPUs than it has asked for.
+    """
+    if type(launcher).__name__ != "LocalLauncher" or "OMP_NUM_THREADS" in os.environ:
+        return {}
+    return {"OMP_NUM_THREADS": str(launcher.params.get("cpus_per_task") or 1)}
+
+
+@contextmanager
+def _waiting_for_all() -> Iterator[None]:
+    """Let submitit's launcher wait for all jobs, not raise for the first without a result."""
+    submitit: Any = import_module("submitit")  # of the extra "slurm": there or not, to pyright too
+
+    class Executor(submitit.AutoExecutor):
+        def map_array(self, fn: Any, *iterable: Any) -> list[Any]:
+            return [_Waited(job) for job in super().map_array(fn, *iterable)]
+
+    before = submitit.AutoExecutor
+    submitit.AutoExecutor = Executor
+    try:
+        yield
+    finally:
+        submitit.AutoExecutor = before
+
+
+class _Waited:
+    """A job of submitit, with an end for the one whose process was killed."""
+
+    def __init__(self, job: Any) -> None:
+        self._job = job
+
+    def results(self) -> list[JobReturn]:
+        """What the job has returned, when it has ended."""
+        try:
+            return self._job.results()
+        except Exception as error:  # several kinds, with the log of the job as their text
+            lost = JobReturn(status=JobStatus.FAILED)
+            lost.return_value = ProcessLost(
+                f"its process was killed (see {self._job.paths.folder})"
+            )
+            lost._return_value.__cause__ = error
+            return [lost]

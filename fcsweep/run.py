@@ -19,13 +19,15 @@ from safetensors.torch import save
 from fcsweep import data
 from fcsweep.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
 from fcsweep.config import ConfigError, RunConfig, TwoLayerConfig, one_line
+from fcsweep.disk import RecordError, writing
 from fcsweep.hooks import OnEpoch, Report
+from fcsweep.masking import masked
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES
 from fcsweep.provenance import provenance
-from fcsweep.records import HistoryRow, RecordError, Result, RunRecord
+from fcsweep.records import HistoryRow, Result, RunRecord
 from fcsweep.solver import Epoch, Solver
-from fcsweep.stopping import stopped_by_signals
+from fcsweep.stopping import end_if_asked, stopped_by_signals
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,8 @@ def run_many(
         logs: where each trial says how it gets on; by default in the log of this module.
 
     Returns:
-        How each trial ended: ``completed``, ``pruned``, ``diverged`` or, in a stack, ``failed``.
+        How each trial ended: ``completed``, ``pruned``, ``diverged`` or, in a stack, ``failed``, or
+        ``interrupted`` if its records cannot be written.
 
     Raises:
         KeyboardInterrupt, SystemExit: after SIGINT, or SIGTERM and SIGHUP; the records say
@@ -121,11 +124,13 @@ class Trial:
         self.record.finish(status, reason)
 
     def fail(self, error: Exception) -> None:
-        """Record an error, as far as anything can be written."""
+        """Record an error, as far as anything can be written; a full disk is none of the run."""
         self.error = error
-        self.log.error("the run failed", exc_info=error)
+        told = "".join(traceback.format_exception(error)).rstrip()
+        self.log.error("the run failed\n%s", masked(told))
+        status = "interrupted" if isinstance(error, RecordError) else "failed"
         with suppress(RecordError):
-            self.record.finish("failed", one_line(error))
+            self.record.finish(status, one_line(error))
         traceback.clear_frames(error.__traceback__)  # they would hold the memory of the stack
 
     @contextmanager
@@ -148,6 +153,7 @@ def _train_what_fits(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
     try:
         return _train(trials, on_epoch)
     except Exception as error:
+        end_if_asked()  # what a signal raised may have become another error
         left = _running(trials)
         if not _out_of_memory(error) or not left:
             raise
@@ -182,11 +188,12 @@ def _train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
     _deterministic(device)
     _say_where_from(starting, device, None)
     dataset = data_of(first)
-    _say_where_from(starting, device, dataset.fingerprint)
-    starting, seconds = _running(starting), first.solver.checkpoint_seconds
-    found = [
-        [] if seconds is None else find(trial.record.folder, trial.made_with) for trial in starting
-    ]
+    starting = _running(starting)
+    found = [list[Checkpoint]() for _ in starting]
+    if first.solver.checkpoint_seconds is not None:
+        _say_where_from(starting, device, dataset.fingerprint)
+        starting = _running(starting)
+        found = [find(trial.record.folder, trial.made_with) for trial in starting]
     for places, checkpoints in groups(found):
         together = [starting[place] for place in places]
         threads = checkpoints[0].threads if checkpoints else torch.get_num_threads()
@@ -235,7 +242,8 @@ def _let_go(
 ) -> None:
     """Tell the hook of all that are recorded; then end those that have diverged or are pruned."""
     places = [place for place, trial in enumerate(training) if trial.running]
-    pruned = on_epoch([Report(training[p].place, rows[p], training[p].result) for p in places])
+    with writing("standard output"):  # its own files a hook names itself
+        pruned = on_epoch([Report(training[p].place, rows[p], training[p].result) for p in places])
     for place in places:
         trial, step = training[place], epoch.diverged_at[place]
         with trial.alone():

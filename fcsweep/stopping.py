@@ -1,20 +1,138 @@
-"""SIGINT, SIGTERM and SIGHUP end training after the step in progress; a second one at once."""
+"""What SIGINT, SIGTERM and SIGHUP end, and when.
+
+Training ends after the step in progress. Elsewhere the handler raises; but what a handler raises
+can be lost (in a destructor) or become another error (in an import of torch), so that a signal is
+also kept, and `end_if_asked` raises again where the next piece of work would begin.
+"""
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn, TextIO
+
+from fcsweep.config import printable
+from fcsweep.masking import masked
+
+PROGRAM = "python -m fcsweep"
+WORDS = {130: "interrupted", 143: "terminated", 129: "hung up"}
+"""What is said for the exit codes after SIGINT, SIGTERM and SIGHUP."""
+TWICE = 1.0
+"""Seconds in which a second signal is the same one: a terminal that closes sends it twice."""
+
+
+class _Program:
+    """Which signal is to end this program, since when, and how to go on after it."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self.since, self.held_back = 0.0, False
+        self.what, self.words = "run it again", sys.argv[1:]
+
+    def keep(self, number: int) -> bool:
+        """Keep the first signal; whether this is it."""
+        if self.signal is not None:
+            return False
+        self.signal, self.since = number, time.monotonic()
+        return True
+
+    def farewell(self, code: int) -> str:
+        command = printable(masked(shlex.join(self.words)))
+        return f"{WORDS[code]}; to {self.what}: {PROGRAM} {command}\n"
+
+
+_program: _Program | None = None
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """While the block, a whole program, runs, a signal ends it; then the way to go on is printed.
+
+    A second signal, more than a second after the first, ends the process at once. Within another
+    such block it does nothing.
+
+    Raises:
+        SystemExit: 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP, whatever what the handler
+            raised has become on its way.
+    """
+    global _program
+    if _program is not None:
+        yield
+        return
+    program = _program = _Program()
+    before = _handled_by(_end)
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            program.keep(signal.SIGINT)
+        if program.signal is None:
+            raise
+        code = 128 + program.signal
+        _say("", sys.stdout)
+        _say(program.farewell(code), sys.stderr)
+        raise SystemExit(code) from None
+    finally:
+        _program = None
+        _restore(before)
+
+
+def _say(text: str, stream: TextIO) -> None:
+    """Write what is left to a stream; the terminal may be gone."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:  # Python would try again at its end, and leave with code 120
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def unheard() -> None:
+    """From now on signals end this process without a word: its work is done."""
+    _handled_by(signal.SIG_DFL)
+
+
+def advise(what: str, words: Sequence[str]) -> None:
+    """Say how to go on if a signal comes from now on.
+
+    Args:
+        what: the command does, such as ``go on``.
+        words: of the command line.
+    """
+    if _program is not None:
+        _program.what, _program.words = what, list(words)
+
+
+def end_if_asked() -> None:
+    """Raise for a signal that was kept, if what its handler raised was lost."""
+    if _program is not None and _program.signal is not None:
+        _raise(_program.signal)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """A first signal waits for the end of the block: imports of C++ may abort by an exception."""
+    if _program is None:
+        yield
+        return
+    _program.held_back = True
+    try:
+        yield
+    finally:
+        _program.held_back = False
+    end_if_asked()
 
 
 @contextmanager
 def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     """While the block runs, a signal calls ``stop``; after the block it raises.
 
-    The handler only asks: an exception raised by a handler can be lost. Outside the main thread
-    signals are not ours to handle.
+    The handler only asks. Outside the main thread signals are not ours to handle.
 
     Args:
         stop: asks the block to end soon.
@@ -23,36 +141,65 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
         KeyboardInterrupt, SystemExit: after SIGINT, or SIGTERM and SIGHUP; also in place of an
             error that the block ended with.
     """
+    end_if_asked()
     received: list[int] = []
-    before: dict[signal.Signals, Any] = {}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        before.clear()
+    before: dict[int, Any] = {}
 
     def ask(number: int, frame: FrameType | None) -> None:
         received.append(number)
+        if _program is not None:
+            _program.keep(number)
         stop()
-        restore()
+        _restore(before)
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is None or signal.getsignal(number) is signal.SIG_IGN:
-            continue  # not on this system, or ignored as nohup asks
-        try:
-            before[number] = signal.signal(number, ask)
-        except ValueError:  # not the main thread
-            break
+    before.update(_handled_by(ask))
     try:
         yield
     except Exception:
         if not received:
             raise
     finally:
-        restore()
+        _restore(before)
     if received:
-        name = signal.Signals(received[0]).name
-        if received[0] == signal.SIGINT:
-            raise KeyboardInterrupt(name)
-        raise SystemExit(128 + received[0])
+        _raise(received[0])
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Raise for the first signal, leave at once for one that comes later."""
+    if _program is None:  # it has just ended
+        return
+    if _program.keep(number) and not _program.held_back:
+        _raise(number)
+    if time.monotonic() - _program.since > TWICE:
+        code = 128 + number
+        with suppress(OSError):
+            os.write(2, _program.farewell(code).encode())
+        os._exit(code)
+
+
+def _raise(number: int) -> NoReturn:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+    raise SystemExit(128 + number)
+
+
+def _handled_by(
+    handler: Callable[[int, FrameType | None], None] | signal.Handlers,
+) -> dict[int, Any]:
+    """Install a handler; what it replaces."""
+    before: dict[int, Any] = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is None or signal.getsignal(number) is signal.SIG_IGN:
+            continue  # not on this system, or ignored as nohup asks
+        try:
+            before[number] = signal.signal(number, handler)
+        except ValueError:  # not the main thread
+            break
+    return before
+
+
+def _restore(before: dict[int, Any]) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    before.clear()

@@ -22,6 +22,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from fcsweep.config import ConfigError
+from fcsweep.disk import RecordError
 from fcsweep.search.settings import CONFLICT, register, stand_in, upstream_installed
 
 register()
@@ -106,7 +107,7 @@ class OptunaSweeper(Sweeper):
 
         try:
             sweep(self, self.planned or self.plan(arguments))
-        except (ConfigError, SweepFailed) as error:
+        except (ConfigError, RecordError, SweepFailed) as error:
             raise CompactHydraException(str(error)) from error  # Hydra shows it as one line
 
 

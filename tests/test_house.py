@@ -31,6 +31,49 @@ def test_modules_are_short_and_say_what_they_are(path):
     assert longest <= 75
 
 
+EXECUTE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "runpy", "code", "imp"}
+"""Modules that execute what they read."""
+RUN = {"eval", "exec", "compile", "__import__", "full_load", "unsafe_load", "load_all"}
+MAY = {
+    ("fcsweep/data/batches.py", "pickle"),  # the restricted reader of CIFAR-10
+    ("fcsweep/compose.py", "pickle"),  # copies of its own configs, in memory
+    ("fcsweep/provenance.py", "subprocess"),  # asks git, without a shell
+}
+
+
+def executing(path, text=None):
+    """What a module has that could execute what it reads; ruff's rules S know most of it."""
+    for node in ast.walk(ast.parse(text or path.read_text())):
+        if isinstance(node, ast.Import):
+            names = {alias.name.partition(".")[0] for alias in node.names}
+            yield from names & (EXECUTE | {"subprocess"})
+        elif isinstance(node, ast.ImportFrom):
+            yield from {str(node.module).partition(".")[0]} & (EXECUTE | {"subprocess"})
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            options = {option.arg: ast.unparse(option.value) for option in node.keywords}
+            if called in RUN or called in ("os.system", "os.popen", "torch.load"):
+                yield called
+            if called == "np.load" and options.get("allow_pickle") != "False":
+                yield called
+            loader = [*map(ast.unparse, node.args[1:]), *options.values()]
+            if called in ("yaml.load", "yaml.parse") and loader != ["SafeLoader"]:
+                yield called
+            if options.get("shell", "False") != "False":
+                yield "shell"
+
+
+def test_nothing_can_execute_what_it_reads():
+    modules = [*MODULES, *(ROOT / "hydra_plugins").glob("*.py")]
+    found = {
+        (path.relative_to(ROOT).as_posix(), one) for path in modules for one in executing(path)
+    }
+    assert found == MAY
+    wrong = "import pickle\nfrom runpy import run_path\neval(x)\nnp.load(p)\ntorch.load(p)\n"
+    wrong += "yaml.load(p, Loader)\nyaml.load(p, Loader=yaml.Loader)\nrun(p, shell=True)\n"
+    assert len([*executing(None, wrong)]) == 8
+
+
 def test_importing_the_package_imports_nothing_heavy():
     code = "import sys, fcsweep; print(*sys.modules)"
     loaded = subprocess.run(
@@ -63,6 +106,22 @@ def test_the_readme_names_only_files_that_are_there():
     readme = (ROOT / "README.md").read_text()
     targets = [part.partition(")")[0] for part in readme.split("](")[1:]]
     missing = [t for t in targets if "://" not in t and not (ROOT / t).exists()]
+    assert not missing
+
+
+def test_each_promise_of_reliability_names_a_test_that_is_there():
+    page = (ROOT / "docs/reliability.md").read_text()
+    promises = [row for row in page.splitlines() if row.startswith("| ")]
+    rows = [row for row in promises if not row.startswith(("| ---", "| promise"))]
+    unheld = [row for row in rows if "::" not in row.rpartition(" | ")[2]]
+    assert rows and not unheld
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", page)
+    assert len(named) == page.count("::")
+    missing = [
+        f"{file}::{test}"
+        for file, test in named
+        if not re.search(rf"^\s*def {test}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE)
+    ]
     assert not missing
 
 

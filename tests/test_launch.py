@@ -272,6 +272,31 @@ SHORTAGES = [
 ]
 
 
+@pytest.mark.parametrize("error", [*SHORTAGES, ArithmeticError("by chance")], ids=repr)
+@pytest.mark.parametrize("launcher", ["basic", "stacked"])
+def test_a_job_that_raises_or_lacks_memory_costs_only_itself(launcher, error, fcsweep, monkeypatch):
+    real = Solver.update
+
+    def update(self, *arguments):
+        if self.seed == [1]:
+            raise error
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Solver, "update", update)
+    alone = ["hydra.launcher.max_trials=1"] if launcher == "stacked" else []
+    grid = ["seed=0,1,2", *alone]
+    said = fcsweep(*grid, "solver.num_epochs=1", f"hydra/launcher={launcher}", "hydra.sweep.dir=s")
+    assert said.code == 1
+    assert said.err.startswith("error: 1 of 3 jobs failed: s/1 (") and said.err.count("\n") == 1
+    statuses = [result_of(f"s/{n}")["status"] for n in range(3)]
+    assert statuses == ["completed", "failed", "completed"]
+    assert str(error) in str(result_of("s/1")["reason"])
+    logs = [Path(f"s/{n}/fcsweep.log").read_text() for n in range(3)]
+    assert ["Traceback" in text for text in logs] == [False, True, False]
+    listed = Path("s/trials.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in listed] == ["status", *statuses]
+
+
 @pytest.mark.parametrize("error", SHORTAGES, ids=lambda error: type(error).__name__)
 def test_a_stack_that_does_not_fit_is_split(error, fcsweep, monkeypatch):
     grid = "seed=0,1,2,3,4,5", "solver.num_epochs=2", "hydra/launcher=stacked"
