@@ -14,8 +14,12 @@ What changes the last bits of a matrix product or a sum there, and what is done 
   with a size under ``SKINNY`` the results would be too few to tell.
 - A sum of more than 32,768 values into a single output is split between threads; into two outputs
   it is not. A lone sum is computed as two equal rows.
+- Where a batch has fewer matrices than there are threads, or its results had to be padded, several
+  threads share a product, with other bits. There are no more threads than matrices, then; but all
+  for a large product by itself, if a trial of its shape shows that they do not matter.
 
-The number of threads may still change the bits: it belongs to the record of a run.
+So the number of threads changes no product. It may change the sums of tensors so large that threads
+share them: it belongs to the record of a run.
 
 Leading axes ``*t`` are trials: none for a single trial, ``(k,)`` for a stack of ``k``.
 """
@@ -41,6 +45,10 @@ SPLIT = 32_768
 """Elements up to which torch sums in one thread."""
 
 
+Layout = tuple[tuple[int, ...], tuple[int, ...]]
+"""Sizes and strides of a matrix."""
+
+
 class Product:
     """Matrix product of each trial, ``a (*t, n, i)`` times ``b (*t, i, m)``, prepared once.
 
@@ -64,24 +72,29 @@ class Product:
         a, b = _one_axis(a, trials), _one_axis(b, trials)
         n, inner, m = *a.shape[-2:], b.shape[-1]
         k = max(len(a), len(b))
-        large = n * inner * m >= LARGE and _has_one_dnn(a)
+        large = n * inner * m >= LARGE
+        one_by_one = large and _has_one_dnn(a)
         skinny = min(n, inner, m) < SKINNY
-        twice = k == 1 and skinny and a.is_cpu and not large
+        twice = k == 1 and skinny and a.is_cpu and not one_by_one
         shared = len(a) == 1 < k and not skinny and b.mT.is_contiguous()
         aligned = n * m * a.itemsize % ALIGNMENT == 0
-        if out is not None and (large or (aligned and not twice)):
+        if out is not None and (one_by_one or (aligned and not twice)):
             result = out.mT
         else:
             result = empty(2 if twice else k, m, n, a)
         self._copies: list[tuple[Tensor, Tensor]] = []
         self._compute: Callable[[], object]
-        if large:
-            self._compute = _OneByOne(b.mT, a, result)
-        elif shared and _AtOnce.same_bits(b.mT, a[0]):
+        if shared and not large and _AtOnce.same_bits(b.mT, a[0]):
             self._compute = _AtOnce(b.mT, a[0], result)
+        elif one_by_one:
+            agree = _threads_agree(True, b.mT[0], a[0])
+            self._compute = _in_threads(None if agree else 1, _OneByOne(b.mT, a, result))
         else:
             left, right = (self._transposed(t, len(result)) for t in (b, a))
-            self._compute = partial(torch.bmm, left, right, out=result)
+            compute = partial(torch.bmm, left, right, out=result)
+            agree = k == 1 and large and not twice and _threads_agree(False, b.mT[0], a[0])
+            most = None if agree or not a.is_cpu else k if aligned else 1
+            self._compute = _in_threads(most, compute)
         self._product = result[:k].mT.view(*trials, n, m)
         self.out = self._product if out is None else out
         self._moves = self.out.data_ptr() != self._product.data_ptr()
@@ -158,6 +171,44 @@ class _AtOnce:
         result = torch.empty(k, m, n)
         _AtOnce(pair.repeat(-(-k // 2), 1, 1)[:k], right, result)()
         return torch.equal(result, batched.repeat(-(-k // 2), 1, 1)[:k])
+
+
+def _in_threads(most: int | None, compute: Callable[[], object]) -> Callable[[], object]:
+    """The function, with at most so many of torch's threads; None for as many as there are."""
+    threads = torch.get_num_threads()
+    if most is None or threads <= most:
+        return compute
+
+    def computed() -> None:
+        torch.set_num_threads(most)
+        try:
+            compute()
+        finally:
+            torch.set_num_threads(threads)
+
+    return computed
+
+
+def _threads_agree(one_dnn: bool, left: Tensor, right: Tensor) -> bool:
+    """Whether ``left (m, i)`` times the transposed ``right (n, i)`` has the bits of one thread."""
+    layouts = [(tuple(t.shape), t.stride()) for t in (left, right)]
+    return _agreed(one_dnn, *layouts, left.dtype, torch.get_num_threads())
+
+
+@cache
+def _agreed(one_dnn: bool, left: Layout, right: Layout, dtype: torch.dtype, threads: int) -> bool:
+    source = torch.Generator().manual_seed(0)
+    a, b = (
+        torch.empty_strided((1, *shape), (0, *stride), dtype=dtype).copy_(
+            torch.randn(shape, generator=source, dtype=dtype)
+        )
+        for shape, stride in (left, right)
+    )
+    results = torch.empty(2, 1, a.shape[1], b.shape[1], dtype=dtype)
+    for result, most in zip(results, (threads, 1), strict=True):
+        multiply = partial(torch.bmm, a, b.mT, out=result)
+        _in_threads(most, _OneByOne(a, b, result) if one_dnn else multiply)()
+    return torch.equal(*results)
 
 
 def _has_one_dnn(matrices: Tensor) -> bool:

@@ -19,7 +19,7 @@ from fcsweep.solver import Solver
 STACKS = (1, 2, 5, 33)
 SIZES = st.integers(1, 256) | st.sampled_from([1, 2, 10, 25, 47, 48, 64, 100, 128])
 DTYPES = st.sampled_from([torch.float32, torch.float64])
-THREADS = st.sampled_from([1, 2])
+THREADS = st.sampled_from([1, 2, 3, 8])
 SEEDS = st.integers(0, 2**31)
 quick = settings(
     max_examples=25,
@@ -81,25 +81,45 @@ def test_products_and_sums(examples):
         assert_same(lambda a: (total(a, -1), total(a, -2)), a)
 
 
+def test_the_threads_change_no_product(examples):
+    """MKL gives several threads a matrix where it has fewer matrices than threads."""
+
+    @check(examples, n=SIZES, i=SIZES, m=SIZES, dtype=DTYPES, seed=SEEDS)
+    def body(n, i, m, dtype, seed):
+        draw = Draw(seed, dtype)
+        a, b = draw.stack(n, i), draw.stack(i, m)
+        torch.set_num_threads(1)
+        expected = product(a, b)
+        for threads in (2, 3, 8):
+            torch.set_num_threads(threads)
+            for k in STACKS:
+                assert torch.equal(product(a[:k].clone(), b[:k].clone()), expected[:k]), (
+                    threads,
+                    k,
+                )
+                assert torch.get_num_threads() == threads
+
+
 LARGE_PRODUCTS = [(200, 3072, 100), (100, 200, 3072), (25, 3072, 101), (1000, 64, 100)]
 
 
 @pytest.mark.parametrize("one_dnn", [True, False])
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
 @pytest.mark.parametrize("n, i, m", LARGE_PRODUCTS)
-def test_large_products(monkeypatch, n, i, m, threads, one_dnn):
+def test_large_products(monkeypatch, n, i, m, threads, dtype, one_dnn):
     if not one_dnn:
         monkeypatch.setattr(reductions, "_has_one_dnn", lambda matrices: False)
     torch.set_num_threads(threads)
     source = torch.Generator().manual_seed(n)
-    a, b = (torch.randn(3, *shape, generator=source) for shape in ((n, i), (i, m)))
+    a, b = (torch.randn(3, *shape, generator=source, dtype=dtype) for shape in ((n, i), (i, m)))
     stacked = product(a, b)
     for k in range(3):
         assert torch.equal(product(a[k].clone(), b[k].clone()), stacked[k])
     shared = product(a[:1], b)
     assert torch.equal(shared[0], stacked[0])
     assert torch.equal(product(a[0], b[2]), shared[2])
-    expected = (a[0].double() @ b[0].double()).float()
+    expected = (a[0].double() @ b[0].double()).to(dtype)
     torch.testing.assert_close(stacked[0], expected, rtol=1e-4, atol=1e-3)
 
 
