@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from fcsweep.config import bounded
 from fcsweep.disk import RecordError as RecordError
+from fcsweep.disk import rewrite_atomically, settle
 from fcsweep.disk import write_atomically as write_atomically
 from fcsweep.folders import FINISHED, is_held, look, remove_checkpoints, remove_half_written
 from fcsweep.seal import BEST as BEST
@@ -203,7 +204,7 @@ class RunRecord:
             result.value, result.best_epoch = value, row.epoch
             result.target_reached = result.target is not None and value >= result.target
             result.best_sha256 = sha256(best).hexdigest()
-            write_atomically(self.folder / BEST, best)
+            rewrite_atomically(self.folder / BEST, best)
         if row.val_accuracy is not None:
             self._write()
 
@@ -228,13 +229,17 @@ class RunRecord:
             hashes |= {CONFIG: config, BEST: self.result.best_sha256}
             contents = {PROVENANCE: as_json(sealed(self._facts | {"files": hashes})), **contents}
         for name, content in contents.items():
-            write_atomically(self.folder / name, content)
+            rewrite_atomically(self.folder / name, content)
+        if seal:
+            for name in (*contents, BEST):
+                settle(self.folder / name)
 
 
 def end_lost(folder: Path) -> None:
     """Correct the record of a run whose process was killed: it is not running any more."""
     result = look(folder).result
     if result is not None and result["status"] == "running" and not is_held(folder):
+        remove_half_written(folder)
         reason = "its process was killed"
         write_json(folder / RESULT, {**result, "status": "interrupted", "reason": reason})
 

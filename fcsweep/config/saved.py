@@ -8,9 +8,14 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import yaml
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 try:  # a third of the time per run; there where PyYAML was built with libyaml
     from yaml import CSafeLoader as SafeLoader
@@ -22,6 +27,7 @@ from fcsweep.config.words import ConfigError, one_line, shown
 
 LARGEST = 1_000_000  # bytes
 DEEPEST = 20  # levels
+ATTEMPTS = 100  # to read a file that is replaced again and again
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -53,14 +59,36 @@ def bounded(path: str | Path, most: int) -> bytes:
         OSError: It cannot be read.
         ValueError: It is larger, or no file: from a pipe nothing might ever come.
     """
-    waits_for_nobody = getattr(os, "O_NONBLOCK", 0)
-    with open(path, "rb", opener=lambda name, how: os.open(name, how | waits_for_nobody)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ConfigError("it is no file")
-        content = file.read(most + 1)
+    content = _at_rest(path, most + 1)
     if len(content) > most:
         raise ConfigError(f"larger than {most} bytes")
     return content
+
+
+def _at_rest(path: str | Path, most: int) -> bytes:
+    """At most so many bytes of a file that nobody is writing over (`fcsweep.disk`) meanwhile."""
+    waits_for_nobody = getattr(os, "O_NONBLOCK", 0)
+    attempts = 0
+    while True:
+        attempts += 1
+        with open(path, "rb", opener=lambda name, how: os.open(name, how | waits_for_nobody)) as f:
+            if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
+                raise ConfigError("it is no file")
+            if attempts == ATTEMPTS or not _written_over(f):
+                return f.read(most)
+
+
+def _written_over(file: BinaryIO) -> bool:
+    """Whether a file is the one of its name no more; if it is, it stays so until it is closed."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks, where nothing is written over
+        pass
+    return False
 
 
 def check_bounds(text: bytes) -> None:

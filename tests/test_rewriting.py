@@ -1,0 +1,120 @@
+"""Files that are written again and again: whole for every reader, and nothing left beside them."""
+
+import errno
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from fcsweep import disk
+from fcsweep.config import bounded
+from fcsweep.disk import RecordError, rewrite_atomically, settle
+
+
+@pytest.fixture(params=["exchanged", "replaced"])
+def system(request, monkeypatch):
+    """One that can let two files change names, and one that cannot."""
+    if request.param == "replaced":
+        monkeypatch.setattr(disk, "_renameat2", lambda: None)
+    elif sys.platform != "linux":
+        pytest.skip("only Linux can")
+    return request.param
+
+
+def test_the_content_is_the_last_one_whatever_its_size(system, tmp_path):
+    path = tmp_path / "a file"
+    for size in (10, 5_000, 3, 0, 100_000, 7):
+        rewrite_atomically(path, b"x" * size)
+        assert path.read_bytes() == b"x" * size
+    settle(path)
+    assert os.listdir(tmp_path) == ["a file"]
+
+
+def test_two_files_take_turns(tmp_path):
+    if sys.platform != "linux":
+        pytest.skip("only Linux can let them change names")
+    path = tmp_path / "result.json"
+    inodes = []
+    for number in range(6):
+        rewrite_atomically(path, b"%d" % number)
+        inodes.append(path.stat().st_ino)
+    assert inodes[::2] == [inodes[0]] * 3 and inodes[1::2] == [inodes[1]] * 3
+    assert inodes[0] != inodes[1]
+
+
+def test_what_cannot_be_written_leaves_the_old_content_and_nothing_else(
+    system, tmp_path, monkeypatch
+):
+    path = tmp_path / "history.csv"
+    rewrite_atomically(path, b"one")
+    rewrite_atomically(path, b"two")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk.os, "open", full)
+        patch.setattr(Path, "open", full)
+        with pytest.raises(RecordError, match=r"history.csv cannot be written: No space left"):
+            rewrite_atomically(path, b"three")
+    assert path.read_bytes() == b"two"
+    assert os.listdir(tmp_path) == ["history.csv"]
+    rewrite_atomically(path, b"four")
+    assert path.read_bytes() == b"four"
+
+
+def test_a_reader_never_finds_two_contents_in_one(tmp_path):
+    path = tmp_path / "losses.npy"
+    rewrite_atomically(path, b"a")
+    writer = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent("""
+            import sys, time
+            from pathlib import Path
+            from fcsweep.disk import rewrite_atomically
+            path, end, number = Path(sys.argv[1]), time.monotonic() + 1.5, 0
+            while time.monotonic() < end:
+                number += 1
+                letter = b"abcdefghijklmnopqrstuvwxyz"[number % 26 :][:1]
+                rewrite_atomically(path, letter * (1_000_000 + number % 7 * 100_000))
+            """), str(path)],
+    )  # fmt: skip
+    found = set()
+    while writer.poll() is None:
+        content = bounded(path, 2_000_000)
+        assert len(set(content)) == 1, "of several contents"
+        found.add(content[:1])
+    assert writer.returncode == 0 and len(found) > 3
+
+
+def test_freed_memory_is_used_again():
+    """Counted in a process of its own: the option holds until its end."""
+    program = textwrap.dedent("""
+        import resource, sys
+        import torch
+        from fcsweep.memory import keep_freed
+
+        def faults():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(20):
+                x = torch.ones(5_000_000 // 4)
+                del x
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        if sys.argv[1] == "kept":
+            keep_freed()
+        faults()
+        print(faults())
+        """)
+    fixed = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}  # as it is in a young process
+
+    def counted(how):
+        run = [sys.executable, "-c", program, how]
+        done = subprocess.run(run, capture_output=True, text=True, check=True, env=fixed)
+        return int(done.stdout)
+
+    if counted("given back") < 10_000:
+        pytest.skip("this system's C library keeps it by itself")
+    assert counted("kept") < 2_000
