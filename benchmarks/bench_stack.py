@@ -35,6 +35,7 @@ from torch import Tensor, nn
 
 from fcsweep import board, cli, data, display, provenance, run, stacks  # noqa: F401
 from fcsweep.compose import ComposedOnce
+from fcsweep.memory import keep_freed
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import sgd_momentum
 from fcsweep.solver import Solver
@@ -120,6 +121,7 @@ def interleaved(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str
 
 def training(rounds: int) -> dict[str, object]:
     found: dict[str, object] = {}
+    keep_freed()  # as a run does; the other side gains by it, too
     for name, size in SIZES.items():
         torch.manual_seed(0)
         X, y = examples(size.rows, size.inputs)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from fcsweep.memory import keep_freed
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.provenance import device_name, git_commit
 from fcsweep.solver import Solver
@@ -67,6 +68,7 @@ def seconds(task: Task, trials: int, device: torch.device) -> float:
 
 def measured(task: Task, device: torch.device, rounds: int) -> dict[str, float]:
     """Trials per second by stack size."""
+    keep_freed()  # as a run does
     times: dict[int, list[float]] = {trials: [] for trials in STACKS[device.type]}
     for _ in range(rounds + 1):
         for trials, each in times.items():

@@ -45,7 +45,7 @@ def count_correct(
         scores = model.scores(examples.reshape(*[1] * len(model.trials), *examples.shape))
         best = scores.max(-1).indices  # argmax takes five times as long
         correct += (best == labels).sum(-1)
-        finite &= scores.isfinite().all(-1).all(-1)
+        finite &= (scores - scores).sum((-2, -1)).isfinite()  # in half the passes of isfinite
     return correct.cpu().double(), finite.cpu()
 
 

@@ -32,12 +32,12 @@ class LinearForward:
     """
 
     def __init__(self, x: Tensor, w: Tensor, b: Tensor) -> None:
-        self._xw, self._b = Product(x, w), b.unsqueeze(-2)
-        self.out = self._xw.out
+        self._y = Product(x, w, plus=b)
+        self.out = self._y.out
 
     def __call__(self) -> Tensor:
         """Compute ``out``."""
-        return self._xw().add_(self._b)
+        return self._y()
 
 
 class LinearBackward:
@@ -111,12 +111,12 @@ class ReLU:
     @staticmethod
     def backward(dout: Tensor, cache: Tensor) -> Tensor:
         """``dx`` of the same shape."""
-        return dout * cache.sign()
+        return torch.ops.aten.threshold_backward(dout, cache, 0)
 
     @staticmethod
     def backward_(dout: Tensor, cache: Tensor) -> Tensor:
-        """``backward`` in place of ``dout``; the cache is used up."""
-        return dout.mul_(cache.sign_())
+        """``backward`` in place of ``dout``."""
+        return torch.ops.aten.threshold_backward.grad_input(dout, cache, 0, grad_input=dout)
 
 
 class Linear_ReLU:  # noqa: N801 -- the name that the courses use

@@ -62,12 +62,15 @@ class Product:
         a: left factors; to be read again in a later call, with one trial axis.
         b: right factors, likewise.
         out: where to write the result, ``(k, n, m)`` laid out as ``(k, m, n)``; None: new memory.
+        plus: ``(*t, m)``, added to every row of the result.
 
     Raises:
         ValueError: the inner sizes or the trial axes do not fit.
     """
 
-    def __init__(self, a: Tensor, b: Tensor, out: Tensor | None = None) -> None:
+    def __init__(
+        self, a: Tensor, b: Tensor, out: Tensor | None = None, plus: Tensor | None = None
+    ) -> None:
         trials = _common_trials(a, b)
         a, b = _one_axis(a, trials), _one_axis(b, trials)
         n, inner, m = *a.shape[-2:], b.shape[-1]
@@ -85,7 +88,9 @@ class Product:
         self._copies: list[tuple[Tensor, Tensor]] = []
         self._compute: Callable[[], object]
         if shared and not large and _AtOnce.same_bits(b.mT, a[0]):
-            self._compute = _AtOnce(b.mT, a[0], result)
+            row = None if plus is None else plus.reshape(-1, m, 1)
+            self._compute = _AtOnce(b.mT, a[0], result, row)
+            plus = None
         elif one_by_one:
             agree = _threads_agree(True, b.mT[0], a[0])
             self._compute = _in_threads(None if agree else 1, _OneByOne(b.mT, a, result))
@@ -98,6 +103,7 @@ class Product:
         self._product = result[:k].mT.view(*trials, n, m)
         self.out = self._product if out is None else out
         self._moves = self.out.data_ptr() != self._product.data_ptr()
+        self._plus = None if plus is None else plus.unsqueeze(-2)
 
     def __call__(self) -> Tensor:
         """Compute ``out``."""
@@ -106,7 +112,7 @@ class Product:
         self._compute()
         if self._moves:
             self.out.copy_(self._product)
-        return self.out
+        return self.out if self._plus is None else self.out.add_(self._plus)
 
     def _transposed(self, matrices: Tensor, slices: int) -> Tensor:
         """``(slices, c, r)`` of ``(k, r, c)``: a view, of stride 0 where the slices share a matrix.
@@ -144,15 +150,25 @@ class _OneByOne:
 
 
 class _AtOnce:
-    """``left (k, m, i)`` times the transposed ``right (n, i)``, which they share, by oneDNN."""
+    """``left (k, m, i)`` times the transposed ``right (n, i)``, which they share, by oneDNN.
 
-    def __init__(self, left: Tensor, right: Tensor, result: Tensor) -> None:
+    ``plus (k, m, 1)`` is added where the results are moved anyway.
+    """
+
+    def __init__(
+        self, left: Tensor, right: Tensor, result: Tensor, plus: Tensor | None = None
+    ) -> None:
         self._left, self._right, self._result = left.flatten(0, 1), right, result
+        self._plus = plus
         self._product = torch.ops.mkldnn._linear_pointwise.default
 
     def __call__(self) -> None:
         rows = self._product(self._left, self._right, None, "none", [], "")
-        self._result.copy_(rows.view_as(self._result))
+        rows = rows.view_as(self._result)
+        if self._plus is None:
+            self._result.copy_(rows)
+        else:
+            torch.add(rows, self._plus, out=self._result)
 
     @classmethod
     def same_bits(cls, left: Tensor, right: Tensor) -> bool:

@@ -22,6 +22,7 @@ from fcsweep.config import ConfigError, RunConfig, TwoLayerConfig, one_line
 from fcsweep.disk import RecordError, writing
 from fcsweep.hooks import OnEpoch, Report
 from fcsweep.masking import masked
+from fcsweep.memory import keep_freed
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES
 from fcsweep.provenance import provenance
@@ -186,6 +187,7 @@ def _train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
     first = starting[0].config
     device = device_of(first.device)
     _deterministic(device)
+    keep_freed()
     _say_where_from(starting, device, None)
     dataset = data_of(first)
     starting = _running(starting)

@@ -19,9 +19,8 @@ EVALUATED = 500
 STATE = {"sgd": 0, "momentum": 1, "rmsprop": 1, "adam": 2}
 """Numbers that a rule keeps for each parameter."""
 
-FEWEST, MOST = 4, 64
-"""Of a stack on a CPU by `auto`: where fewer fit in the cache, each is as fast alone or faster;
-with more, nothing is gained any more."""
+MOST = 64
+"""Trials of a stack on a CPU by `auto`: with more, nothing is gained any more."""
 
 CACHE = 16 << 20
 """Bytes of a last-level cache of which nothing is known."""
@@ -64,15 +63,14 @@ def shared(config: RunConfig) -> Hashable:
 def largest(config: RunConfig) -> int:
     """How many trials like this one train fastest as one stack on this machine, by a simple rule.
 
-    On a CPU what an update touches should fit in a third of the last-level cache, up to `MOST`
-    trials; where not even `FEWEST` do, they train alone. Everything must fit in half of the memory
-    that is free (``benchmarks/notes.md`` has the measurements).
+    On a CPU what an update touches should fit in half of the last-level cache, up to `MOST` trials.
+    Everything must fit in half of the memory that is free (``benchmarks/notes.md`` has the
+    measurements).
     """
     free, cache = _free_memory(config.device)
     fits = free // 2 // held(config)
     if cache is not None:
-        cached = cache // 3 // touched(config)
-        fits = min(fits, MOST, cached if cached >= FEWEST else 1)
+        fits = min(fits, MOST, cache // 2 // touched(config))
     return max(1, fits)
 
 
@@ -114,8 +112,8 @@ def _parameters(config: RunConfig) -> int:
 
 
 def _activations(config: RunConfig, rows: int) -> int:
-    """Outputs and their gradients, and as much again for what is made on the way."""
-    return 4 * rows * (sum(config.model.hidden_dims) + CLASSES)
+    """Outputs, their gradients, and what is made on the way."""
+    return 3 * rows * (sum(config.model.hidden_dims) + CLASSES)
 
 
 def _bytes(config: RunConfig) -> int:
