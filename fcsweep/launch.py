@@ -7,6 +7,7 @@ it, are done for each job of a stack, with one training between them.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -76,6 +77,12 @@ def stackable(train: Train) -> Callable[[TaskFunction], TaskFunction]:
     return mark
 
 
+WIDTH = 80
+"""Columns from which libyaml and PyYAML fold a line in different places."""
+
+WRITTEN_IN_TWO_WAYS = ("\\", "'':")
+"""By them: characters that are escaped, and a key without any."""
+
 STACKABLE = "fcsweep_train"
 """The attribute of such a task."""
 
@@ -139,7 +146,8 @@ class Sweep:
 
     def _together(self, stack: list[Numbered], configs: list[RunConfig]) -> list[JobReturn]:
         """One training for all jobs; what goes wrong with one of them costs only that one."""
-        jobs = [Job(self, self._composed(*numbered)) for numbered in stack]
+        with _nothing_collected():
+            jobs = [Job(self, self._composed(*numbered)) for numbered in stack]
         with env_override(jobs[0].config.hydra.job.env_set):
             for job in jobs:
                 job.begin()
@@ -156,6 +164,18 @@ class Sweep:
         # HydraConfig is that of one job: what differs between the jobs is handed over.
         with jobs[0].current(), said_to_all(logs):
             return train(configs, [job.folder for job in jobs], logs)
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """While many configs are made that all stay, Python need not look for garbage among them."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 class Job:
@@ -223,12 +243,10 @@ class Job:
         folder = self.folder / self.config.hydra.output_subdir
         save_config(self.returned.cfg, "config.yaml", folder)
         save_config(self.config.hydra.overrides.task, "overrides.yaml", folder)
-        save_config(self.returned.hydra_cfg, "hydra.yaml", folder, _quick_yaml)
+        write_atomically(folder / "hydra.yaml", _quick_yaml(self.returned.hydra_cfg).encode())
 
 
-def save_config(
-    cfg: Any, filename: str, output_dir: Path, as_yaml: Callable[[Any], str] = OmegaConf.to_yaml
-) -> None:
+def save_config(cfg: Any, filename: str, output_dir: Path) -> None:
     """Save a config of Hydra's so that it is there as a whole or not at all."""
     output_dir.mkdir(parents=True, exist_ok=True)
     write_atomically(output_dir / filename, as_yaml(cfg).encode())
@@ -242,8 +260,16 @@ def _hydra_of(config: DictConfig) -> DictConfig:
     return kept
 
 
+def as_yaml(cfg: Any) -> str:
+    """The text of ``OmegaConf.to_yaml``, in a fifth of the time."""
+    text = _quick_yaml(cfg)
+    plain = text.isascii() and not any(part in text for part in WRITTEN_IN_TWO_WAYS)
+    plain = plain and max(map(len, text.splitlines()), default=0) <= WIDTH
+    return text if plain else OmegaConf.to_yaml(cfg)
+
+
 def _quick_yaml(cfg: Any) -> str:
-    """As ``OmegaConf.to_yaml`` but for where long lines are folded, in a fifth of the time."""
+    """As ``OmegaConf.to_yaml`` but for where long lines are folded."""
     content = OmegaConf.to_container(cfg, resolve=False, enum_to_str=True)
     return yaml.dump(content, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
 

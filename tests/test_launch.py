@@ -18,9 +18,13 @@ from hydra.test_utils.launcher_common_tests import (
     IntegrationTestSuite,
     LauncherTestSuite,
 )
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from fcsweep import cli
+from fcsweep.launch import as_yaml
 from fcsweep.records import RecordError, RunRecord
 from fcsweep.search import pruning
 from fcsweep.solver import Solver
@@ -153,12 +157,13 @@ def test_a_wrong_size_is_one_line_and_leaves_nothing(given, fcsweep, tmp_path):
 
 
 def test_each_log_has_its_own_lines(fcsweep):
-    grid = "optimizer.learning_rate=0.1,1e30,0.2", "solver.num_epochs=3"
+    grid = "optimizer.learning_rate=0.1,1e30,0.2", "solver.num_epochs=3", "model.weight_scale=0.1"
     fcsweep(*grid, "hydra/launcher=stacked", "hydra.sweep.dir=s")
     logs = [Path(f"s/{n}/fcsweep.log").read_text() for n in range(3)]
     assert [text.count("epoch ") for text in logs] == [3, 2, 3]  # the diverged one says when
     assert "diverged" in logs[1] and "diverged" not in logs[0] + logs[2]
-    assert "loss 2.3" in logs[0] and logs[0] != logs[2]
+    told = [[line.partition("[INFO]")[2] for line in text.splitlines()] for text in logs]
+    assert all("loss " in line for line in told[0]) and told[0] != told[2]
 
 
 class Watching(Callback):
@@ -418,3 +423,23 @@ def test_more_trials_than_files_may_be_open(fcsweep):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert place_of("s/39") == (40, 39)
+
+
+HARD = ["", "null", "~", "yes", "1e3", "010", "12:30", "- a", "a: b", "#x", "'", '"', "a\nb", " a"]
+HARD += ["?", "=", "<<", ".inf", "1_000", "x " * 45, "\x7f", "\u2028", "é", "😀", "2020-01-01"]
+TEXTS = st.text(max_size=90) | st.sampled_from(HARD)
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS
+TREES = st.recursive(
+    VALUES, lambda tree: st.lists(tree, max_size=4) | st.dictionaries(TEXTS, tree, max_size=4)
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(content=st.dictionaries(TEXTS, TREES, max_size=5) | st.lists(TREES, max_size=4))
+def test_the_quick_yaml_is_that_of_omegaconf(content):
+    try:
+        cfg = OmegaConf.create(content)
+        expected = OmegaConf.to_yaml(cfg)
+    except (OmegaConfBaseException, ValueError):  # a broken interpolation
+        assume(False)
+    assert as_yaml(cfg) == expected
