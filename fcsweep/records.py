@@ -204,7 +204,7 @@ class RunRecord:
             result.value, result.best_epoch = value, row.epoch
             result.target_reached = result.target is not None and value >= result.target
             result.best_sha256 = sha256(best).hexdigest()
-            rewrite_atomically(self.folder / BEST, best)
+            write_atomically(self.folder / BEST, best)  # others may have it mapped into memory
         if row.val_accuracy is not None:
             self._write()
 
@@ -231,7 +231,7 @@ class RunRecord:
         for name, content in contents.items():
             rewrite_atomically(self.folder / name, content)
         if seal:
-            for name in (*contents, BEST):
+            for name in contents:
                 settle(self.folder / name)
 
 
