@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -211,12 +211,23 @@ class RunRecord:
     def finish(self, status: str, reason: str | None = None) -> Result:
         """Write how the run ended; one that came to its own end needs its checkpoints no more."""
         self.result.status, self.result.reason = status, reason
-        self._write(seal=True)
+        try:
+            self._write(rewrite_atomically, seal=True)
+        except RecordError:  # without what lies beside the records there may be room for the last
+            self._settle()
+            self._write(write_atomically, seal=True)
+        self._settle()
         if status in FINISHED:
             remove_checkpoints(self.folder)
         return self.result
 
-    def _write(self, seal: bool = False) -> None:
+    def _settle(self) -> None:
+        for name in (HISTORY, LOSSES, RESULT, PROVENANCE):
+            settle(self.folder / name)
+
+    def _write(
+        self, write: Callable[[Path, bytes], None] = rewrite_atomically, seal: bool = False
+    ) -> None:
         losses = np.concatenate(self._losses) if self._losses else np.zeros(0, np.float32)
         contents = {
             HISTORY: self._history.encode(),
@@ -229,10 +240,7 @@ class RunRecord:
             hashes |= {CONFIG: config, BEST: self.result.best_sha256}
             contents = {PROVENANCE: as_json(sealed(self._facts | {"files": hashes})), **contents}
         for name, content in contents.items():
-            rewrite_atomically(self.folder / name, content)
-        if seal:
-            for name in contents:
-                settle(self.folder / name)
+            write(self.folder / name, content)
 
 
 def end_lost(folder: Path) -> None:

@@ -134,3 +134,23 @@ def test_a_record_goes_on_from_what_another_held(tmp_path):
     assert (result["epochs"], result["best_epoch"], result["seconds"]) == (2, 1, 12.5)
     assert np.load(tmp_path / "losses.npy").tolist() == [1, 2, 4]
     assert past.rows == [row(1, val=0.4)]
+
+
+def test_the_last_record_takes_the_room_of_what_lies_beside_the_others(tmp_path, monkeypatch):
+    record = RunRecord(tmp_path, "val_accuracy", None)
+    record.start()
+    record.add(row(1), losses(1.0), 0.1, b"best")
+    (beside,) = tmp_path.glob(".result.json.*.tmp")
+
+    def full(path, content):
+        raise RecordError(f"{path} cannot be written: No space left on device")
+
+    def with_room(path, content):
+        assert not beside.exists()
+        path.write_bytes(content)
+
+    monkeypatch.setattr(records, "rewrite_atomically", full)
+    monkeypatch.setattr(records, "write_atomically", with_room)
+    record.finish("interrupted", "the disk is full")
+    assert result_of(tmp_path)["reason"] == "the disk is full"
+    assert not list(tmp_path.glob(".*.tmp"))
