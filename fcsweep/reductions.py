@@ -16,7 +16,7 @@ What changes the last bits of a matrix product or a sum there, and what is done 
   it is not. A lone sum is computed as two equal rows.
 - Where a batch has fewer matrices than there are threads, or its results had to be padded, several
   threads share a product, with other bits. There are no more threads than matrices, then; but all
-  for a large product by itself, if a trial of its shape shows that they do not matter.
+  for a product by itself, if a trial of its shape shows that they do not matter.
 
 So the number of threads changes no product. It may change the sums of tensors so large that threads
 share them: it belongs to the record of a run.
@@ -97,7 +97,7 @@ class Product:
         else:
             left, right = (self._transposed(t, len(result)) for t in (b, a))
             compute = partial(torch.bmm, left, right, out=result)
-            agree = k == 1 and large and not twice and _threads_agree(False, b.mT[0], a[0])
+            agree = k == 1 and not skinny and _threads_agree(False, b.mT[0], a[0])
             most = None if agree or not a.is_cpu else k if aligned else 1
             self._compute = _in_threads(most, compute)
         self._product = result[:k].mT.view(*trials, n, m)
