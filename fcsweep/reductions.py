@@ -207,8 +207,11 @@ def _in_threads(most: int | None, compute: Callable[[], object]) -> Callable[[],
 
 def _threads_agree(one_dnn: bool, left: Tensor, right: Tensor) -> bool:
     """Whether ``left (m, i)`` times the transposed ``right (n, i)`` has the bits of one thread."""
+    threads = torch.get_num_threads()
+    if threads == 1 or not left.is_cpu:
+        return True
     layouts = [(tuple(t.shape), t.stride()) for t in (left, right)]
-    return _agreed(one_dnn, *layouts, left.dtype, torch.get_num_threads())
+    return _agreed(one_dnn, *layouts, left.dtype, threads)
 
 
 @cache
