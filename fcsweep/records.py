@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 
 from fcsweep.config import bounded
 from fcsweep.disk import RecordError as RecordError
-from fcsweep.disk import rewrite_atomically, settle
+from fcsweep.disk import spare_of
 from fcsweep.disk import write_atomically as write_atomically
 from fcsweep.folders import FINISHED, is_held, look, remove_checkpoints, remove_half_written
+from fcsweep.rewriting import rewrite_atomically, settle
 from fcsweep.seal import BEST as BEST
 from fcsweep.seal import CONFIG as CONFIG
 from fcsweep.seal import HISTORY as HISTORY
@@ -132,6 +133,7 @@ class RunRecord:
 
     def __init__(self, folder: Path, objective: str, target: float | None) -> None:
         self.folder = folder
+        self._spare, self._spare_best = spare_of(folder / RESULT), spare_of(folder / BEST)
         self._config: bytes | None = None
         self._forget(objective, target)
 
@@ -178,7 +180,7 @@ class RunRecord:
     def provenance(self, facts: Mapping[str, Any]) -> None:
         """Write where the numbers come from."""
         self._facts = dict(facts)
-        write_json(self.folder / PROVENANCE, facts)
+        rewrite_atomically(self.folder / PROVENANCE, as_json(facts), self._spare)
 
     def add(
         self, row: HistoryRow, losses: NDArray[Any], seconds: float, best: bytes | None = None
@@ -204,30 +206,24 @@ class RunRecord:
             result.value, result.best_epoch = value, row.epoch
             result.target_reached = result.target is not None and value >= result.target
             result.best_sha256 = sha256(best).hexdigest()
-            write_atomically(self.folder / BEST, best)  # others may have it mapped into memory
+            rewrite_atomically(self.folder / BEST, best, self._spare_best)
         if row.val_accuracy is not None:
             self._write()
 
     def finish(self, status: str, reason: str | None = None) -> Result:
         """Write how the run ended; one that came to its own end needs its checkpoints no more."""
         self.result.status, self.result.reason = status, reason
+        settle(self._spare_best)
         try:
-            self._write(rewrite_atomically, seal=True)
-        except RecordError:  # without what lies beside the records there may be room for the last
-            self._settle()
-            self._write(write_atomically, seal=True)
-        self._settle()
+            self._write(seal=True)
+        except RecordError:  # the spare is gone with it: there may be room for the last now
+            self._write(seal=True)
+        settle(self._spare)
         if status in FINISHED:
             remove_checkpoints(self.folder)
         return self.result
 
-    def _settle(self) -> None:
-        for name in (HISTORY, LOSSES, RESULT, PROVENANCE):
-            settle(self.folder / name)
-
-    def _write(
-        self, write: Callable[[Path, bytes], None] = rewrite_atomically, seal: bool = False
-    ) -> None:
+    def _write(self, seal: bool = False) -> None:
         losses = np.concatenate(self._losses) if self._losses else np.zeros(0, np.float32)
         contents = {
             HISTORY: self._history.encode(),
@@ -240,7 +236,7 @@ class RunRecord:
             hashes |= {CONFIG: config, BEST: self.result.best_sha256}
             contents = {PROVENANCE: as_json(sealed(self._facts | {"files": hashes})), **contents}
         for name, content in contents.items():
-            write(self.folder / name, content)
+            rewrite_atomically(self.folder / name, content, self._spare)
 
 
 def end_lost(folder: Path) -> None:

@@ -140,17 +140,17 @@ def test_the_last_record_takes_the_room_of_what_lies_beside_the_others(tmp_path,
     record = RunRecord(tmp_path, "val_accuracy", None)
     record.start()
     record.add(row(1), losses(1.0), 0.1, b"best")
-    (beside,) = tmp_path.glob(".result.json.*.tmp")
+    (spare,) = tmp_path.glob(".result.json.*.tmp")
+    rewrite = records.rewrite_atomically
 
-    def full(path, content):
-        raise RecordError(f"{path} cannot be written: No space left on device")
+    def with_room_for_one(path, content, beside):
+        if spare.exists():
+            spare.unlink()  # as it does with what it could not write
+            raise RecordError(f"{path} cannot be written: No space left on device")
+        monkeypatch.setattr(records, "rewrite_atomically", rewrite)
+        rewrite(path, content, beside)
 
-    def with_room(path, content):
-        assert not beside.exists()
-        path.write_bytes(content)
-
-    monkeypatch.setattr(records, "rewrite_atomically", full)
-    monkeypatch.setattr(records, "write_atomically", with_room)
+    monkeypatch.setattr(records, "rewrite_atomically", with_room_for_one)
     record.finish("interrupted", "the disk is full")
     assert result_of(tmp_path)["reason"] == "the disk is full"
     assert not list(tmp_path.glob(".*.tmp"))

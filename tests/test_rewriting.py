@@ -1,6 +1,7 @@
 """Files that are written again and again: whole for every reader, and nothing left beside them."""
 
 import errno
+import mmap
 import os
 import subprocess
 import sys
@@ -9,16 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from fcsweep import disk
+from fcsweep import rewriting
 from fcsweep.config import bounded
-from fcsweep.disk import RecordError, rewrite_atomically, settle
+from fcsweep.disk import RecordError, spare_of
+from fcsweep.rewriting import rewrite_atomically, settle
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can let files take turns")
 
 
 @pytest.fixture(params=["exchanged", "replaced"])
 def system(request, monkeypatch):
     """One that can let two files change names, and one that cannot."""
     if request.param == "replaced":
-        monkeypatch.setattr(disk, "_renameat2", lambda: None)
+        monkeypatch.setattr(rewriting, "_renameat2", lambda: None)
     elif sys.platform != "linux":
         pytest.skip("only Linux can")
     return request.param
@@ -29,13 +33,12 @@ def test_the_content_is_the_last_one_whatever_its_size(system, tmp_path):
     for size in (10, 5_000, 3, 0, 100_000, 7):
         rewrite_atomically(path, b"x" * size)
         assert path.read_bytes() == b"x" * size
-    settle(path)
+    settle(spare_of(path))
     assert os.listdir(tmp_path) == ["a file"]
 
 
+@linux
 def test_two_files_take_turns(tmp_path):
-    if sys.platform != "linux":
-        pytest.skip("only Linux can let them change names")
     path = tmp_path / "result.json"
     inodes = []
     for number in range(6):
@@ -43,6 +46,49 @@ def test_two_files_take_turns(tmp_path):
         inodes.append(path.stat().st_ino)
     assert inodes[::2] == [inodes[0]] * 3 and inodes[1::2] == [inodes[1]] * 3
     assert inodes[0] != inodes[1]
+
+
+@linux
+def test_several_files_share_a_spare(tmp_path):
+    names = "history.csv", "losses.npy", "result.json"
+    for number in range(3):
+        for name in names:
+            rewrite_atomically(tmp_path / name, b"%d" % number, tmp_path / ".spare.1.tmp")
+    assert {name: (tmp_path / name).read_bytes() for name in names} == dict.fromkeys(names, b"2")
+    assert sorted(os.listdir(tmp_path)) == [".spare.1.tmp", *names]
+
+
+@linux
+@pytest.mark.parametrize("how", ["open", "mapped"])
+def test_what_somebody_still_reads_is_not_written_over(tmp_path, how):
+    """Whoever it is: here somebody who knows nothing of this program."""
+    path = tmp_path / "best.safetensors"
+    rewrite_atomically(path, b"one")
+    with path.open("rb") as file:
+        if how == "mapped":
+            reader = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            file.close()
+        else:
+            reader = file
+        for number in range(5):
+            rewrite_atomically(path, b"%d" % number)
+        assert reader.read(10) == b"one"
+        reader.close()
+    assert path.read_bytes() == b"4"
+
+
+@linux
+def test_where_a_system_forgets_mapped_files_each_file_is_a_new_one(tmp_path, monkeypatch):
+    path = tmp_path / "best.safetensors"
+    monkeypatch.setattr(rewriting, "_leased", lambda file: True)  # whatever is mapped
+    monkeypatch.setattr(rewriting, "_TELLS", {})
+    rewrite_atomically(path, b"one")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as reader:
+        for number in range(5):
+            rewrite_atomically(path, b"%d" % number)
+        assert reader.read(10) == b"one"
+    assert path.read_bytes() == b"4"
+    assert not list(tmp_path.glob(".probe*"))
 
 
 def test_what_cannot_be_written_leaves_the_old_content_and_nothing_else(
@@ -56,7 +102,7 @@ def test_what_cannot_be_written_leaves_the_old_content_and_nothing_else(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(disk.os, "open", full)
+        patch.setattr(rewriting.os, "open", full)
         patch.setattr(Path, "open", full)
         with pytest.raises(RecordError, match=r"history.csv cannot be written: No space left"):
             rewrite_atomically(path, b"three")
@@ -66,14 +112,15 @@ def test_what_cannot_be_written_leaves_the_old_content_and_nothing_else(
     assert path.read_bytes() == b"four"
 
 
-def test_a_reader_never_finds_two_contents_in_one(tmp_path):
+@pytest.mark.parametrize("read", [lambda path: bounded(path, 2_000_000), Path.read_bytes])
+def test_a_reader_never_finds_two_contents_in_one(tmp_path, read):
     path = tmp_path / "losses.npy"
     rewrite_atomically(path, b"a")
     writer = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent("""
             import sys, time
             from pathlib import Path
-            from fcsweep.disk import rewrite_atomically
+            from fcsweep.rewriting import rewrite_atomically
             path, end, number = Path(sys.argv[1]), time.monotonic() + 1.5, 0
             while time.monotonic() < end:
                 number += 1
@@ -83,7 +130,7 @@ def test_a_reader_never_finds_two_contents_in_one(tmp_path):
     )  # fmt: skip
     found = set()
     while writer.poll() is None:
-        content = bounded(path, 2_000_000)
+        content = read(path)
         assert len(set(content)) == 1, "of several contents"
         found.add(content[:1])
     assert writer.returncode == 0 and len(found) > 3

@@ -6,16 +6,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import yaml
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 try:  # a third of the time per run; there where PyYAML was built with libyaml
     from yaml import CSafeLoader as SafeLoader
@@ -27,7 +23,7 @@ from fcsweep.config.words import ConfigError, one_line, shown
 
 LARGEST = 1_000_000  # bytes
 DEEPEST = 20  # levels
-ATTEMPTS = 100  # to read a file that is replaced again and again
+ATTEMPTS = 100  # to open a file that `fcsweep.rewriting` replaces again and again
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -59,36 +55,22 @@ def bounded(path: str | Path, most: int) -> bytes:
         OSError: It cannot be read.
         ValueError: It is larger, or no file: from a pipe nothing might ever come.
     """
-    content = _at_rest(path, most + 1)
+    with open(path, "rb", opener=_opened) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ConfigError("it is no file")
+        content = file.read(most + 1)
     if len(content) > most:
         raise ConfigError(f"larger than {most} bytes")
     return content
 
 
-def _at_rest(path: str | Path, most: int) -> bytes:
-    """At most so many bytes of a file that nobody is writing over (`fcsweep.disk`) meanwhile."""
-    waits_for_nobody = getattr(os, "O_NONBLOCK", 0)
-    attempts = 0
-    while True:
-        attempts += 1
-        with open(path, "rb", opener=lambda name, how: os.open(name, how | waits_for_nobody)) as f:
-            if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
-                raise ConfigError("it is no file")
-            if attempts == ATTEMPTS or not _written_over(f):
-                return f.read(most)
-
-
-def _written_over(file: BinaryIO) -> bool:
-    """Whether a file is the one of its name no more; if it is, it stays so until it is closed."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks, where nothing is written over
-        pass
-    return False
+def _opened(name: str, how: int) -> int:
+    """A descriptor, without waiting for whoever might once write into a pipe."""
+    how |= getattr(os, "O_NONBLOCK", 0)
+    for _ in range(ATTEMPTS):
+        with suppress(BlockingIOError):  # what had this name just now is being written over
+            return os.open(name, how)
+    return os.open(name, how)
 
 
 def check_bounds(text: bytes) -> None:

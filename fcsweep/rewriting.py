@@ -1,0 +1,121 @@
+"""Files that are written again and again: two take turns, and one lies beside the other meanwhile.
+
+A file system takes ten times as long to find room for a new file as to write over one that is
+there. So what a file replaces is kept, and written over the next time, unless anybody still has it
+open or mapped into memory. Linux tells, and lets two files change names at once; elsewhere each
+file is a new one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+from fcsweep.disk import beside, write_atomically
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+"""Of Linux, for ``renameat2``."""
+
+
+def rewrite_atomically(path: Path, content: bytes, spare: Path | None = None) -> None:
+    """As `write_atomically`; what was there before stays in the folder as ``spare``.
+
+    Args:
+        path: of the file.
+        content: all of it.
+        spare: in the same folder, for this file or for several; by default `spare_of` the file.
+
+    Raises:
+        RecordError: it cannot be written; what was there before is unchanged.
+    """
+    if _renameat2() is None:
+        return write_atomically(path, content)
+    with beside(path, spare) as other:
+        if not _write_over(other, content):
+            other.unlink(missing_ok=True)
+            other.write_bytes(content)
+        if not _exchange(other, path):
+            other.replace(path)
+
+
+def settle(spare: Path) -> None:
+    """Remove what `rewrite_atomically` has left.
+
+    Raises:
+        RecordError: it cannot be removed.
+    """
+    with beside(spare, spare):
+        spare.unlink(missing_ok=True)
+
+
+def _write_over(path: Path, content: bytes) -> bool:
+    """Give a file another content; False if it is not there, or somebody has it open or mapped.
+
+    Whoever opens it meanwhile waits until it is whole.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY)
+    except FileNotFoundError:
+        return False
+    with open(descriptor, "wb") as file:
+        ours = _leased(file) and _tells_of_mapped(os.fstat(descriptor).st_dev, path)
+        if ours:
+            file.write(content)
+            file.truncate()
+    return ours
+
+
+def _leased(file: BinaryIO) -> bool:
+    """Whether the system says that nobody else has a file open, and holds off who would open it.
+
+    By a write lease of Linux (``fcntl(2)``), which ends with the file's closing.
+    """
+    assert fcntl is not None  # it is there on Linux
+    try:
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # if somebody would; ignored by default
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except OSError:
+        return False
+    return True
+
+
+_TELLS: dict[int, bool] = {}
+"""By device."""
+
+
+def _tells_of_mapped(device: int, path: Path) -> bool:
+    """Whether a lease is refused for a file that is closed but still mapped, which is tried out."""
+    if device not in _TELLS:
+        with beside(path.with_name("probe")) as probe:
+            probe.write_bytes(b"mapped")
+            with probe.open("rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            with mapped, probe.open("r+b") as file:
+                _TELLS[device] = not _leased(file)
+            probe.unlink()
+    return _TELLS[device]
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two files change names at once; False if that cannot be, or one of them is not there."""
+    rename = _renameat2()
+    assert rename is not None
+    return not rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE)
+
+
+@cache
+def _renameat2() -> Callable[..., int] | None:
+    """Python has no name for it."""
+    return getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
