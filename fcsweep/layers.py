@@ -79,7 +79,7 @@ class Linear:
         ``w (*t, i, o)``, ``b (*t, o)``. ``x`` has as many trial axes as ``w``; of length 1, its
         examples are shared by the whole stack and not copied.
         """
-        return LinearForward(_rows(x, w), w, b)(), (x, w, b)
+        return Product(_rows(x, w), w, plus=b).once(), (x, w, b)
 
     @staticmethod
     def backward(dout: Tensor, cache: LinearCache) -> tuple[Tensor, Tensor, Tensor]:

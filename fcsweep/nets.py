@@ -114,7 +114,8 @@ class FullyConnectedNet:
 
     def _draw(self, scale: Tensor) -> None:
         """Initial weights; trials of one seed share the draws."""
-        seeds = list(self.seed) if isinstance(self.seed, Sequence) else [self.seed]
+        scales = scale.reshape(-1)
+        seeds = self.seed if isinstance(self.seed, Sequence) else [self.seed] * len(scales)
         sources = {s: None if s is None else torch.Generator().manual_seed(s) for s in seeds}
         for weights, _ in self.params.layers:
             shape = weights.shape[1:]
@@ -122,8 +123,8 @@ class FullyConnectedNet:
                 s: torch.randn(shape, generator=source, dtype=self.dtype)
                 for s, source in sources.items()
             }
-            drawn = torch.stack([normal[s] for s in seeds])
-            weights.copy_(drawn * scale.reshape(-1, 1, 1))
+            for w, s, deviation in zip(weights, seeds, scales, strict=True):
+                w.copy_(normal[s] * deviation)
 
     @overload
     def loss(self, X: Tensor, y: None = None) -> Tensor: ...
@@ -142,7 +143,7 @@ class FullyConnectedNet:
         """
         if y is None:
             return self.scores(X)
-        grads = self.params.zeros_like()
+        grads = self.params.empty_like()
         return self.prepare(X.to(self.dtype), y.long(), grads)(), grads
 
     def scores(self, X: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ class Parameters(dict[str, Tensor]):
         dims: numbers of input, hidden and output units.
         dtype: of all parameters.
         device: where they lie.
+        zero: whether they are 0; if not, whatever lay there in memory.
 
     Attributes:
         layers: each layer's ``W (k, i, o)`` and ``b (k, o)``, with ``k = 1`` for a single trial.
@@ -30,7 +31,12 @@ class Parameters(dict[str, Tensor]):
     """
 
     def __init__(
-        self, trials: Sequence[int], dims: Sequence[int], dtype: torch.dtype, device: torch.device
+        self,
+        trials: Sequence[int],
+        dims: Sequence[int],
+        dtype: torch.dtype,
+        device: torch.device,
+        zero: bool = True,
     ) -> None:
         super().__init__()
         self.trials, self.dims = torch.Size(trials), tuple(dims)
@@ -39,7 +45,8 @@ class Parameters(dict[str, Tensor]):
         starts = [0]
         for size in sizes:
             starts.append(starts[-1] + _whole_lines(count * size, dtype))
-        memory = torch.zeros(starts[-1], dtype=dtype, device=device)
+        make = torch.zeros if zero else torch.empty
+        memory = make(starts[-1], dtype=dtype, device=device)
         pieces = [
             memory[start : start + count * size].view(count, size)
             for start, size in zip(starts, sizes, strict=False)
@@ -67,15 +74,19 @@ class Parameters(dict[str, Tensor]):
         """The same names and shapes, all zero."""
         return Parameters(self.trials, self.dims, self.dtype, self.device)
 
+    def empty_like(self) -> Parameters:
+        """The same names and shapes, to be written to before anything is read."""
+        return Parameters(self.trials, self.dims, self.dtype, self.device, zero=False)
+
     def clone(self) -> Parameters:
         """A copy."""
-        copy = self.zeros_like()
+        copy = self.empty_like()
         copy.assign(self)
         return copy
 
     def select(self, trials: list[int]) -> Parameters:
         """A copy of some trials of a stack; positions count from 0."""
-        selected = Parameters([len(trials)], self.dims, self.dtype, self.device)
+        selected = Parameters([len(trials)], self.dims, self.dtype, self.device, zero=False)
         selected.assign({name: p[trials] for name, p in self.items()})
         return selected
 

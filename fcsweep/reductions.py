@@ -10,8 +10,8 @@ What changes the last bits of a matrix product or a sum there, and what is done 
 - Large products of a stack are computed one by one, by oneDNN, whose bits do not depend on where a
   matrix starts: on some processors it is twice as fast as the batched kernel.
 - Where all trials share a factor, oneDNN can compute the whole stack as a single product. It does
-  that for shapes in which it gives the bits of the batched kernel, which is tried out; in shapes
-  with a size under ``SKINNY`` the results would be too few to tell.
+  that for shapes in which each trial gets the bits that it has otherwise, which is tried out; in
+  small products with a size under ``SKINNY`` the results would be too few to tell.
 - A sum of more than 32,768 values into a single output is split between threads; into two outputs
   it is not. A lone sum is computed as two equal rows.
 - Where a batch has fewer matrices than there are threads, or its results had to be padded, several
@@ -40,6 +40,9 @@ SKINNY = 48
 
 LARGE = 2**22
 """Multiplications from which a float32 product is computed by oneDNN."""
+
+AT_ONCE = 2**19
+"""Numbers of a result up to which large products of a stack are computed as a single one."""
 
 SPLIT = 32_768
 """Elements up to which torch sums in one thread."""
@@ -79,7 +82,8 @@ class Product:
         one_by_one = large and _has_one_dnn(a)
         skinny = min(n, inner, m) < SKINNY
         twice = k == 1 and skinny and a.is_cpu and not one_by_one
-        shared = len(a) == 1 < k and not skinny and b.mT.is_contiguous()
+        shared = len(a) == 1 < k and b.mT.is_contiguous()
+        at_once = shared and (k * n * m <= AT_ONCE if large else not skinny)
         aligned = n * m * a.itemsize % ALIGNMENT == 0
         if out is not None and (one_by_one or (aligned and not twice)):
             result = out.mT
@@ -87,7 +91,7 @@ class Product:
             result = empty(2 if twice else k, m, n, a)
         self._copies: list[tuple[Tensor, Tensor]] = []
         self._compute: Callable[[], object]
-        if shared and not large and _AtOnce.same_bits(b.mT, a[0]):
+        if at_once and _AtOnce.same_bits(b.mT, a[0], large):
             row = None if plus is None else plus.reshape(-1, m, 1)
             self._compute = _AtOnce(b.mT, a[0], result, row)
             plus = None
@@ -100,7 +104,9 @@ class Product:
             agree = k == 1 and not skinny and _threads_agree(False, b.mT[0], a[0])
             most = None if agree or not a.is_cpu else k if aligned else 1
             self._compute = _in_threads(most, compute)
-        self._product = result[:k].mT.view(*trials, n, m)
+        self._shape = (*trials, n, m)
+        self._product = result[:k].mT.view(self._shape)
+        self._in_new_memory = out is None and aligned
         self.out = self._product if out is None else out
         self._moves = self.out.data_ptr() != self._product.data_ptr()
         self._plus = None if plus is None else plus.unsqueeze(-2)
@@ -113,6 +119,12 @@ class Product:
         if self._moves:
             self.out.copy_(self._product)
         return self.out if self._plus is None else self.out.add_(self._plus)
+
+    def once(self) -> Tensor:
+        """Compute the product a single time: in new memory if that is faster."""
+        if not (isinstance(self._compute, _AtOnce) and self._in_new_memory):
+            return self()
+        return self._compute.rows().mT.view(self._shape)
 
     def _transposed(self, matrices: Tensor, slices: int) -> Tensor:
         """``(slices, c, r)`` of ``(k, r, c)``: a view, of stride 0 where the slices share a matrix.
@@ -163,30 +175,41 @@ class _AtOnce:
         self._product = torch.ops.mkldnn._linear_pointwise.default
 
     def __call__(self) -> None:
-        rows = self._product(self._left, self._right, None, "none", [], "")
-        rows = rows.view_as(self._result)
+        rows = self._multiplied()
         if self._plus is None:
             self._result.copy_(rows)
         else:
             torch.add(rows, self._plus, out=self._result)
 
+    def rows(self) -> Tensor:
+        """``(k, m, n)`` in new memory."""
+        rows = self._multiplied()
+        return rows if self._plus is None else rows.add_(self._plus)
+
+    def _multiplied(self) -> Tensor:
+        rows = self._product(self._left, self._right, None, "none", [], "")
+        return rows.view_as(self._result)
+
     @classmethod
-    def same_bits(cls, left: Tensor, right: Tensor) -> bool:
-        """Whether factors like these give each trial the bits of a batched product."""
+    def same_bits(cls, left: Tensor, right: Tensor, large: bool) -> bool:
+        """Whether each trial would have the bits that it has by itself, by oneDNN if ``large``."""
         shape, layout = (*left.shape, len(right)), right.stride()
-        return _has_one_dnn(left) and cls._tried(shape, layout, torch.get_num_threads())
+        return _has_one_dnn(left) and cls._tried(shape, layout, large, torch.get_num_threads())
 
     @staticmethod
     @cache
-    def _tried(shape: tuple[int, int, int, int], layout: tuple[int, int], threads: int) -> bool:
+    def _tried(
+        shape: tuple[int, int, int, int], layout: tuple[int, int], large: bool, threads: int
+    ) -> bool:
         k, m, i, n = shape
         source = torch.Generator().manual_seed(0)
         pair = torch.randn(2, m, i, generator=source)
         right = torch.empty_strided((n, i), layout).copy_(torch.randn(n, i, generator=source))
-        batched = torch.bmm(pair, right.mT.expand(2, i, n))
-        result = torch.empty(k, m, n)
+        expected, result = torch.empty(2, m, n), torch.empty(k, m, n)
+        batched = partial(torch.bmm, pair, right.mT.expand(2, i, n), out=expected)
+        _in_threads(1, _OneByOne(pair, right[None], expected) if large else batched)()
         _AtOnce(pair.repeat(-(-k // 2), 1, 1)[:k], right, result)()
-        return torch.equal(result, batched.repeat(-(-k // 2), 1, 1)[:k])
+        return torch.equal(result, expected.repeat(-(-k // 2), 1, 1)[:k])
 
 
 def _in_threads(most: int | None, compute: Callable[[], object]) -> Callable[[], object]:
@@ -248,7 +271,7 @@ def _one_dnn_answers() -> bool:
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """``Product`` computed once."""
-    return Product(a, b)()
+    return Product(a, b).once()
 
 
 def _common_trials(a: Tensor, b: Tensor) -> torch.Size:

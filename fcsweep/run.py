@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save
+from safetensors.numpy import save
 
 from fcsweep import data
 from fcsweep.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
@@ -384,7 +384,7 @@ def _rows(epoch: Epoch) -> list[HistoryRow]:
 def _best(solver: Solver, place: int) -> bytes:
     """The best parameters of a trial so far, as a safetensors file."""
     params = solver.best_params
-    return save({name: p[place].cpu().contiguous() for name, p in params.items()})
+    return save({name: p[place].cpu().contiguous().numpy() for name, p in params.items()})
 
 
 def _prune_none(reports: Sequence[Report]) -> Collection[int]:

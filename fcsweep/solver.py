@@ -170,7 +170,7 @@ class Solver:
         self._val_sample = fixed_sample(self.X_val, self.y_val, num_val_samples)
         self._configure(optim_config or {}, lr_decay)
 
-        self._gradient = model.params.zeros_like()
+        self._gradient = model.params.empty_like()
         self._minibatches: dict[torch.Size, Minibatch] = {}
         self.epoch, self.step, self._stopped = 0, 0, False
         self.loss_history: list[Numbers] = []
@@ -272,7 +272,7 @@ class Solver:
     def keep(self, trials: list[int]) -> None:
         """Let the other trials of a stack go; positions count from 0. The kept do not change."""
         self.model.keep(trials)
-        self._gradient = self.model.params.zeros_like()
+        self._gradient = self.model.params.empty_like()
         self._minibatches.clear()
         self.best_params = self.best_params.select(trials)
         self._best = {name: best[trials] for name, best in self._best.items()}
