@@ -16,6 +16,7 @@ from typing import Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -32,6 +33,7 @@ from fcsweep import folders, stopping, trials
 from fcsweep.config import ConfigError, RunConfig, one_line, printable, typed
 from fcsweep.disk import giving_way, writing
 from fcsweep.loader import STAMP, CheckedLoader
+from fcsweep.memory import nothing_collected
 from fcsweep.numbered import launch_numbered
 from fcsweep.saving import hide_password, overrides_of
 
@@ -49,6 +51,11 @@ class App(Hydra):
         app = cls(task_name=task_name, config_loader=CheckedLoader(config_search_path))
         GlobalHydra.instance().initialize(app)
         return app
+
+    def get_mode(self, config_name: str | None, overrides: list[str]) -> Any:
+        """As Hydra's, which composes the config to see what it says; ``-m`` says more than that."""
+        known = get_args_parser().parse_args()
+        return None if known.multirun else super().get_mode(config_name, overrides)
 
     def run(
         self,
@@ -308,9 +315,10 @@ def _report(folder: Path, rows: Sequence[trials.Row]) -> None:
     if not rows:
         return
     try:
-        from fcsweep.report import write  # imports pandas and matplotlib: not for --help
+        with nothing_collected():
+            from fcsweep.report import write  # imports pandas and matplotlib: not for --help
 
-        print(printable(f"report: {write(folder)}"))
+            print(printable(f"report: {write(folder)}"))
     except Exception as error:
         print(f"report.html was not written: {one_line(error)}", file=sys.stderr)
 

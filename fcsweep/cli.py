@@ -33,6 +33,7 @@ from fcsweep.launch import Ended, TrialError, save_config, stackable
 from fcsweep.loader import conf_dir, is_unicode
 from fcsweep.logs import lost_lines_kept
 from fcsweep.masking import masked
+from fcsweep.memory import keep_loaded
 from fcsweep.search.pruning import job_number, reporting
 from fcsweep.stopping import end_if_asked, held_back, listening
 
@@ -84,6 +85,7 @@ def train_stack(
     with held_back():
         from fcsweep.board import shown_stack
         from fcsweep.run import run_many
+    keep_loaded()
 
     if job_number() is not None:  # the search shows its trials
         numbers = [int(folder.name) for folder in folders]
@@ -106,6 +108,7 @@ def task(cfg: DictConfig) -> float | None:
     with held_back():  # torch is imported here, not for --help
         from fcsweep.display import shown
         from fcsweep.run import run
+    keep_loaded()
 
     config, folder = typed(cfg), Path(HydraConfig.get().runtime.output_dir)
     number = job_number()

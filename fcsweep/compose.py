@@ -43,6 +43,8 @@ def settle(cfg: DictConfig) -> None:
 class Base:
     """What Hydra composes from group choices alone."""
 
+    keys: frozenset[str]
+    """Of the values that a job may set, dotted."""
     task: bytes
     """The task's own part, a pickled mapping."""
     whole: bytes
@@ -119,8 +121,8 @@ class ComposedOnce:
         if base is None:
             return None
         values = [one for one in overrides if not self._chooses(one)]
-        known = flat(pickle.loads(base.task))  # noqa: S301
-        return (base, values) if all(one.key_or_group in known for one in values) else None
+        known = all(one.key_or_group in base.keys for one in values)
+        return (base, values) if known else None
 
     def _read(self, line: str) -> Override:
         if line not in self._lines:
@@ -150,10 +152,11 @@ def _base_of(cfg: DictConfig) -> Base | None:
     """None if a value depends on another, which a job may set."""
     own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     task = cast("dict[str, Any]", OmegaConf.to_container(own, resolve=False))
-    if not all(map(_is_plain_value, flat(task).values())):
+    values = flat(task)
+    if not all(map(_is_plain_value, values.values())):
         return None
     settle(cfg)
-    return Base(pickle.dumps(task), pickle.dumps(cfg))
+    return Base(frozenset(values), pickle.dumps(task), pickle.dumps(cfg))
 
 
 def _checked(base: Base, values: Sequence[Override]) -> RunConfig:

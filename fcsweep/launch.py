@@ -7,7 +7,6 @@ it, are done for each job of a stack, with one training between them.
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +34,7 @@ from omegaconf._utils import get_omega_conf_dumper
 from fcsweep.config import RunConfig
 from fcsweep.disk import write_atomically, writing
 from fcsweep.logs import JobLog, said_to_all
+from fcsweep.memory import nothing_collected
 from fcsweep.numbered import Numbered
 from fcsweep.stacks import stacks
 
@@ -146,7 +146,7 @@ class Sweep:
 
     def _together(self, stack: list[Numbered], configs: list[RunConfig]) -> list[JobReturn]:
         """One training for all jobs; what goes wrong with one of them costs only that one."""
-        with _nothing_collected():
+        with nothing_collected():
             jobs = [Job(self, self._composed(*numbered)) for numbered in stack]
         with env_override(jobs[0].config.hydra.job.env_set):
             for job in jobs:
@@ -164,18 +164,6 @@ class Sweep:
         # HydraConfig is that of one job: what differs between the jobs is handed over.
         with jobs[0].current(), said_to_all(logs):
             return train(configs, [job.folder for job in jobs], logs)
-
-
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """While many configs are made that all stay, Python need not look for garbage among them."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
 
 
 class Job:
