@@ -12,13 +12,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from fcsweep.config import RunConfig, flat, printable
 from fcsweep.hooks import OnEpoch, Report
 from fcsweep.records import shown
+from fcsweep.screen import Screen
 
 EACH = 20
 BEST = 5
@@ -32,7 +32,7 @@ def shown_stack(folders: Sequence[Path], configs: Sequence[RunConfig]) -> Iterat
         folders: of the trials.
         configs: of the trials.
     """
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Screen(soft_wrap=True, highlight=False, markup=False)
     board = Board(folders, configs)
     console.print(board.heading())
     live = Live(console=console, refresh_per_second=8, transient=True)

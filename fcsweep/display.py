@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -14,6 +14,7 @@ from fcsweep import records
 from fcsweep.config import RunConfig, printable
 from fcsweep.hooks import OnEpoch, Report
 from fcsweep.records import HistoryRow, Result
+from fcsweep.screen import Screen
 
 SHOWN = 15
 """Epochs that the table holds; earlier ones scroll out."""
@@ -27,7 +28,7 @@ def shown(title: str, config: RunConfig) -> Iterator[OnEpoch]:
         title: the folder of the run.
         config: of the run.
     """
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Screen(soft_wrap=True, highlight=False, markup=False)
     console.print(heading(title, config))
     last: list[Result] = []
     with _table_of(console, config) if console.is_terminal else _lines(console, config) as show:
@@ -67,7 +68,7 @@ Show = Callable[[Sequence[Report]], None]
 
 
 @contextmanager
-def _lines(console: Console, config: RunConfig) -> Iterator[Show]:
+def _lines(console: Screen, config: RunConfig) -> Iterator[Show]:
     """A line an epoch."""
 
     def show(reports: Sequence[Report]) -> None:
@@ -78,7 +79,7 @@ def _lines(console: Console, config: RunConfig) -> Iterator[Show]:
 
 
 @contextmanager
-def _table_of(console: Console, config: RunConfig) -> Iterator[Show]:
+def _table_of(console: Screen, config: RunConfig) -> Iterator[Show]:
     """A table of the epochs that grows, and how far the run is; both stay at the end."""
     rows: list[HistoryRow] = []
     columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())

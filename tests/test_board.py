@@ -28,7 +28,7 @@ def printed(monkeypatch):
     def of(terminal, count, *told):
         out = io.StringIO()
         console = Console(file=out, force_terminal=terminal, width=120, highlight=False)
-        monkeypatch.setattr(board, "Console", lambda **_: console)
+        monkeypatch.setattr(board, "Screen", lambda **_: console)
         configs = [config_of(0.1 * (n + 1)) for n in range(count)]
         with board.shown_stack([Path("s") / str(n) for n in range(count)], configs) as hook:
             for one in told:

@@ -518,6 +518,20 @@ def start(*command: str, cwd: Path, **environment: str) -> Said:
     return Said(done.returncode, done.stdout, done.stderr)
 
 
+def test_a_run_whose_output_nobody_reads_any_more_ends_with_that_reason(tmp_path):
+    """As in `fcsweep | head -1`."""
+    program = sys.executable, "-m", "fcsweep", "hydra.run.dir=run", "solver.num_epochs=10000"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(program, cwd=tmp_path, text=True, **pipes) as run:
+        run.stdout.readline()
+        run.stdout.close()
+        told = run.stderr.read()
+    assert (run.returncode, told) == (1, "nobody reads standard output any more\n")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "interrupted"
+    assert result["reason"] == "nobody reads standard output any more"
+
+
 @pytest.mark.parametrize(
     ("number", "code", "word"),
     [

@@ -23,7 +23,7 @@ def printed(monkeypatch):
     def of(terminal):
         out = io.StringIO()
         console = Console(file=out, force_terminal=terminal, width=100, highlight=False)
-        monkeypatch.setattr(display, "Console", lambda **_: console)
+        monkeypatch.setattr(display, "Screen", lambda **_: console)
         with display.shown("outputs/x", config_of()) as show:
             assert not show(reports(1, 0.25, 0.25))
             assert not show(reports(2, None, 0.25))
