@@ -77,7 +77,7 @@ class FullyConnectedNet:
         self.seed, self.step = seed, 0
         self.trials = _trials(dropout, reg, weight_scale, seed)
         self.dropout, self.reg = dropout, reg
-        self._params = Parameters(self.trials, dims, dtype, self.device)
+        self._params = Parameters(self.trials, dims, dtype, self.device, zero=False)
         self._draw(self._each(weight_scale).cpu())
 
     @property
@@ -117,7 +117,8 @@ class FullyConnectedNet:
         scales = scale.reshape(-1)
         seeds = self.seed if isinstance(self.seed, Sequence) else [self.seed] * len(scales)
         sources = {s: None if s is None else torch.Generator().manual_seed(s) for s in seeds}
-        for weights, _ in self.params.layers:
+        for weights, biases in self.params.layers:
+            biases.zero_()
             shape = weights.shape[1:]
             normal = {
                 s: torch.randn(shape, generator=source, dtype=self.dtype)
