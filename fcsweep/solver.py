@@ -398,10 +398,10 @@ class Solver:
             best = torch.maximum(self._best[name], accuracy)
             self._best[name] = torch.where(finite, best, self._best[name])
         self._best_epoch[better] = self.epoch
-        for trial in better.nonzero().tolist():
-            place = tuple(trial)
-            for name, p in self.model.params.items():
-                self.best_params[name][place].copy_(p[place])
+        if better.any():
+            trials = better.reshape(-1, 1).to(self.X_train.device)
+            for best, p in zip(self.best_params.blocks, self.model.params.blocks, strict=True):
+                torch.where(trials, p, best, out=best)
 
     def _print(self, epoch: Epoch) -> None:
         total = self.num_epochs * -(-len(self.y_train) // self.batch_size)
