@@ -305,10 +305,9 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "commit": provenance.git_commit(),
     }
-    rounds = arguments.rounds
-    record |= {name: {"rounds": rounds} | PARTS[name](rounds) for name in parts}
+    how = {"commit": provenance.git_commit(), "rounds": arguments.rounds}
+    record |= {name: how | PARTS[name](arguments.rounds) for name in parts}
     if arguments.save:
         path = Path(__file__).parent / "results" / f"stack_{device.type}.json"
         old = json.loads(path.read_text()) if path.exists() else {}

@@ -140,11 +140,11 @@ def lines(rows: Sequence[Row]) -> list[str]:
 
 def show(rows: Sequence[Row]) -> None:
     """Print the table and the folder of the best run: in colour on a terminal, else plain lines."""
-    from fcsweep.screen import Screen  # imports rich
+    from rich.console import Console
 
     if not rows:
         return
-    console = Screen()
+    console = Console()
     if console.is_terminal:
         console.print(table(rows))
     else:

@@ -361,6 +361,12 @@ def test_a_grid_ends_with_a_table(fcsweep, trained, tmp_path):
     assert (tmp_path / "s" / "multirun.yaml").exists()
 
 
+def test_m_is_a_sweep_whatever_the_mode_in_a_config(fcsweep, trained, tmp_path):
+    said = fcsweep("-m", "seed=1,2", "hydra.mode=RUN", "hydra.sweep.dir=s")
+    assert (said.code, said.err) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "s").iterdir() if path.is_dir()) == ["0", "1"]
+
+
 def test_an_experiment_may_be_a_grid(fcsweep, trained, tmp_path):
     assert fcsweep("-m", "experiment=sgd_vs_momentum", "hydra.sweep.dir=s").code == 0
     configs = [typed(read(tmp_path / "s" / n / ".hydra" / "config.yaml")) for n in "01"]

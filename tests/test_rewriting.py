@@ -134,34 +134,3 @@ def test_a_reader_never_finds_two_contents_in_one(tmp_path, read):
         assert len(set(content)) == 1, "of several contents"
         found.add(content[:1])
     assert writer.returncode == 0 and len(found) > 3
-
-
-def test_freed_memory_is_used_again():
-    """Counted in a process of its own: the option holds until its end."""
-    program = textwrap.dedent("""
-        import resource, sys
-        import torch
-        from fcsweep.memory import keep_freed
-
-        def faults():
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-            for _ in range(20):
-                x = torch.ones(5_000_000 // 4)
-                del x
-            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-        if sys.argv[1] == "kept":
-            keep_freed()
-        faults()
-        print(faults())
-        """)
-    fixed = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}  # as it is in a young process
-
-    def counted(how):
-        run = [sys.executable, "-c", program, how]
-        done = subprocess.run(run, capture_output=True, text=True, check=True, env=fixed)
-        return int(done.stdout)
-
-    if counted("given back") < 10_000:
-        pytest.skip("this system's C library keeps it by itself")
-    assert counted("kept") < 2_000

@@ -6,14 +6,13 @@ import time
 from collections.abc import Sequence
 
 from optuna.study import Study
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
 from fcsweep.config import printable
-from fcsweep.screen import Screen
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.progress import Progress, best, ending, point
 from fcsweep.search.results import counts
@@ -34,7 +33,7 @@ class LiveProgress(Progress):
             TextColumn("trials"), *columns, TimeElapsedColumn(), TextColumn("{task.fields[left]}")
         )
         self._task = self._bar.add_task("trials", total=n_trials, states="", left="")
-        self._live = Live(console=Screen(highlight=False), refresh_per_second=8)
+        self._live = Live(console=Console(highlight=False), refresh_per_second=8)
         self._updated = 0.0
 
     def __enter__(self) -> LiveProgress:
