@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,7 +170,7 @@ class RunRecord:
             best: ``best.safetensors`` as it was then; None if there was none.
         """
         self._rows, self._losses = past.rows[:], past.losses[:]
-        self._history = _HEADING + "".join(_csv(astuple(row)) for row in self._rows)
+        self._history = _HEADING + "".join(_csv(vars(row).values()) for row in self._rows)
         self.result = replace(past.result, status="running", reason=None)
         self._seconds_before = self.result.seconds
         if best is not None:
@@ -195,7 +195,7 @@ class RunRecord:
         """
         result = self.result
         self._rows.append(row)
-        self._history += _csv(astuple(row))
+        self._history += _csv(vars(row).values())
         self._losses.append(losses)
         result.epochs, result.seconds = row.epoch, self._seconds_before + seconds
         result.best_val_accuracy = _highest(result.best_val_accuracy, row.val_accuracy)
@@ -228,7 +228,7 @@ class RunRecord:
         contents = {
             HISTORY: self._history.encode(),
             LOSSES: _as_npy(losses),
-            RESULT: as_json(asdict(self.result)),
+            RESULT: as_json(vars(self.result)),
         }
         if seal:
             hashes = {name: sha256(content).hexdigest() for name, content in contents.items()}
