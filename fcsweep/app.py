@@ -301,12 +301,14 @@ def _refused(error: BaseException | None) -> bool:
 
 
 def _table(folder: Path) -> Sequence[trials.Row]:
-    """Show the table of a sweep, and write it and the page; what the table holds."""
+    """Write the table of a sweep and the page, and show it, if anybody is there; what it holds."""
     rows = trials.load(folder)
-    trials.show(rows)
     with giving_way():
         trials.write(folder, rows)
-    _report(folder, rows)
+    try:
+        trials.show(rows)
+    finally:
+        _report(folder, rows)
     return rows
 
 
@@ -318,9 +320,11 @@ def _report(folder: Path, rows: Sequence[trials.Row]) -> None:
         with nothing_collected():
             from fcsweep.report import write  # imports pandas and matplotlib: not for --help
 
-            print(printable(f"report: {write(folder)}"))
+            page = write(folder)
     except Exception as error:
         print(f"report.html was not written: {one_line(error)}", file=sys.stderr)
+    else:
+        print(printable(f"report: {page}"))
 
 
 def _refuse_failures(

@@ -34,6 +34,7 @@ from fcsweep.loader import conf_dir, is_unicode
 from fcsweep.logs import lost_lines_kept
 from fcsweep.masking import masked
 from fcsweep.memory import keep_loaded
+from fcsweep.reader import ReaderLeft, give_up_stdout
 from fcsweep.search.pruning import job_number, reporting
 from fcsweep.stopping import end_if_asked, held_back, listening
 
@@ -56,26 +57,44 @@ def main() -> None:
 
 def _main() -> None:
     try:
-        sys.argv[1:] = _arguments(sys.argv[1:])
-        if not is_unicode(os.getcwd()):  # Hydra saves its name
-            raise ConfigError(f"the name of the folder {os.getcwd()} is not UTF-8; use another")
-        quietly = _masked_output() if _shows_a_config() else nullcontext()
-        with _our_hydra(), lost_lines_kept() as lost, quietly:
-            configured = hydra.main(version_base="1.3", config_path=CONF, config_name="config")
-            configured(task)()
-        with writing("standard output"):
-            sys.stdout.flush()
-        for path, why in lost.items():
-            print(f"warning: {path} lacks lines: {why}", file=sys.stderr)
-    except BrokenPipeError:  # as in `fcsweep --help | head`; nobody is left to tell
-        _give_up_stdout()
-        sys.exit(1)
+        with _all_said():
+            _obey()
+    except BrokenPipeError:
+        give_up_stdout()
+        if _trains():
+            raise ReaderLeft from None
+        sys.exit(1)  # as in `fcsweep --help | head`; nothing is lost
     except Exception as error:
         end_if_asked()  # what a signal raised may have become another error
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             lines = masked("".join(traceback.format_exception(error))).splitlines()
             _leave("\n".join(map(printable, lines)), 1)
         _leave(f"error: {one_line(error)}", 1)
+
+
+def _obey() -> None:
+    """Do what the command line says."""
+    sys.argv[1:] = _arguments(sys.argv[1:])
+    if not is_unicode(os.getcwd()):  # Hydra saves its name
+        raise ConfigError(f"the name of the folder {os.getcwd()} is not UTF-8; use another")
+    quietly = nullcontext() if _trains() else _masked_output()
+    with _our_hydra(), lost_lines_kept() as lost, quietly:
+        configured = hydra.main(version_base="1.3", config_path=CONF, config_name="config")
+        configured(task)()
+    for path, why in lost.items():
+        print(f"warning: {path} lacks lines: {why}", file=sys.stderr)
+
+
+@contextmanager
+def _all_said() -> Iterator[None]:
+    """Print all that the block has to say: what is left to Python's own end it complains of."""
+    try:
+        yield
+    except SystemExit:  # so Hydra ends after a help
+        sys.stdout.flush()
+        raise
+    with writing("standard output"):
+        sys.stdout.flush()
 
 
 def train_stack(
@@ -160,10 +179,12 @@ def _our_hydra() -> Iterator[None]:
             setattr(module, name, theirs)
 
 
-def _shows_a_config() -> bool:
-    """Whether the command says what would be run, instead of running it."""
+def _trains() -> bool:
+    """Whether the command runs something, instead of saying what would be run."""
+    if "--version" in sys.argv:
+        return False
     known = get_args_parser().parse_args()
-    return bool(known.cfg or known.info or known.help or known.hydra_help)
+    return not (known.cfg or known.info or known.help or known.hydra_help)
 
 
 @contextmanager
@@ -208,15 +229,10 @@ def _arguments(words: Sequence[str]) -> list[str]:
     return [*known.overrides, *(word for word in words if word not in known.overrides)]
 
 
-def _give_up_stdout() -> None:
-    """What could not be written there is lost; Python would try again at its end, and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _leave(text: str, code: int) -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError:
-        _give_up_stdout()
+        give_up_stdout()
     print(text, file=sys.stderr)
     sys.exit(code)

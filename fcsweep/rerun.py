@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 from fcsweep.comparison import altered, first_difference, likely_cause
 from fcsweep.config import ConfigError, one_line, printable
 from fcsweep.folders import read_json
+from fcsweep.reader import reader_may_leave
 from fcsweep.recorded import Recorded, recorded
 from fcsweep.records import CONFIG, PROVENANCE
 
@@ -39,7 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.getLogger("fcsweep").addHandler(logging.NullHandler())
     try:
-        with _signals_clean_up():
+        with _signals_clean_up(), reader_may_leave():
             good = rerun(arguments.run_dir, arguments.out)
     except (ConfigError, OSError) as error:  # OSError: a folder that may not be read or written
         sys.exit(f"error: {one_line(error)}")

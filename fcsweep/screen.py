@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import NoReturn
 
 from rich.console import Console
 
-
-class ReaderLeft(SystemExit):
-    """Nobody reads what the program says; one line."""
+from fcsweep.reader import ReaderLeft, give_up_stdout
 
 
 class Screen(Console):
@@ -21,6 +18,6 @@ class Screen(Console):
         Raises:
             ReaderLeft: which becomes the reason of a run.
         """
-        with suppress(SystemExit):  # it has none, and exit code 1, too
-            super().on_broken_pipe()
-        raise ReaderLeft("nobody reads standard output any more")
+        self.quiet = True
+        give_up_stdout()
+        raise ReaderLeft

@@ -524,6 +524,23 @@ def start(*command: str, cwd: Path, **environment: str) -> Said:
     return Said(done.returncode, done.stdout, done.stderr)
 
 
+def unread(*command: str, cwd: Path) -> Said:
+    """With a standard output that nobody reads from the start."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write) as nobody:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+    return Said(done.returncode, "", done.stderr)
+
+
 def test_a_run_whose_output_nobody_reads_any_more_ends_with_that_reason(tmp_path):
     """As in `fcsweep | head -1`."""
     program = sys.executable, "-m", "fcsweep", "hydra.run.dir=run", "solver.num_epochs=10000"
@@ -536,6 +553,24 @@ def test_a_run_whose_output_nobody_reads_any_more_ends_with_that_reason(tmp_path
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["status"] == "interrupted"
     assert result["reason"] == "nobody reads standard output any more"
+
+
+def test_a_sweep_whose_table_nobody_reads_says_so(tmp_path):
+    """As in `fcsweep -m ... | true`: the table itself comes after the last trial."""
+    program = sys.executable, "-W", "error", "-c", STAND_IN
+    said = unread(*program, "-m", "seed=1,2", "hydra.sweep.dir=s", cwd=tmp_path)
+    assert (said.code, said.err) == (1, "nobody reads standard output any more\n")
+    for number in "01":
+        result = json.loads((tmp_path / "s" / number / "result.json").read_text())
+        assert result["status"] == "completed"
+    assert (tmp_path / "s" / "trials.csv").read_text().count("\n") == 3
+    assert (tmp_path / "s" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("flags", ["--help", "--version", "--cfg job"])
+def test_what_nobody_reads_to_its_end_complains_of_nothing(flags, tmp_path):
+    said = unread(sys.executable, "-m", "fcsweep", *flags.split(), cwd=tmp_path)
+    assert (said.code, said.err) == (1, "")
 
 
 @pytest.mark.parametrize(

@@ -431,6 +431,15 @@ def test_a_link_in_a_sweep_is_refused(finished, tmp_path, said):
     assert out.endswith("1 of 2 runs repeated bit for bit\n")
 
 
+def test_the_end_of_a_rerun_that_nobody_reads_is_one_line(finished):
+    read, write = os.pipe()
+    os.close(read)
+    command = sys.executable, "-m", "fcsweep.rerun", str(finished)
+    with os.fdopen(write) as nobody:
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, timeout=120)
+    assert (done.returncode, done.stderr) == (1, b"nobody reads standard output any more\n")
+
+
 def test_what_cannot_be_trained_here_is_one_line(copy, said, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     replaced(copy, CONFIG, "device: auto", "device: cuda")

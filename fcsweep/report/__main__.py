@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fcsweep.config import ConfigError, one_line, printable
 from fcsweep.disk import RecordError
+from fcsweep.reader import reader_may_leave
 from fcsweep.report.page import write
 
 
@@ -20,7 +21,8 @@ def main() -> None:
         parser.add_argument(f"--{kind}", action="append_const", const=kind, dest="kinds", help=text)
     arguments = parser.parse_args()
     try:
-        print(printable(write(arguments.dir, arguments.kinds or ())))
+        with reader_may_leave():
+            print(printable(write(arguments.dir, arguments.kinds or ())))
     except (ConfigError, RecordError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
