@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from fcsweep.config import ConfigError, printable, read
@@ -32,8 +33,6 @@ CHANCE = 0.2
 classes, since among few images one class is more frequent."""
 LEAST_FOR_IMPORTANCE = 10
 """Runs; with fewer a ranking of the parameters would be noise."""
-DECADES = 100.0
-"""A parameter whose largest value is so many times its smallest is shown on a log axis."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def axes(folder: str | Path, runs: pd.DataFrame) -> list[Axis]:
     """What a sweep searched: the keys it names that differ between its runs, else all that differ.
 
     A scale is logarithmic where the sweep says ``tag(log, ...)``; without a word of the sweep,
-    where positive numbers span two decades.
+    where positive numbers lie more evenly on it (0.01, 0.03, 0.1, but not 0.5, 0.9, 0.99).
 
     Args:
         folder: of the sweep; its ``multirun.yaml`` tells what was asked.
@@ -217,17 +216,24 @@ def _asked(folder: Path) -> dict[str, str]:
 def _kind(values: pd.Series, text: str) -> Literal["log", "linear", "choice"]:
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return "choice"
-    low, high = _ends(values)
-    if low <= 0:
+    if _ends(values)[0] <= 0:
         return "linear"
     if re.search(r"tag\(\s*log\b", text):
         return "log"
-    return "log" if "interval(" not in text and high >= DECADES * low else "linear"
+    numbers = np.unique(values.dropna().to_numpy(float))
+    more_evenly = _widest_gap(np.log(numbers)) < _widest_gap(numbers)
+    return "log" if "interval(" not in text and more_evenly else "linear"
 
 
 def _ends(values: pd.Series) -> tuple[float, float]:
     numbers = [float(value) for value in values.dropna().tolist()]
     return min(numbers), max(numbers)
+
+
+def _widest_gap(ascending: np.ndarray) -> float:
+    """Between neighbours, as a part of the whole width; of a single number the whole."""
+    gaps = np.diff(ascending)
+    return float(gaps.max() / gaps.sum()) if len(gaps) else 1.0
 
 
 def _importance(runs: pd.DataFrame, searched: Sequence[Axis]) -> dict[str, float]:

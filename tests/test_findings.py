@@ -30,8 +30,10 @@ def test_a_search_names_its_axes_and_their_scale(search):
         ("tag(log,interval(1e-4,1))", (1e-3, 2e-3), "log"),
         ("tag(log, int(interval(1,8)))", (1, 2), "log"),
         ("interval(0.001,1)", (1e-3, 0.9), "linear"),
-        ("0.001,0.1", (1e-3, 0.1), "log"),
-        ("0.1,0.2", (0.1, 0.2), "linear"),
+        ("0.01,0.03,0.1", (0.01, 0.03, 0.1), "log"),
+        ("0.5,0.9,0.99", (0.5, 0.9, 0.99), "linear"),
+        ("range(1,6)", (1.0, 2.0, 3.0, 4.0, 5.0), "linear"),
+        ("0.001,0.1", (1e-3, 0.1), "linear"),
         ("-1,1000", (-1.0, 1000.0), "linear"),
     ],
 )
