@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,8 @@ CACHE_LINE = 64
 class Parameters(dict[str, Tensor]):
     """``W1 (*t, i, o)``, ``b1 (*t, o)``, ``W2`` ...; setting a name copies the values.
 
-    Weights lie output by output, the way that ``product`` reads and writes them.
+    A copy or a pickle has memory of its own. Weights lie output by output, the way that ``product``
+    reads and writes them.
 
     Args:
         trials: ``()`` for one trial, ``(k,)`` for a stack.
@@ -83,6 +85,12 @@ class Parameters(dict[str, Tensor]):
         copy = self.empty_like()
         copy.assign(self)
         return copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For ``copy`` and ``pickle``: zeros are built first, then each name is set."""
+        arguments = self.trials, self.dims, self.dtype, self.device
+        values = [(name, p.clone()) for name, p in self.items()]  # a view pickles the whole block
+        return Parameters, arguments, None, None, iter(values)
 
     def select(self, trials: list[int]) -> Parameters:
         """A copy of some trials of a stack; positions count from 0."""

@@ -181,6 +181,10 @@ class Solver:
         self._best = {"train_accuracy": never, "val_accuracy": never.clone()}
         self._best_epoch = torch.zeros(self.model.trials, dtype=torch.long)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For ``copy`` and ``pickle``: what was prepared reads and writes this solver's memory."""
+        return {**self.__dict__, "_minibatches": {}}
+
     @property
     def best_val_acc(self) -> Numbers:
         """Highest validation accuracy so far, a fraction."""
