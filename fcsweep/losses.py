@@ -1,9 +1,9 @@
 """Losses by hand: ``(scores, y) -> (loss, dscores)``, means over the examples.
 
 Leading axes ``*t`` are trials. Scores are ``(*t, n, c)``; labels ``y`` are ``(n,)``, or ``(*t, n)``
-with trial axes of length 1 where the stack shares them, of any integer type, in ``[0, c)``.
-The loss is ``(*t,)``, ``dscores`` has the shape of the scores. Nothing handed in is modified.
-After Stanford CS231n, "Linear classification".
+with trial axes of length 1 where the stack shares them, of any integer type, in ``[0, c)``; any
+other is a ``ValueError``. The loss is ``(*t,)``, ``dscores`` has the shape of the scores. Nothing
+handed in is modified. After Stanford CS231n, "Linear classification".
 
 ``SoftmaxLoss`` and ``SvmLoss`` are the same, prepared once for scores and labels that stay where
 they are in memory: each call computes ``dscores`` and returns the loss of what they hold then.
@@ -12,6 +12,7 @@ they are in memory: each call computes ``dscores`` and returns the loss of what 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -89,5 +90,51 @@ def svm_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _computed(loss: type[Loss], scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    prepared = loss(scores, y if y.is_floating_point() else y.long())
+    check_labels(y, scores.shape[:-1], scores.shape[-1])
+    prepared = loss(scores, y.long())
     return prepared(), prepared.dscores
+
+
+def check_labels(y: Tensor, shape: Sequence[int], classes: int, name: str = "y") -> None:
+    """Refuse labels that are not an integer in ``[0, classes)`` for each example.
+
+    The values are read, so a GPU has to be waited for: not for every step of training.
+
+    Args:
+        y: labels.
+        shape: ``(n,)`` or ``(*t, n)``; trial axes of ``y`` may be left out or have length 1.
+        classes: how many there are.
+        name: of the labels, for the error.
+
+    Raises:
+        ValueError: another shape, another type, or a number that is no class.
+    """
+    if not _fits(y, shape) or y.is_floating_point() or y.is_complex():
+        raise ValueError(
+            f"{name} has shape {tuple(y.shape)} and type {y.dtype}; expected one integer for each "
+            f"of the {shape[-1]} examples, shape {tuple(shape)}{_remedy(y, shape, classes, name)}"
+        )
+    low, high = y.long().aminmax() if y.numel() else (0, 0)
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"{name} holds {int(low if low < 0 else high)}; expected classes from 0 to "
+            f"{classes - 1}, as each example has {classes} scores: number the classes from 0, or "
+            "set num_classes to how many there are"
+        )
+
+
+def _fits(y: Tensor, shape: Sequence[int]) -> bool:
+    axes = zip(reversed(y.shape[:-1]), reversed(shape[:-1]), strict=False)
+    same = y.shape[-1:] == (shape[-1],) and y.ndim <= len(shape)
+    return same and all(given in (1, expected) for given, expected in axes)
+
+
+def _remedy(y: Tensor, shape: Sequence[int], classes: int, name: str) -> str:
+    """How labels of another form become what is expected, where that is known."""
+    if _fits(y, shape):
+        return f": if its numbers are classes, use {name}.long()"
+    if y.shape[-2:] == (shape[-1], 1):
+        return f": use {name}.squeeze(-1)"
+    if y.shape[-2:] == (shape[-1], classes):
+        return f": if it is one-hot, use {name}.argmax(-1)"
+    return ""

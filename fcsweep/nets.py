@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fcsweep.layers import Dropout, DropoutCache, Linear, Linear_ReLU
-from fcsweep.losses import SoftmaxLoss, SvmLoss
+from fcsweep.losses import SoftmaxLoss, SvmLoss, check_labels
 from fcsweep.parameters import Parameters
 from fcsweep.passes import Pass
 from fcsweep.reductions import total
@@ -136,14 +136,19 @@ class FullyConnectedNet:
 
         Args:
             X: ``(*t, n, ...)``, of length 1 along the trial axis where a stack shares the batch.
-            y: ``(n,)`` or ``(*t, n)``, integers in [0, num_classes).
+            y: ``(n,)`` or ``(*t, n)``, of any integer type, in [0, num_classes).
 
         Returns:
             Without ``y``: scores ``(*t, n, num_classes)``. With it: the loss ``(*t,)`` with the L2
             term, in nats for softmax, and its gradient for each name in ``params``.
+
+        Raises:
+            ValueError: ``y`` is not an integer in [0, num_classes) for each example.
         """
         if y is None:
             return self.scores(X)
+        axes = len(self.trials)
+        check_labels(y, (*self.trials, X.shape[axes]), self.params.dims[-1])
         grads = self.params.empty_like()
         return self.prepare(X.to(self.dtype), y.long(), grads)(), grads
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from fcsweep.accuracy import count_correct, fixed_sample
+from fcsweep.losses import check_labels
 from fcsweep.optim import RULES, Config, UpdateRule, per_trial, sgd
 from fcsweep.parameters import Parameters
 from fcsweep.seeds import generator
@@ -103,7 +104,8 @@ class Solver:
     Args:
         model: its ``params`` are updated in place.
         data: ``X_train (n, ...)``, ``y_train (n,)``, ``X_val``, ``y_val`` in a mapping or as
-            attributes; placed on the device and in the type of the parameters once.
+            attributes; placed on the device and in the type of the parameters once. Labels are of
+            any integer type, in [0, num_classes).
         update_rule: a rule of ``fcsweep.optim``, or its name.
         optim_config: constants of the rule; each may have one value a trial.
         lr_decay: factor of the learning rate after each epoch, in (0, 1]; may be one a trial.
@@ -207,11 +209,12 @@ class Solver:
             data[name] if isinstance(data, Mapping) else getattr(data, name)
             for name in ("X_train", "y_train", "X_val", "y_val")
         )
-        for X, y in ((X_train, y_train), (X_val, y_val)):
+        for name, X, y in (("y_train", X_train, y_train), ("y_val", X_val, y_val)):
             if len(X) != len(y) or len(X) == 0:
                 raise ValueError(
                     f"{len(X)} examples and {len(y)} labels; expected a label for each, and some"
                 )
+            check_labels(y, (len(X),), self.model.params.dims[-1], name)
         if self.batch_size > len(X_train):
             raise ValueError(
                 f"batch_size is {self.batch_size}; expected at most the {len(X_train)} training "
@@ -312,11 +315,15 @@ class Solver:
 
         Args:
             X: ``(n, ...)``.
-            y: ``(n,)``.
+            y: ``(n,)``, of any integer type, in [0, num_classes).
             num_samples: of fixed random rows of ``X``; None or more than there are: all.
             batch_size: examples scored at once.
+
+        Raises:
+            ValueError: ``y`` is not an integer in [0, num_classes) for each example.
         """
         params = self.model.params
+        check_labels(y, (len(X),), params.dims[-1])
         X, y = X.to(params.device, params.dtype), y.to(params.device)
         X, y = fixed_sample(X, y, num_samples)
         correct, _ = count_correct(self.model, X, y, batch_size)

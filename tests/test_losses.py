@@ -81,7 +81,28 @@ def test_nothing_handed_in_is_changed(losses):
     assert torch.equal(scores, before)
 
 
-@pytest.mark.parametrize("y", [torch.zeros(3, dtype=torch.long), torch.zeros(4)])
-def test_labels_that_do_not_fit(losses, y):
-    with pytest.raises(ValueError, match="one integer for each of the 4 examples"):
+WRONG_LABELS = [
+    (torch.tensor([0.0, 1.0, 2.0, 0.5]), "has shape (4,) and type torch.float32", "use y.long()"),
+    (torch.tensor([0, 4, 5, 9]), "y holds 9;", "expected classes from 0 to 4"),
+    (torch.tensor([0, 4, -1, 2], dtype=torch.int8), "y holds -1;", "number the classes from 0"),
+    (torch.tensor([[0], [4], [2], [1]]), "has shape (4, 1)", "shape (4,): use y.squeeze(-1)"),
+    (torch.eye(5)[:4], "has shape (4, 5)", "if it is one-hot, use y.argmax(-1)"),
+    (torch.zeros(3, dtype=torch.long), "has shape (3,)", "one integer for each of the 4 examples"),
+    (torch.tensor(0), "has shape ()", "one integer for each of the 4 examples"),
+    (torch.zeros(2, 4, dtype=torch.long), "has shape (2, 4)", "shape (4,)"),
+]
+
+
+@pytest.mark.parametrize("y, given, expected", WRONG_LABELS)
+def test_labels_that_do_not_fit(losses, y, given, expected):
+    with pytest.raises(ValueError) as error:
         losses[0](scores_of(4, 5), y)
+    said = str(error.value)
+    assert given in said and expected in said and "\n" not in said
+
+
+def test_labels_of_a_stack_that_do_not_fit(losses):
+    with pytest.raises(ValueError, match=r"shape \(2, 4\)"):
+        losses[0](scores_of(3, 4, 5), torch.zeros(2, 4, dtype=torch.long))
+    with pytest.raises(ValueError, match="y holds 5"):
+        losses[0](scores_of(3, 4, 5), torch.tensor([[0, 1, 2, 5]]))

@@ -197,6 +197,30 @@ def test_nothing_handed_in_is_changed():
     assert all(torch.equal(p, before[2][name]) for name, p in model.params.items())
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.bool])
+def test_labels_of_any_integer_type(dtype):
+    model, (X, y) = net(classes=2), batch(classes=2)
+    assert torch.equal(model.loss(X, y.to(dtype))[0], model.loss(X, y)[0])
+
+
+@pytest.mark.parametrize(
+    "y, words",
+    [
+        (torch.full((6,), 0.5), "type torch.float32; expected one integer for each"),
+        (torch.tensor([0, 1, 2, 3, 4, 0]), "y holds 4; expected classes from 0 to 3"),
+        (torch.tensor([0, 1, 2, 3, -1, 0]), "y holds -1; expected classes from 0 to 3"),
+        (torch.zeros(6, 1, dtype=torch.long), "use y.squeeze(-1)"),
+        (torch.eye(6, 4), "use y.argmax(-1)"),
+    ],
+)
+@pytest.mark.parametrize("trials", [(), (3,)], ids=str)
+def test_labels_that_do_not_fit(y, words, trials):
+    model, (X, _) = net(reg=[0.1] * 3 if trials else 0.1), batch()
+    with pytest.raises(ValueError) as error:
+        model.loss(X.unsqueeze(0) if trials else X, y)
+    assert words in str(error.value)
+
+
 @pytest.mark.parametrize(
     "options, words",
     [

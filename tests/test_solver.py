@@ -105,8 +105,10 @@ def test_the_objective_decides_which_epoch_is_best():
 
 def test_best_params_are_never_empty():
     data = blobs()
-    data["y_val"] = torch.full_like(data["y_val"], 7)  # a class that no score has
-    solver = solver_of(data=data, num_epochs=2)
+    data["y_val"] = torch.full_like(data["y_val"], 2)
+    model = TwoLayerNet(8, 10, 3, weight_scale=0.1, seed=0)
+    model.params["b2"] = torch.tensor([0, 0, -1e9])  # a class that is never predicted
+    solver = solver_of(model, data, num_epochs=2)
     assert solver.best_params.keys() == solver.model.params.keys()
     solver.train()
     assert solver.best_val_acc == 0 and solver.best_epoch == 1
@@ -249,6 +251,29 @@ def test_data_may_have_images_and_attributes():
 def test_refuses(options, error, words):
     with pytest.raises(error) as raised:
         solver_of(**options)
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "labels, words",
+    [
+        (lambda y: y + 0.5, "has shape (30,) and type torch.float32; expected one integer"),
+        (lambda y: y + 1, "holds 3; expected classes from 0 to 2"),
+        (lambda y: y - 1, "holds -1; expected classes from 0 to 2"),
+        (lambda y: y[:, None], ".squeeze(-1)"),
+        (lambda y: torch.eye(3)[y], ".argmax(-1)"),
+    ],
+)
+def test_refuses_labels(labels, words):
+    for name in ("y_train", "y_val"):
+        data = blobs()
+        data[name] = labels(data[name])
+        with pytest.raises(ValueError) as raised:
+            solver_of(data=data)
+        assert str(raised.value).startswith(name) and words in str(raised.value)
+    solver, data = solver_of(), blobs()
+    with pytest.raises(ValueError) as raised:
+        solver.check_accuracy(data["X_val"], labels(data["y_val"]))
     assert words in str(raised.value)
 
 
