@@ -1,13 +1,14 @@
 """Update rules: ``rule(w, dw, config) -> (next_w, config)``, as the courses write them.
 
-A ``config`` holds the constants of the rule and its state; each may also be ``(*t,)``, one value
-each trial. A rule called this way changes nothing that it is given. The Solver uses the same
-arithmetic in place, ``rule.step``.
+A ``config`` holds the constants of the rule and its state; a constant may also be ``(*t,)``, one
+value each trial. A rule called this way changes neither ``w`` nor ``dw`` and writes its new state
+into ``config``, where the courses' notebooks read it. The Solver uses the same arithmetic in place,
+``rule.step``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,30 +30,46 @@ class UpdateRule:
     """One step in place."""
 
     def __call__(
-        self, w: Tensor, dw: Tensor, config: Mapping[str, Any] | None = None
+        self, w: Tensor, dw: Tensor, config: Config | None = None
     ) -> tuple[Tensor, Config]:
-        """The next ``w`` and the config to hand to the next call; nothing given is changed.
+        """The next ``w``, and the config for the next call: the given one, brought up to date.
+
+        Every constant and state is set in ``config``, the state to new tensors: those that it held
+        keep their values, as do ``w`` and ``dw``.
 
         Args:
             w: ``(*t, ...)``, parameters.
             dw: gradient of the loss, of the same shape.
-            config: constants (a float, or a tensor ``(*t,)``) and the state of earlier calls.
+            config: constants (a float, or a tensor ``(*t,)``) and the state of earlier calls, of
+                this ``w`` alone; None for the default constants and no earlier calls.
 
         Raises:
-            ValueError: the config holds a name that this rule does not know.
+            TypeError: the config is not a dict.
+            ValueError: it holds a name that this rule does not know, or state of another shape.
         """
-        given = self.complete(config or {}, w)
+        config = {} if config is None else config
+        given = self.complete(config, w)
         working = {k: v.clone() if k in self.state else v for k, v in given.items()}
         working |= {k: per_trial(given[k], w) for k in self.constants}
         next_w = w.clone()
         self.step(next_w, dw, working)
-        return next_w, working | {k: given[k] for k in self.constants}
+        config.update(working | {k: given[k] for k in self.constants})
+        return next_w, config
 
-    def complete(self, config: Mapping[str, Any], w: Tensor) -> Config:
+    def complete(self, config: Config, w: Tensor) -> Config:
         """The config with every constant and state that is not given."""
+        if not isinstance(config, MutableMapping):
+            form = f"expected a dict such as {dict(self.constants)}, or None"
+            raise TypeError(f"config of {self.name} is of type {type(config).__name__}; {form}")
         known = {*self.constants, *self.state, "t"}
-        if unknown := set(config) - known:
-            raise ValueError(f"{self.name} does not know {sorted(unknown)}; it has {sorted(known)}")
+        if unknown := [k for k in config if k not in known]:
+            raise ValueError(f"{self.name} does not know {unknown}; it has {sorted(known)}")
+        for k in self.state:
+            if k in config and config[k].shape != w.shape:
+                raise ValueError(
+                    f"{k} in config has shape {tuple(config[k].shape)}; expected that of w, "
+                    f"{tuple(w.shape)}: each parameter needs a config of its own"
+                )
         zeros = {k: torch.zeros_like(w) for k in self.state if k not in config}
         return {**self.constants, "t": 0, **zeros, **config}
 

@@ -1,4 +1,4 @@
-"""Every rule is the published one: equal to torch.optim over 100 steps; and it changes nothing."""
+"""Every rule is the published one, equal to torch.optim over 100 steps; its state is in config."""
 
 import pytest
 import torch
@@ -49,21 +49,42 @@ def test_converges(name):
     assert w.abs().max() < 2e-2
 
 
-def test_nothing_handed_in_is_changed(name):
-    w, dw = start(), gradient(start())
-    _, config = RULES[name](w, dw)
-    before = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in config.items()}
-    RULES[name](w, dw, config)
+def test_only_the_config_is_changed_and_no_tensor_in_it(name):
+    rule, w, dw = RULES[name], start(), gradient(start())
+    _, config = rule(w, dw)
+    held = dict(config)
+    before = {key: config[key].clone() for key in rule.state}
+    rule(w, dw, config)
     assert torch.equal(w, start()) and torch.equal(dw, gradient(start()))
-    for key, value in config.items():
-        assert torch.equal(torch.as_tensor(value), torch.as_tensor(before[key])), key
+    for key in rule.state:
+        assert torch.equal(held[key], before[key]), key
+        assert not torch.equal(config[key], before[key]), key
+    assert {key: config[key] for key in rule.constants} == rule.constants
+
+
+def test_the_state_is_in_the_config_that_was_given(name):
+    rule, dw = RULES[name], gradient(start())
+    given, config, w, later = {}, None, start(), start()
+    for step in range(1, 4):
+        w, config = rule(w, dw, config)
+        later, returned = rule(later, dw, given)
+        assert returned is given and given.keys() == config.keys()
+        assert torch.equal(w, later) and given["t"] == (step if name == "adam" else 0)
+        assert all(torch.equal(given[key], config[key]) for key in rule.state)
+
+
+def test_what_fails_leaves_the_config_as_it_was(name):
+    config = {"learning_rate": 0.1}
+    with pytest.raises(RuntimeError):
+        RULES[name](start(), torch.ones(5, 5, dtype=torch.float64), config)
+    assert config == {"learning_rate": 0.1}
 
 
 def test_each_trial_has_its_own_constants(name):
     rule, w = RULES[name], start(torch.float64, 3)
     factors = torch.tensor([0.5, 0.8, 1.0], dtype=torch.float64)
     stacked = {key: value * factors for key, value in rule.constants.items()}
-    together, state = w, stacked
+    together, state = w, dict(stacked)
     for _ in range(3):
         together, state = rule(together, gradient(together), state)
     for k in range(3):
@@ -95,3 +116,18 @@ def test_adam_goes_on_from_a_given_t():
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match=r"sgd does not know \['learnin_rate'\]"):
         sgd(start(), start(), {"learnin_rate": 1.0})
+
+
+@pytest.mark.parametrize("config", [0.1, [("learning_rate", 0.1)], "sgd", torch.ones(2)])
+def test_a_config_that_is_no_dict_is_refused(name, config):
+    with pytest.raises(TypeError) as error:
+        RULES[name](start(), start(), config)
+    kind, said = type(config).__name__, str(error.value)
+    assert f"config of {name} is of type {kind}; expected a dict such as {{'learning_rate'" in said
+
+
+def test_the_config_of_another_parameter_is_refused():
+    config = {}
+    sgd_momentum(start(), start(), config)
+    with pytest.raises(ValueError, match=r"velocity in config has shape \(4, 3\).* of w, \(5,\)"):
+        sgd_momentum(torch.ones(5), torch.ones(5), config)
