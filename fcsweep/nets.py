@@ -7,7 +7,7 @@ After ``FullyConnectedNet`` and ``TwoLayerNet`` of CS231n and EECS 498/598.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -36,8 +36,10 @@ class FullyConnectedNet:
         hidden_dims: units of each hidden layer.
         input_dim: numbers an example has.
         num_classes: scores an example gets.
-        dropout: probability of dropping a hidden unit while training, in [0, 1).
-        reg: strength of the L2 term, ``0.5 * reg * sum(W**2)`` over all weights.
+        dropout: probability of dropping a hidden unit while training, in [0, 1), as in EECS
+            498/598. CS231n's ``dropout_keep_ratio`` is that of keeping one: give
+            ``1 - dropout_keep_ratio``.
+        reg: strength of the L2 term, ``l2_factor * reg * sum(W**2)`` over all weights.
         weight_scale: standard deviation of the initial weights.
         loss_function: ``"softmax"`` or ``"svm"``.
         seed: of the initial weights and of the dropout masks, which are then the same in every call
@@ -45,14 +47,13 @@ class FullyConnectedNet:
             ``step`` on. None draws both from torch's global generator.
         dtype: of parameters and scores.
         device: where the parameters lie.
+        l2_factor: of the L2 term, >= 0; 0.5 in the fully connected nets of both courses.
 
     ``dropout``, ``reg``, ``weight_scale`` and ``seed`` may each have one value a trial.
 
     Raises:
         ValueError: an argument out of its range, or unequal numbers of trials.
     """
-
-    l2_factor = 0.5
 
     def __init__(
         self,
@@ -66,7 +67,10 @@ class FullyConnectedNet:
         seed: int | Sequence[int] | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        l2_factor: float = 0.5,
     ) -> None:
+        if not l2_factor >= 0:
+            raise ValueError(f"l2_factor is {l2_factor}; expected a number >= 0, such as 0.5 or 1")
         if loss_function not in LOSSES:
             raise ValueError(f"loss_function is {loss_function!r}; expected one of {[*LOSSES]}")
         dims = [input_dim, *hidden_dims, num_classes]
@@ -74,7 +78,7 @@ class FullyConnectedNet:
             raise ValueError(f"layer sizes are {dims}; expected hidden layers, all sizes >= 1")
         self.loss_function = LOSSES[loss_function]
         self.dtype, self.device = dtype, torch.device(device)
-        self.seed, self.step = seed, 0
+        self.seed, self.step, self.l2_factor = seed, 0, l2_factor
         self.trials = _trials(dropout, reg, weight_scale, seed)
         self.dropout, self.reg = dropout, reg
         self._params = Parameters(self.trials, dims, dtype, self.device, zero=False)
@@ -82,8 +86,12 @@ class FullyConnectedNet:
 
     @property
     def params(self) -> Parameters:
-        """``W1``, ``b1``, ... by name; assign to a name to set its values."""
+        """``W1``, ``b1``, ... by name; assign to a name, or all in a dict, to set their values."""
         return self._params
+
+    @params.setter
+    def params(self, values: Mapping[str, Tensor]) -> None:
+        self._params.assign(values)
 
     @property
     def reg(self) -> Tensor:
@@ -226,12 +234,12 @@ class FullyConnectedNet:
 
 
 class TwoLayerNet(FullyConnectedNet):
-    """One hidden layer and the L2 term ``reg * sum(W**2)``, twice that of ``FullyConnectedNet``.
+    """One hidden layer and by default the L2 term ``reg * sum(W**2)`` of EECS 498/598.
 
-    Both courses have it so. Arguments as there, except for ``hidden_dim``.
+    That is twice the one of ``FullyConnectedNet``. CS231n's net (assignment 1) has
+    ``0.5 * reg * sum(W**2)``: give ``l2_factor=0.5``. Arguments as there, except for
+    ``hidden_dim``.
     """
-
-    l2_factor = 1.0
 
     def __init__(
         self,
@@ -244,6 +252,7 @@ class TwoLayerNet(FullyConnectedNet):
         device: torch.device | str = "cpu",
         loss_function: str = "softmax",
         seed: int | Sequence[int] | None = None,
+        l2_factor: float = 1.0,
     ) -> None:
         super().__init__(
             [hidden_dim],
@@ -255,6 +264,7 @@ class TwoLayerNet(FullyConnectedNet):
             seed=seed,
             dtype=dtype,
             device=device,
+            l2_factor=l2_factor,
         )
 
 

@@ -106,7 +106,8 @@ class Solver:
         data: ``X_train (n, ...)``, ``y_train (n,)``, ``X_val``, ``y_val`` in a mapping or as
             attributes; placed on the device and in the type of the parameters once. Labels are of
             any integer type, in [0, num_classes).
-        update_rule: a rule of ``fcsweep.optim``, or its name.
+        update_rule: a rule of ``fcsweep.optim``, or its name; ``"momentum"``, as on the command
+            line, is ``sgd_momentum``.
         optim_config: constants of the rule; each may have one value a trial.
         lr_decay: factor of the learning rate after each epoch, in (0, 1]; may be one a trial.
         num_epochs: passes over the training data.
@@ -429,6 +430,7 @@ class Solver:
 def _rule(rule: UpdateRule | str) -> UpdateRule:
     if isinstance(rule, UpdateRule):
         return rule
+    rule = "sgd_momentum" if rule == "momentum" else rule
     if rule not in RULES:
         raise ValueError(f"update_rule is {rule!r}; expected one of {[*RULES]}, or a rule")
     return RULES[rule]

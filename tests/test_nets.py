@@ -56,6 +56,9 @@ CASES = {
     "reg": (lambda: net(reg=0.3), 0.15, "softmax"),
     "svm": (lambda: net(reg=0.1, loss_function="svm"), 0.05, "svm"),
     "two_layer": (lambda: two_layer(reg=0.3), 0.3, "softmax"),
+    "two_layer of CS231n": (lambda: two_layer(reg=0.3, l2_factor=0.5), 0.15, "softmax"),
+    "l2_factor": (lambda: net(reg=0.3, l2_factor=2), 0.6, "softmax"),
+    "l2_factor 0": (lambda: net(reg=0.3, l2_factor=0), 0.0, "softmax"),
 }
 
 
@@ -171,6 +174,22 @@ def test_setting_a_parameter_copies_it():
         model.params["W3"] = given
 
 
+def test_setting_all_parameters_copies_them():
+    model, other = two_layer(), TwoLayerNet(INPUTS, 7, 4, seed=8, dtype=DOUBLE)
+    held = model.params
+    given = {name: p.numpy().copy() for name, p in other.params.items()}
+    model.params = {name: torch.from_numpy(values) for name, values in given.items()}
+    assert model.params is held
+    for name, p in other.params.items():
+        assert torch.equal(model.params[name], p)
+        given[name] += 1
+        assert torch.equal(model.params[name], p)
+    with pytest.raises(ValueError, match=r"W1 is \(12, 9\); expected \(12, 7\)"):
+        model.params = TwoLayerNet(INPUTS, 9, 4).params
+    with pytest.raises(ValueError, match=r"parameters are \['W1'\]; expected \['W1', 'b1'"):
+        model.params = {"W1": held["W1"]}
+
+
 @pytest.mark.parametrize("trials", [None, [1, 2]])
 def test_save_and_load(tmp_path, trials):
     model = FullyConnectedNet([7], INPUTS, 4, seed=trials or 1)
@@ -227,6 +246,7 @@ def test_labels_that_do_not_fit(y, words, trials):
         ({"loss_function": "hinge"}, "expected one of ['softmax', 'svm']"),
         ({"dropout": 1.0}, "expected a probability in [0, 1)"),
         ({"hidden_dims": []}, "expected hidden layers"),
+        ({"l2_factor": -1}, "l2_factor is -1; expected a number >= 0"),
         ({"reg": [0.1, 0.2], "dropout": [0.1] * 3}, "expected one number of trials"),
     ],
 )

@@ -195,6 +195,13 @@ def test_another_solver_goes_on_from_a_state(seed):
     assert torch.equal(rate, given)  # what was handed in is not changed
 
 
+def test_a_rule_has_its_name_of_the_command_line_too():
+    solvers = [solver_of(update_rule=name) for name in ("momentum", "sgd_momentum")]
+    for solver in solvers:
+        solver.train()
+    assert solvers[0].loss_history == solvers[1].loss_history
+
+
 def test_stop_ends_within_the_epoch():
     solver = solver_of(num_epochs=50)
     for epoch in solver.epochs():
