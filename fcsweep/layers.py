@@ -148,7 +148,11 @@ class DropoutParam(TypedDict):
 
 
 class Dropout:
-    """Drop units at random while training, and scale the others by ``1 / (1 - p)``."""
+    """Drop units at random while training, and scale the others by ``1 / (1 - p)``.
+
+    ``p`` is the probability of dropping a unit, as in EECS 498/598. In CS231n (2022) ``p`` is
+    that of keeping one: give ``1 - p`` instead.
+    """
 
     @staticmethod
     def forward(x: Tensor, dropout_param: DropoutParam) -> tuple[Tensor, DropoutCache]:
@@ -168,7 +172,7 @@ class Dropout:
     @staticmethod
     def mask(x: Tensor, dropout_param: DropoutParam) -> DropoutCache:
         """What ``forward`` multiplies with; None in test mode."""
-        mode, p = dropout_param["mode"], torch.as_tensor(dropout_param["p"])
+        mode, p = dropout_param["mode"], torch.as_tensor(dropout_param["p"], dtype=x.dtype)
         if mode not in ("train", "test"):
             raise ValueError(f"dropout mode is {mode!r}; expected 'train' or 'test'")
         if p.is_cpu and not ((p >= 0) & (p < 1)).all():  # on a GPU, looking would stall it
