@@ -2,19 +2,22 @@
 
 ``python analysis/make_sample.py CIFAR10_FOLDER`` takes some minutes. Of each run it keeps the
 config, the result, the history and the provenance, and the losses where they are short; of a sweep
-what it was asked. Folders of this machine are left out of them.
+what it was asked. Folders of this machine are left out of them; what that changes is sealed again.
 """
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
 from fcsweep.config import read
+from fcsweep.seal import CONFIG, PROVENANCE, as_json, sealed
 
 SAMPLE = Path(__file__).parent / "sample"
 KEPT = ("result.json", "history.csv", "provenance.json", ".hydra/config.yaml")
@@ -62,12 +65,20 @@ def pack(sweep: Path, target: Path) -> None:
             shutil.copyfile(file, place)
         config = target / run.name / ".hydra" / "config.yaml"
         config.write_text(re.sub(r"root: /.*", "root: null", config.read_text()))
-        provenance = target / run.name / "provenance.json"
-        provenance.write_text(re.sub(r" data\.root=[^ \"]*", "", provenance.read_text()))
+        seal(target / run.name)
     hydra = read(sweep / "multirun.yaml")["hydra"]
     task = [word for word in hydra["overrides"]["task"] if not word.startswith("data.root=")]
     asked = {"sweeper": hydra["sweeper"], "overrides": {"task": task}}
     OmegaConf.save(OmegaConf.create({"hydra": asked}), target / "multirun.yaml")
+
+
+def seal(run: Path) -> None:
+    """Seal the changed config, and the command without its folder."""
+    facts = json.loads((run / PROVENANCE).read_text())
+    facts["command"] = re.sub(r" data\.root=[^ ]*", "", facts["command"])
+    facts["files"][CONFIG] = sha256((run / CONFIG).read_bytes()).hexdigest()
+    facts.pop("sha256")
+    (run / PROVENANCE).write_bytes(as_json(sealed(facts)))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""``python -m fcsweep.evaluate RUN_DIR``: how good the best parameters of a run are, test included.
+"""``python -m fcsweep.evaluate DIR``: how good the best parameters are, test set included.
 
+Takes the folder of a run, or of a sweep: of that its best run, by the recorded objective.
 The only reader of the test set: whoever chooses by it has none any more.
 """
 
@@ -14,10 +15,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from fcsweep import data
+from fcsweep import data, trials
 from fcsweep.accuracy import count_correct
-from fcsweep.config import ConfigError, RunConfig, bounded, one_line, read, typed
-from fcsweep.folders import damaged_since, look
+from fcsweep.config import (
+    ConfigError,
+    RunConfig,
+    bounded,
+    one_line,
+    printable,
+    read,
+    typed,
+)
+from fcsweep.folders import are_ours, damaged_since, look
 from fcsweep.recorded import largest
 from fcsweep.records import BEST
 from fcsweep.run import data_of, device_of, net_of
@@ -26,11 +35,16 @@ from fcsweep.run import data_of, device_of, net_of
 def main() -> None:
     """Print the accuracy of each split; exit code 1 and one line for what cannot be evaluated."""
     parser = argparse.ArgumentParser(prog="python -m fcsweep.evaluate", description=__doc__)
-    parser.add_argument("run_dir", type=Path, help="folder of a run, such as outputs/2026-...")
+    parser.add_argument(
+        "dir", type=Path, help="folder of a run, such as outputs/2026-..., or sweep"
+    )
     parser.add_argument("--device", help="cpu, cuda or cuda:N; as the run was configured if absent")
     arguments = parser.parse_args()
     try:
-        for split, (correct, rows) in evaluate(arguments.run_dir, arguments.device).items():
+        run_dir = arguments.dir
+        if _is_sweep(run_dir):
+            run_dir = _best_of(run_dir)
+        for split, (correct, rows) in evaluate(run_dir, arguments.device).items():
             print(f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})")
     # RuntimeError: what torch says of a net that does not fit in memory.
     except (ConfigError, data.DataError, OSError, ValueError, RuntimeError, MemoryError) as error:
@@ -71,6 +85,32 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
         split: (int(count_correct(net, X.to(place), y.to(place))[0].item()), len(y))
         for split, (X, y) in splits.items()
     }
+
+
+def _is_sweep(folder: Path) -> bool:
+    """Whether a folder is not that of a run, but holds numbered ones."""
+    if not folder.is_dir() or (folder / ".hydra").exists():
+        return False
+    return any(path.name.isdecimal() for path in folder.iterdir())
+
+
+def _best_of(sweep: Path) -> Path:
+    """The folder of the best run of a sweep; prints which it is."""
+    rows = trials.load(sweep)
+    if are_ours(row.folder for row in rows) is False:
+        raise ConfigError(
+            f"{sweep} holds runs of another program; fcsweep.evaluate takes those of fcsweep"
+        )
+    ended = [row for row in rows if row.status in ("completed", "pruned")]
+    best = trials.best([row for row in ended if (row.folder / BEST).is_file()])
+    if best is None:
+        raise ConfigError(f"{sweep} holds no run that has ended with a value and a {BEST}")
+    objectives = {str(row.config.get("objective")) for row in ended}
+    if len(objectives) > 1:
+        several = " and ".join(sorted(objectives))
+        raise ConfigError(f"{sweep} holds runs judged by {several}; name a run of it")
+    print(printable(f"best: {best.folder} ({objectives.pop()} {best.value:.4f})"))
+    return best.folder
 
 
 def _config(saved: Path) -> RunConfig:

@@ -35,6 +35,9 @@ LEAST_FOR_IMPORTANCE = 10
 """Runs; with fewer a ranking of the parameters would be noise."""
 
 
+Direction = Literal["maximize", "minimize"]
+
+
 @dataclass(frozen=True)
 class Axis:
     """A config key that differs between the runs of a sweep."""
@@ -71,15 +74,17 @@ def axes(folder: str | Path, runs: pd.DataFrame) -> list[Axis]:
         folder: of the sweep; its ``multirun.yaml`` tells what was asked.
         runs: as `fcsweep.frames.load_runs` reads them.
     """
-    asked, differ = _asked(Path(folder)), differing(runs)
-    named = [key for key in asked if key in differ]
-    return [Axis(key, _kind(column(runs, key), asked.get(key, ""))) for key in named or differ]
+    texts, differ = asked(Path(folder)), differing(runs)
+    named = [key for key in texts if key in differ]
+    return [Axis(key, kind(column(runs, key), texts.get(key, ""))) for key in named or differ]
 
 
-def best(runs: pd.DataFrame) -> pd.Series | None:
-    """The run with the largest value, the first of equals; None if none has one."""
+def best(runs: pd.DataFrame, direction: Direction = "maximize") -> pd.Series | None:
+    """The run with the best value, the first of equals; None if none has one."""
     values = column(runs, "value")
-    return runs.loc[values.idxmax()] if values.notna().any() else None
+    if not values.notna().any():
+        return None
+    return runs.loc[values.idxmax() if direction == "maximize" else values.idxmin()]
 
 
 def verdicts(runs: pd.DataFrame) -> pd.Series:
@@ -98,7 +103,9 @@ def verdicts(runs: pd.DataFrame) -> pd.Series:
     return pd.Series([verdict(run) for run in named], index=runs.index, dtype="str")
 
 
-def importance(runs: pd.DataFrame, searched: Sequence[Axis]) -> dict[str, float]:
+def importance(
+    runs: pd.DataFrame, searched: Sequence[Axis], direction: Direction = "maximize"
+) -> dict[str, float]:
     """The part of each parameter in how the values of completed runs differ; the largest first.
 
     Optuna's own estimate (PED-ANOVA); empty if there are under two parameters or ten such runs,
@@ -110,7 +117,7 @@ def importance(runs: pd.DataFrame, searched: Sequence[Axis]) -> dict[str, float]
     parts = [axis for axis in parts if column(done, axis.key).nunique() > 1]
     if len(parts) < 2 or len(done) < LEAST_FOR_IMPORTANCE or column(done, "value").nunique() < 2:
         return {}
-    return _importance(done, parts)
+    return _importance(done, parts, direction)
 
 
 def groups(runs: pd.DataFrame, searched: Sequence[Axis], most: int = 6) -> dict[str, list[str]]:
@@ -196,7 +203,7 @@ def _label(row: Mapping[Any, Any], told: Sequence[Axis]) -> str:
     ) or _number(row)
 
 
-def _asked(folder: Path) -> dict[str, str]:
+def asked(folder: Path) -> dict[str, str]:
     """What ``multirun.yaml`` says was swept: the text after the ``=``, by config key."""
     try:
         hydra = read(folder / "multirun.yaml").get("hydra", {})
@@ -213,7 +220,8 @@ def _asked(folder: Path) -> dict[str, str]:
     return swept
 
 
-def _kind(values: pd.Series, text: str) -> Literal["log", "linear", "choice"]:
+def kind(values: pd.Series, text: str) -> Literal["log", "linear", "choice"]:
+    """The scale of a parameter, by its values and what was asked (such as ``interval(0,1)``)."""
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return "choice"
     if _ends(values)[0] <= 0:
@@ -236,7 +244,9 @@ def _widest_gap(ascending: np.ndarray) -> float:
     return float(gaps.max() / gaps.sum()) if len(gaps) else 1.0
 
 
-def _importance(runs: pd.DataFrame, searched: Sequence[Axis]) -> dict[str, float]:
+def _importance(
+    runs: pd.DataFrame, searched: Sequence[Axis], direction: Direction
+) -> dict[str, float]:
     """As a study of Optuna sees them: one in memory, made of the records."""
     with warnings.catch_warnings():  # tqdm asks for ipywidgets when it is imported in a notebook
         warnings.simplefilter("ignore")
@@ -257,7 +267,7 @@ def _importance(runs: pd.DataFrame, searched: Sequence[Axis]) -> dict[str, float
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # of the new study
     try:
-        study = optuna.create_study(direction="maximize")
+        study = optuna.create_study(direction=direction)
         for row in runs.to_dict("records"):
             params = {
                 axis.key: row[axis.key] if axis.kind == "choice" else float(row[axis.key])

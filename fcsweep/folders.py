@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,27 @@ def look(folder: Path) -> Found:
     return Found(config, result, damage)
 
 
+def are_ours(runs: Iterable[Path]) -> bool | None:
+    """Whether folders hold runs of this program; False: of another Hydra app; None: nothing tells.
+
+    A run is ours by a record or by a config that fits the schemas; the runs of a sweep are alike.
+    """
+    of_another = False
+    for found in map(look, runs):
+        if found.result is not None or (found.config is not None and _is_ours(found.config)):
+            return True
+        of_another = of_another or found.config is not None
+    return False if of_another else None
+
+
+def _is_ours(config: dict[str, Any]) -> bool:
+    try:
+        typed(config)
+    except ConfigError:
+        return False
+    return True
+
+
 def check_run(folder: Path, config: RunConfig, key: str = "hydra.run.dir") -> bool:
     """Whether ``folder`` holds this very run, finished; False if the run may start or go on there.
 
@@ -104,10 +125,14 @@ def check_run(folder: Path, config: RunConfig, key: str = "hydra.run.dir") -> bo
     return found.finished
 
 
-def damaged_since(folder: Path) -> str | None:
+def damaged_since(folder: Path, gone: bool = True) -> str | None:
     """Which file of a run that has ended is not as the run left it; None if all are.
 
     A run without ``provenance.json`` has no seal to compare with.
+
+    Args:
+        folder: of the run.
+        gone: whether a file that is not there any more counts.
     """
     path = folder / PROVENANCE
     if not path.exists():
@@ -116,10 +141,32 @@ def damaged_since(folder: Path) -> str | None:
         provenance = read_json(path)
         if not isinstance(provenance.get("files"), Mapping):
             raise ValueError("it has no sha256 of the files that the run left")
-        names = [str(folder / name) for name in altered(folder, provenance)]
+        found = altered(folder, provenance)
+        names = [str(folder / name) for name, (_, now) in found.items() if gone or now is not None]
     except (OSError, ValueError) as error:
         return f"{path} cannot be read: {one_line(error)}"
     return f"{', '.join(names)} changed since it ended" if names else None
+
+
+def changed_since(folder: Path, found: Found) -> str | None:
+    """Which file was changed after the record says that the run has ended; None if none was.
+
+    For tables of runs: a file that is gone tells nothing false, such as parameters that were
+    removed for their size.
+    """
+    if found.finished:
+        return damaged_since(folder, gone=False)
+    if found.result is None or found.result["status"] == "running" or not _is_sealed(folder):
+        return None
+    changed = damaged_since(folder, gone=False)
+    return changed if changed and not is_held(folder) else None  # else it goes on, and writes
+
+
+def _is_sealed(folder: Path) -> bool:
+    try:
+        return "files" in read_json(folder / PROVENANCE)
+    except (OSError, ValueError):
+        return False
 
 
 def check_sweep(folder: Path, jobs: Sequence[RunConfig] | None) -> list[int]:

@@ -21,6 +21,8 @@ from fcsweep.masking import masked
 
 CODE = Path(__file__).parent
 CHECKOUT = CODE.parent
+_SOURCES = (CODE.name, "hydra_plugins", "conf", "pyproject.toml", "constraints.txt")
+"""What decides the numbers of a run, in the checkout; not its results, nor documents and tests."""
 
 
 def provenance(
@@ -94,11 +96,12 @@ def git_commit() -> str | None:
 
 
 def _uncommitted() -> str | None:
-    """A sha256 of what is not committed; None if nothing is."""
-    changes = _git("diff", "HEAD", "--binary")
-    for name in _git("ls-files", "--others", "--exclude-standard", "-z").split(b"\0"):
+    """A sha256 of the code that is not committed; None if all is."""
+    changes = _git("diff", "HEAD", "--binary", "--", *_SOURCES)
+    new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *_SOURCES)
+    for name in new.split(b"\0"):
         file = CHECKOUT / os.fsdecode(name)
-        if name and file.is_file():
+        if file.suffix in (".py", ".yaml", ".toml", ".txt") and file.is_file():
             changes += name + sha256(file.read_bytes()).digest()
     return sha256(changes).hexdigest() if changes else None
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +28,14 @@ from fcsweep.config import bounded
 from fcsweep.disk import RecordError as RecordError
 from fcsweep.disk import spare_of
 from fcsweep.disk import write_atomically as write_atomically
-from fcsweep.folders import FINISHED, is_held, look, remove_checkpoints, remove_half_written
+from fcsweep.folders import (
+    FINISHED,
+    is_held,
+    look,
+    read_json,
+    remove_checkpoints,
+    remove_half_written,
+)
 from fcsweep.rewriting import rewrite_atomically, settle
 from fcsweep.seal import BEST as BEST
 from fcsweep.seal import CONFIG as CONFIG
@@ -244,8 +252,18 @@ def end_lost(folder: Path) -> None:
     result = look(folder).result
     if result is not None and result["status"] == "running" and not is_held(folder):
         remove_half_written(folder)
+        _unseal(folder)
         reason = "its process was killed"
         write_json(folder / RESULT, {**result, "status": "interrupted", "reason": reason})
+
+
+def _unseal(folder: Path) -> None:
+    """Remove the seal of a run that was killed between its first and its last record."""
+    with suppress(OSError, ValueError):
+        facts = read_json(folder / PROVENANCE)
+        if facts.pop("files", None) is not None:
+            facts.pop("sha256", None)
+            write_json(folder / PROVENANCE, facts)
 
 
 def read_history(path: Path) -> list[HistoryRow]:

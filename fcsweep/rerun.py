@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from fcsweep.comparison import altered, first_difference, likely_cause
 from fcsweep.config import ConfigError, one_line, printable
-from fcsweep.folders import read_json
+from fcsweep.folders import are_ours, read_json
 from fcsweep.reader import reader_may_leave
 from fcsweep.recorded import Recorded, recorded
 from fcsweep.records import CONFIG, PROVENANCE
@@ -82,15 +82,20 @@ def rerun(folders: Sequence[Path], out: Path | None = None) -> bool:
 
 
 def _run_dirs(folders: Sequence[Path]) -> list[Path]:
-    """The folders of runs: those given, and for a sweep those in it, by number."""
+    """The folders of runs: those given, and for a sweep of ours those in it, by number."""
     found: list[Path] = []
     for folder in folders:
-        numbered = [path for path in _entries(folder) if path.name.isdecimal()]
-        if numbered and not (folder / ".hydra").exists():
-            found += sorted(numbered, key=lambda path: int(path.name))
-        else:
-            found.append(folder)
+        jobs = _jobs(folder)
+        found += [folder] if are_ours(jobs) is False else jobs
     return list(dict.fromkeys(found))
+
+
+def _jobs(folder: Path) -> list[Path]:
+    """The folders of the jobs of a sweep, by number; the folder itself if it is none."""
+    numbered = [path for path in _entries(folder) if path.name.isdecimal()]
+    if not numbered or (folder / ".hydra").exists():
+        return [folder]
+    return sorted(numbered, key=lambda path: int(path.name))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -102,6 +107,10 @@ def _checked(folder: Path) -> Recorded | None:
     try:
         if folder.name.isdecimal() and folder.is_symlink():
             raise ConfigError(f"{folder} is a link; name the folder that it leads to")
+        if are_ours(_jobs(folder)) is False:
+            raise ConfigError(
+                f"{folder} holds runs of another program; fcsweep.rerun repeats runs of fcsweep"
+            )
         return recorded(folder)
     except ConfigError as error:
         _refuse(error)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcsweep.config import flat, printable
 from fcsweep.disk import write_atomically
-from fcsweep.folders import look
+from fcsweep.folders import changed_since, look
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -164,18 +164,18 @@ def _numbered(folder: str | Path) -> list[Path]:
 
 def _row(folder: Path) -> Row:
     found = look(folder)
-    result = found.result or {}
-    damaged = found.damage is not None
+    damage = found.damage or changed_since(folder, found)
+    result = {} if damage or found.result is None else found.result
     return Row(
         number=int(folder.name),
-        status="damaged" if damaged else result.get("status", "missing"),
-        value=None if damaged else result.get("value"),
+        status="damaged" if damage else result.get("status", "missing"),
+        value=result.get("value"),
         best_val_accuracy=result.get("best_val_accuracy"),
         best_train_accuracy=result.get("best_train_accuracy"),
         seconds=result.get("seconds"),
         folder=folder,
         config=flat(found.config or {}),
-        reason=" ".join(str(found.damage or result.get("reason") or "").split()),
+        reason=" ".join(str(damage or result.get("reason") or "").split()),
     )
 
 

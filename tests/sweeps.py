@@ -36,6 +36,7 @@ def write_run(
     (folder / ".hydra").mkdir(parents=True)
     OmegaConf.save(OmegaConf.create(config), folder / ".hydra" / "config.yaml")
     record = RunRecord(folder, "train_accuracy", target)
+    record.start()
     record.provenance({"threads": 1, "git_commit": "c0ffee", "versions": {"torch": "2.13.0"}})
     best = -1.0
     for epoch, accuracy in enumerate(accuracies, 1):

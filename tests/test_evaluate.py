@@ -1,5 +1,6 @@
 """``fcsweep.evaluate``: right figures from the best parameters, and one line for what is wrong."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -93,6 +94,60 @@ def test_what_is_wrong_is_one_line(run_dir, capsys, monkeypatch, spoil, words):
     error = capsys.readouterr().err
     assert stop.value.code == 1
     assert words in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+@pytest.fixture
+def sweep(tmp_path, run_dir):
+    """Three runs of different quality; the names of their folders are those of jobs."""
+    folder = tmp_path / "a sweep"
+    for number, rate in enumerate((1e-4, 0.1, 0.03)):
+        config = config_of(rate)
+        saved = yaml.safe_load((run_dir / ".hydra" / "config.yaml").read_text())
+        saved["optimizer"]["learning_rate"] = rate
+        saved["objective"] = "val_accuracy"
+        (folder / str(number) / ".hydra").mkdir(parents=True)
+        (folder / str(number) / ".hydra" / "config.yaml").write_text(yaml.safe_dump(saved))
+        run(config, folder / str(number))
+    return folder
+
+
+def said_of(folder, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["evaluate", str(folder)])
+    with contextlib.suppress(SystemExit):
+        main()
+    return capsys.readouterr()
+
+
+def test_of_a_sweep_the_best_run_is_evaluated(sweep, capsys, monkeypatch):
+    values = [result_of(sweep / str(number))["value"] for number in range(3)]
+    first, second = sorted(range(3), key=lambda number: -values[number])[:2]
+    assert len(set(values)) == 3
+    out, err = said_of(sweep, capsys, monkeypatch)
+    told, *splits = out.splitlines()
+    assert told == f"best: {sweep}/{first} (val_accuracy {values[first]:.4f})"
+    correct, rows = evaluate(sweep / str(first))["test"]
+    assert splits[2] == f"test        {correct / rows:.4f}  ({correct} of {rows})"
+    file = sweep / str(first) / "history.csv"
+    file.write_text(file.read_text() + " ")  # it counts no more
+    assert said_of(sweep, capsys, monkeypatch).out.startswith(f"best: {sweep}/{second} ")
+    (sweep / str(second) / "best.safetensors").unlink()
+    assert f"best: {sweep}/{second}" not in said_of(sweep, capsys, monkeypatch).out
+
+
+def test_a_sweep_without_a_best_run_is_one_line(sweep, capsys, monkeypatch):
+    for number in range(3):
+        (sweep / str(number) / "best.safetensors").unlink()
+    out, err = said_of(sweep, capsys, monkeypatch)
+    said = f"error: {sweep} holds no run that has ended with a value and a best.safetensors\n"
+    assert (out, err) == ("", said)
+
+
+def test_a_sweep_of_several_objectives_has_no_best_run(sweep, capsys, monkeypatch):
+    saved = sweep / "1" / ".hydra" / "config.yaml"
+    saved.write_text(saved.read_text().replace("val_accuracy", "train_accuracy"))
+    (sweep / "1" / "provenance.json").unlink()  # whose seal would tell
+    out, err = said_of(sweep, capsys, monkeypatch)
+    assert out == "" and "holds runs judged by train_accuracy and val_accuracy" in err
 
 
 def test_without_a_gpu_cuda_is_one_line(run_dir, capsys, monkeypatch):

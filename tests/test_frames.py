@@ -13,6 +13,7 @@ import pytest
 from test_trials import MOMENTUM, RESULT, SGD, leave
 
 from fcsweep.config import ConfigError
+from fcsweep.folders import hold
 from fcsweep.frames import DamageWarning, find_runs, load_losses
 from fcsweep.records import HistoryRow, RunRecord, load_history, load_runs
 
@@ -139,6 +140,48 @@ def test_damage_is_counted_and_named(sweep, file, content, said):
     assert list(runs["status"]) == ["completed", "damaged"]
     assert said in str(runs["damage"][1]) and said in str(caught[0].message)
     assert runs["damage"].isna().tolist() == [True, False]
+
+
+@pytest.fixture
+def ended(tmp_path) -> Path:
+    """A run that has ended, with every file that is sealed."""
+    folder = leave(tmp_path / "sweep", (SGD, None)) / "0"
+    record = RunRecord(folder, "val_accuracy", target=0.25)
+    record.start()
+    record.provenance({"threads": 2})
+    record.add(ROWS[0], np.array([2.5, 1.5], np.float32), 0.5, b"parameters")
+    record.finish("completed")
+    return folder
+
+
+SEALED = (".hydra/config.yaml", "history.csv", "losses.npy", "result.json", "best.safetensors")
+
+
+@pytest.mark.parametrize("file", [*SEALED, "provenance.json"])
+def test_a_file_that_was_changed_after_the_end_is_named(ended, file):
+    (run,) = load_runs(ended).to_dict("records")
+    assert run["value"] == 0.25 and run["status"] == "completed"
+    content = (ended / file).read_bytes()
+    (ended / file).write_bytes(content + b"\n")
+    with pytest.warns(DamageWarning, match=f"{file} changed since it ended"):
+        (run,) = load_runs(ended).to_dict("records")
+    assert run["damage"] == f"{ended / file} changed since it ended"
+    assert run["status"] == "damaged" and math.isnan(run["value"])
+
+
+def test_parameters_that_were_removed_are_no_damage(ended):
+    (ended / "best.safetensors").unlink()
+    (run,) = load_runs(ended).to_dict("records")
+    assert (run["status"], run["value"]) == ("completed", 0.25)
+
+
+def test_a_run_that_goes_on_is_not_taken_for_a_changed_one(tmp_path):
+    folder = write_run(tmp_path / "0", "interrupted")
+    (folder / "history.csv").write_text((folder / "history.csv").read_text()[:-1])
+    with hold(folder, "hydra.run.dir"):
+        assert list(load_runs(folder)["status"]) == ["interrupted"]
+    with pytest.warns(DamageWarning, match=r"history\.csv changed since it ended"):
+        assert list(load_runs(folder)["status"]) == ["damaged"]
 
 
 @pytest.mark.parametrize(

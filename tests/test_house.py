@@ -152,10 +152,13 @@ def test_the_app_of_the_readme_searches_and_prunes(tmp_path):
 
 def test_the_tables_of_the_readme(tmp_path):
     sweep = [sys.executable, "-m", "fcsweep", "-m", "optimizer=sgd,adam", "solver.num_epochs=2"]
-    subprocess.run(sweep, cwd=tmp_path, capture_output=True, check=True)
+    overfit = [*sweep[:4], "objective=train_accuracy", "data.num_train=20"]
+    overfit += ["solver.batch_size=10", "seed=7,8"]
+    for command in (sweep, overfit):  # the second has the higher values, of 20 images
+        subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     said = "\n".join(example_of_the_readme("load_runs", "", tmp_path))
-    assert "optimizer.name" in said and "adam" in said and "completed" in said
-    assert re.search(r"epoch\n1 +0\.\d+\n2 +0\.\d+", said)
+    assert "optimizer.name" in said and said.count("adam") == 1 and said.count("completed") == 2
+    assert re.search(r"epoch +val_accuracy\n0 +1 +0\.\d+\n1 +2 +0\.\d+", said)
 
 
 def test_constraints_pin_every_dependency():

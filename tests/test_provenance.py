@@ -88,6 +88,41 @@ def test_git_is_asked_once_a_process(tmp_path, monkeypatch):
     assert 1 <= len(calls) <= 3
 
 
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> Path:
+    """A checkout of some code, all of it committed."""
+    for name in ("fcsweep/run.py", "conf/config.yaml", "README.md", "tests/test_run.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x: 1\n")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(module, "CODE", tmp_path / "fcsweep")
+    monkeypatch.setattr(module, "CHECKOUT", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "changed, counts",
+    [
+        ([], False),
+        (["my_search/0/result.json", "my_search/0/.hydra/config.yaml", "mine.py"], False),
+        (["README.md", "tests/test_run.py"], False),
+        (["fcsweep/report.html"], False),
+        (["fcsweep/run.py"], True),
+        (["fcsweep/own/rule.py"], True),
+        (["conf/experiment/mine.yaml"], True),
+        (["hydra_plugins/own.py"], True),
+        (["pyproject.toml"], True),
+    ],
+)
+def test_only_changed_code_is_uncommitted(checkout, changed, counts):
+    for name in changed:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text("x: 2\n")
+    assert (module._uncommitted() is not None) == counts
+
+
 def test_other_code_has_another_sha256(tmp_path, monkeypatch):
     for name in ("one.py", "two.py"):
         (tmp_path / name).write_text("x = 1\n")

@@ -118,6 +118,18 @@ def test_a_run_whose_process_was_killed_is_running_no_more(tmp_path):
     assert (ended["status"], ended["reason"]) == ("interrupted", "its process was killed")
 
 
+def test_a_run_that_was_killed_in_its_last_records_has_no_seal(tmp_path):
+    record = RunRecord(tmp_path, "val_accuracy", None)
+    record.start()
+    record.provenance({"threads": 1})
+    running = (tmp_path / "result.json").read_bytes()
+    record.finish("completed")
+    (tmp_path / "result.json").write_bytes(running)  # the one that is written last
+    records.end_lost(tmp_path)
+    assert result_of(tmp_path)["status"] == "interrupted"
+    assert json.loads((tmp_path / "provenance.json").read_text()) == {"threads": 1}
+
+
 def test_a_record_goes_on_from_what_another_held(tmp_path):
     one = RunRecord(tmp_path, "val_accuracy", 0.9)
     one.add(row(1, val=0.4), losses(1, 2), 10.0, b"one")

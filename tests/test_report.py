@@ -1,5 +1,6 @@
 """``report.html``: what it says, that it fetches nothing, and that it never costs a sweep."""
 
+import json
 import re
 import signal
 import subprocess
@@ -63,7 +64,7 @@ def test_a_search_is_answered(search):
 def test_the_table_has_a_row_a_trial_and_numbers_to_sort_by(search):
     page = page_of(search)
     rows = [of for tag, of in page.tags if tag == "tr"]
-    assert len(rows) == 1 + 30 + 1 + 10  # with the heads, and the failures
+    assert len(rows) == 1 + 30 + 1 + 2  # with the heads, and the failures: two kinds
     assert [of for of in rows if of.get("class") == "best"] == [{"class": "best"}]
     values = [float(of["data-v"] or "") for tag, of in page.tags if tag == "td" and "data-v" in of]
     assert 10 * 1e-4 in [round(value, 9) for value in values] or min(values) == 0
@@ -128,8 +129,66 @@ def test_damage_is_named_on_the_page(search, tmp_path):
     (sweep / "2" / "history.csv").write_text("nonsense")
     (sweep / "9").mkdir()
     said = page_of(sweep).text()
-    assert "1 damaged" in said and "result.json cannot be read" in said
+    assert "2 damaged" in said and "result.json cannot be read" in said
     assert "it has left no record" in said
+
+
+def forge(run, value=0.999):
+    """Edit the record of a run as somebody does who wants a better one."""
+    file = run / "result.json"
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps(record | {"value": value, "best_train_accuracy": value}))
+
+
+def test_a_forged_record_is_named_and_never_the_best(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", SEARCHED)
+    for number, accuracy in enumerate((0.5, 0.6, 0.4)):
+        write_run(sweep / str(number), config_of(0.1, 10.0**-number), (0.3, accuracy), target=None)
+    forge(sweep / "2")
+    page = page_of(sweep)
+    said = page.text()
+    assert "Trial 1 reaches train accuracy 0.6000" in said and "0.999" not in said
+    (warning,) = (of for tag, of in page.tags if of.get("class") == "warning")
+    assert warning["role"] == "alert"
+    assert f"1 record is damaged, and left out of the answer and the pictures: {sweep}/2" in said
+    assert "2/result.json changed since it ended." in said
+    assert "3 runs: 2 completed, 1 damaged." in said
+    assert len([of for _, of in page.tags if of.get("class") == "damaged"]) == 1
+    curves = report.page.read(sweep).history
+    assert set(curves["number"]) == {0, 1}
+
+
+def test_a_forged_run_alone(tmp_path):
+    folder = write_run(tmp_path / "run", config_of(0.1, 0.1), (0.5, 0.9), target=None)
+    forge(folder)
+    page = page_of(folder)
+    assert "run/result.json changed since it ended" in page.text()
+    assert "No run has a value." in page.text() and "0.999" not in page.text()
+    assert page.figures() == []
+
+
+def test_equal_failures_are_one_line(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", {})
+    for number in range(14):
+        reason = "no CIFAR-10 here" if number else "another"
+        write_run(sweep / str(number), config_of(0.1, number + 1), (), "failed", reason=reason)
+    said = page_of(sweep).text()
+    assert "No run has a value." in said
+    assert said.count("no CIFAR-10 here") == 1 and said.count("another") == 1
+    assert "13 runs: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 3 more failed no CIFAR-10 here" in said
+
+
+def test_a_folder_of_several_sweeps_is_one_line(tmp_path):
+    for name in "abcd":
+        write_run(tmp_path / name / "0", config_of(0.1, 0.1), (0.5,))
+    alone = write_run(tmp_path / "run", config_of(0.1, 0.1), (0.5,))
+    names = ", ".join(str(tmp_path / name) for name in "abc")
+    with pytest.raises(ConfigError) as refused:
+        report.write(tmp_path)
+    expected = f"{tmp_path} holds 5 sweeps or single runs; name one of them: {names} and 2 more"
+    assert str(refused.value) == expected
+    assert not (tmp_path / "report.html").exists()
+    assert report.write(tmp_path / "a") and report.write(alone)
 
 
 def test_a_sweep_that_has_not_begun(tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 from rich.console import Console
@@ -21,7 +22,7 @@ from fcsweep.config import (
     SyntheticConfig,
     TwoLayerConfig,
 )
-from fcsweep.records import RecordError
+from fcsweep.records import HistoryRow, RecordError, RunRecord
 
 RESULT: dict[str, Any] = {
     "objective": "val_accuracy",
@@ -165,6 +166,21 @@ def test_a_damaged_config_costs_only_its_columns(tmp_path):
     rows = trials.write(tmp_path)
     assert [row.status for row in rows] == ["completed", "damaged", "completed"]
     assert trials.differing(rows) == ["seed"]
+
+
+def test_a_record_that_was_changed_after_the_end_is_never_the_best(tmp_path):
+    for number, value in enumerate((0.5, 0.4)):
+        (tmp_path / str(number)).mkdir()
+        record = RunRecord(tmp_path / str(number), "val_accuracy", target=None)
+        record.add(HistoryRow(1, 2, 0.1, value, value, 0.1), np.zeros(2, np.float32), 0.5, b"")
+        record.finish("completed")
+    file = tmp_path / "1" / "result.json"
+    file.write_text(file.read_text().replace("0.4", "0.999"))
+    rows = trials.write(tmp_path)
+    assert trials.best(rows) == rows[0]
+    assert (rows[1].status, rows[1].value, rows[1].best_val_accuracy) == ("damaged", None, None)
+    assert rows[1].reason == f"{file} changed since it ended"
+    assert "0.999" not in "".join([*trials.lines(rows), (tmp_path / "trials.csv").read_text()])
 
 
 def test_other_things_in_the_folder_are_no_runs(tmp_path):

@@ -14,7 +14,15 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fcsweep.findings import DIVERGED, HITS, LEARNS, LEARNS_NOTHING, UNKNOWN, Axis
+from fcsweep.findings import (
+    DIVERGED,
+    HITS,
+    LEARNS,
+    LEARNS_NOTHING,
+    UNKNOWN,
+    Axis,
+    Direction,
+)
 from fcsweep.frames import column
 from fcsweep.plots.style import (
     COLOURS,
@@ -36,11 +44,21 @@ VALUES = mpl.colormaps["cividis"].resampled(16)
 TOP = 5
 """Runs that stand out in the parallel view."""
 
+OBJECTIVES = {
+    "val_accuracy": "best validation accuracy",
+    "train_accuracy": "best train accuracy",
+}
+VALUED = (HITS, LEARNS, "completed")
+"""What has a colour by its value."""
+
 MARKS: dict[str, dict[str, Any]] = {
     HITS: {"marker": "*", "s": 110},
     LEARNS: {"marker": "o", "s": 30},
     LEARNS_NOTHING: {"marker": "o", "s": 22, "facecolors": "none", "edgecolors": GREY},
     DIVERGED: {"marker": "x", "s": 28, "color": COLOURS[4]},
+    "completed": {"marker": "o", "s": 30},
+    "pruned": {"marker": "v", "s": 22, "facecolors": "none", "edgecolors": GREY},
+    "failed": {"marker": "x", "s": 28, "color": COLOURS[4]},
     UNKNOWN: {"marker": "|", "s": 28, "color": GREY},
 }
 
@@ -53,7 +71,8 @@ def landscape(
 
     Args:
         runs: of one sweep.
-        verdicts: of the same runs, as `fcsweep.findings.verdicts` gives them.
+        verdicts: of the same runs, as `fcsweep.findings.verdicts` gives them, or how trials of
+            another app ended: one of `MARKS`.
         x: the parameter on the horizontal axis.
         y: the one on the vertical axis.
         title: above the picture.
@@ -61,7 +80,7 @@ def landscape(
     figure, panel = panel_of(HEIGHT + 0.35)
     across = _positions(panel, x, column(runs, x.key), "x")
     up = _positions(panel, y, column(runs, y.key), "y")
-    learned = runs["value"].to_numpy()[verdicts.isin((HITS, LEARNS)).to_numpy()]
+    learned = runs["value"].to_numpy()[verdicts.isin(VALUED).to_numpy()]
     scale = Normalize(learned.min(), learned.max()) if len(learned) else None
     coloured = None
     for name, mark in MARKS.items():
@@ -69,7 +88,7 @@ def landscape(
         if not here.any():
             continue
         points = across[here], up[here]
-        if name in (HITS, LEARNS):
+        if name in VALUED:
             values = runs["value"].to_numpy()[here]
             style: dict[str, Any] = {
                 "c": values,
@@ -82,7 +101,7 @@ def landscape(
         else:
             panel.scatter(*points, **mark, linewidths=1.1, label=name)
     if coloured is not None:
-        figure.colorbar(coloured, ax=panel, label=f"best {_objective(runs)}")
+        figure.colorbar(coloured, ax=panel, label=_objective(runs))
     if title:
         panel.set_title(title)
     figure.legend(loc="outside upper center", ncols=2, handletextpad=0.2)
@@ -90,18 +109,19 @@ def landscape(
 
 
 @styled
-def parallel(runs: pd.DataFrame, axes: Sequence[Axis]) -> Figure:
+def parallel(runs: pd.DataFrame, axes: Sequence[Axis], direction: Direction = "maximize") -> Figure:
     """Every run as a line over its parameters to its value; the five best are blue."""
     figure = Drawing((max(WIDTH, 1.25 * (len(axes) + 1)), HEIGHT), layout="constrained")
     panel = figure.subplots()
-    shown = runs.dropna(subset=["value", *[axis.key for axis in axes]]).sort_values("value")
+    shown = runs.dropna(subset=["value", *[axis.key for axis in axes]])
+    shown = shown.sort_values("value", ascending=direction == "maximize")
     shown = shown.iloc[thinned(range(len(shown)), 2 * MOST_GREY)]
     if not len(shown):
         panel.set(xticks=[], yticks=[], title="no run has a value")
         return figure
     scales = [_scaled(axis, shown[axis.key]) for axis in axes]
-    value = Axis(_objective(runs), "linear")
-    scales.append(_scaled(value, shown["value"]))
+    value = _objective(runs).removeprefix("best ").replace(" accuracy", "\naccuracy")
+    scales.append(_scaled(Axis(value, "linear"), shown["value"]))
     heights = np.column_stack([heights for heights, _ in scales])
     for line in heights[:-TOP]:
         panel.plot(line, color=GREY, alpha=0.5, linewidth=0.7)
@@ -111,7 +131,7 @@ def parallel(runs: pd.DataFrame, axes: Sequence[Axis]) -> Figure:
         panel.axvline(place, color=INK, linewidth=0.8)
         for height, text in ticks:
             panel.annotate(text, (place, height), (3, 2), textcoords="offset points", fontsize=7.5)
-    names = [axis.name for axis in axes] + [value.key.replace(" accuracy", "\naccuracy")]
+    names = [*(axis.name for axis in axes), value]
     panel.set_xticks(range(len(names)), names)
     panel.set(yticks=[], xlim=(-0.1, len(names) - 0.6), ylim=(-0.05, 1.1))
     panel.grid(False)
@@ -122,7 +142,7 @@ def parallel(runs: pd.DataFrame, axes: Sequence[Axis]) -> Figure:
 
 
 @styled
-def progress(runs: pd.DataFrame, verdicts: pd.Series) -> Figure:
+def progress(runs: pd.DataFrame, verdicts: pd.Series, direction: Direction = "maximize") -> Figure:
     """The value of each trial by its number, the best so far, and the target if there is one."""
     figure, panel = panel_of()
     numbers, values = _numbers(runs), runs["value"].to_numpy(float)
@@ -139,13 +159,21 @@ def progress(runs: pd.DataFrame, verdicts: pd.Series) -> Figure:
             style |= {"s": 18, "linewidths": 1, "zorder": 3}
             panel.scatter(numbers[here], values[here], label=name, **style)
     order = np.argsort(numbers, kind="stable")
-    highest = np.fmax.accumulate(values[order])
-    panel.step(numbers[order], highest, where="post", color=COLOURS[1], label="best so far")
+    better = np.fmax if direction == "maximize" else np.fmin
+    panel.step(
+        numbers[order],
+        better.accumulate(values[order]),
+        where="post",
+        color=COLOURS[1],
+        label="best so far",
+    )
     targets = runs["target"].dropna().tolist()
     if targets:
         target = max(targets)
         panel.axhline(target, color=INK, linestyle=":", linewidth=1, label=f"target {target:g}")
-    panel.set(xlabel="trial (number)", ylabel=f"best {_objective(runs)} (fraction)")
+    objective = _objective(runs)
+    unit = " (fraction)" if objective in OBJECTIVES.values() else ""
+    panel.set(xlabel="trial (number)", ylabel=objective + unit)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper center", ncols=3)
     return figure
@@ -207,5 +235,4 @@ def _numbers(runs: pd.DataFrame) -> np.ndarray:
 
 def _objective(runs: pd.DataFrame) -> str:
     names = runs["objective"].dropna().unique()
-    short = {"val_accuracy": "validation accuracy", "train_accuracy": "train accuracy"}
-    return short.get(names[0], str(names[0])) if len(names) == 1 else "value"
+    return OBJECTIVES.get(names[0], str(names[0])) if len(names) == 1 else "value"

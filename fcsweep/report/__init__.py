@@ -3,6 +3,7 @@
 ===============  ==========================================================================
 ``__main__.py``  ``python -m fcsweep.report DIR``
 ``page.py``      `write`: reads the records, fills the template
+``study.py``     the search of another Hydra app, from its study or its ``trials.csv``
 ``words.py``     the question, the answer and how far to trust it, in sentences
 ``page.html``    the template, with ``page.css`` and ``page.js``; nothing is fetched
 ===============  ==========================================================================

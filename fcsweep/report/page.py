@@ -21,7 +21,9 @@ from fcsweep import findings, frames, plots
 from fcsweep.config import ConfigError, printable
 from fcsweep.disk import write_atomically
 from fcsweep.findings import CHANCE, LEARNS_NOTHING, Axis, missing, written
+from fcsweep.folders import are_ours
 from fcsweep.report import words
+from fcsweep.report.study import PARAMS, REACHED, Study, read_study
 
 FILE, FIGURES = "report.html", "figures"
 FAILURES = ("failed", "damaged", "missing", "interrupted", "running", "diverged")
@@ -64,6 +66,8 @@ class Sweep:
     verdicts: pd.Series
     parts: dict[str, float]
     """Importance by parameter."""
+    study: Study | None = None
+    """If it is that of another app; ``runs`` are its trials then."""
 
     @property
     def single(self) -> bool:
@@ -96,37 +100,61 @@ def write(folder: str | Path, kinds: Sequence[str] = ()) -> Path:
 
 
 def read(folder: Path) -> Sweep:
-    """Everything that the page needs from the records.
+    """Everything that the page needs from the records, or from the study of another app.
 
     Raises:
-        ConfigError: There is no run.
+        ConfigError: There is no run, or there are several sweeps.
     """
+    found = frames.find_runs(folder)
+    ours = are_ours(found)
+    if not ours and (study := read_study(folder)):
+        return _of_study(study)
+    if not found:
+        raise ConfigError(f"{folder} holds no run; expected the folder of a run or a sweep")
+    _refuse_several(folder, found)
+    if ours is False:
+        raise ConfigError(
+            f"{folder} holds runs of another program, without a study.journal or a trials.csv that "
+            "tells their values"
+        )
     with warnings.catch_warnings():  # the page names what is damaged
         warnings.simplefilter("ignore", frames.DamageWarning)
         runs, history = frames.load_runs(folder), frames.load_history(folder)
-    if not len(runs):
-        raise ConfigError(f"{folder} holds no run; expected the folder of a run or a sweep")
+    history = history.loc[~history["folder"].isin(runs.loc[runs["damage"].notna(), "folder"])]
     searched = findings.axes(folder, runs)
     parts = findings.importance(runs, searched)
     return Sweep(folder, runs, history, searched, findings.verdicts(runs), parts)
 
 
+def _of_study(study: Study) -> Sweep:
+    trials, searched = study.trials, study.searched
+    parts = findings.importance(trials, searched, study.direction)
+    return Sweep(study.folder, trials, pd.DataFrame(), searched, study.verdicts, parts, study)
+
+
+def _refuse_several(folder: Path, runs: Sequence[Path], most: int = 3) -> None:
+    """Runs of several sweeps have no common question: their objectives may differ."""
+    found = map(frames.place, runs)
+    places = list(dict.fromkeys(one["sweep"] or one["folder"] for one in found))
+    if len(places) < 2 or frames.is_sweep(folder):
+        return
+    more = f" and {len(places) - most} more" if len(places) > most else ""
+    raise ConfigError(
+        f"{folder} holds {len(places)} sweeps or single runs; name one of them: "
+        f"{', '.join(places[:most])}{more}"
+    )
+
+
 def content(sweep: Sweep) -> dict[str, Any]:
     """What the template is filled with, but for the pictures."""
     rows: list[dict[Any, Any]] = sweep.runs.to_dict("records")
-    row = findings.best(sweep.runs)
-    best = None if row is None else row.to_dict()
+    tops = _tops(sweep)
     script, style = _file("page.js"), _file("page.css")
     return {
         "title": sweep.folder.name or sweep.folder.resolve().name,
         "single": sweep.single,
-        "question": words.question(rows, sweep.searched),
-        "answer": words.answer(rows, best, sweep.searched),
-        "trust": words.trust(rows, best),
-        "best": best,
-        "command": best and f"python -m fcsweep.rerun {shlex.quote(str(best['folder']))}",
-        "config": best and findings.config_of(best, findings.config_keys(sweep.runs)),
-        "table": None if sweep.single else table(sweep, rows, best),
+        **(_said(sweep, rows, tops) if sweep.study is None else _said_of(sweep.study, tops)),
+        "table": None if sweep.single else table(sweep, rows, list(tops.index)),
         "failures": failures(sweep.folder, rows),
         "provenance": provenance(sweep.runs),
         "script": script,
@@ -135,31 +163,70 @@ def content(sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def table(
-    sweep: Sweep, rows: Sequence[Mapping[Any, Any]], best: Mapping[Any, Any] | None
-) -> dict[str, Any]:
+def _tops(sweep: Sweep) -> pd.DataFrame:
+    """The best run, or none; of a search with several objectives the Pareto front."""
+    if sweep.study and len(sweep.study.objectives) > 1:
+        return sweep.study.front()
+    direction = sweep.study.direction if sweep.study else "maximize"
+    best = findings.best(sweep.runs, direction)
+    return sweep.runs.loc[[] if best is None else [best.name]]
+
+
+def _said(sweep: Sweep, rows: Sequence[dict[Any, Any]], tops: pd.DataFrame) -> dict[str, Any]:
+    best = rows[tops.index[0]] if len(tops) else None
+    return {
+        "question": words.question(rows, sweep.searched),
+        "answer": words.answer(rows, best, sweep.searched),
+        "warning": words.warning(rows),
+        "trust": words.trust(rows, best),
+        "command": best and f"python -m fcsweep.rerun {shlex.quote(str(best['folder']))}",
+        "config": best and findings.config_of(best, findings.config_keys(sweep.runs)),
+    }
+
+
+def _said_of(study: Study, tops: pd.DataFrame) -> dict[str, Any]:
+    """What is said of another app's search, whose best trial the answer names in full."""
+    return {
+        "question": words.study_question(study),
+        "answer": words.study_answer(study, tops),
+        "warning": None,
+        "trust": words.study_trust(study),
+        "command": None,
+        "config": None,
+    }
+
+
+def table(sweep: Sweep, rows: Sequence[Mapping[Any, Any]], tops: Sequence[int]) -> dict[str, Any]:
     """The table of runs: names of the columns, whether they hold numbers; and the rows."""
     keys = dict.fromkeys([*(axis.key for axis in sweep.searched), *findings.differing(sweep.runs)])
-    columns = [*keys, "best_val_accuracy", "best_train_accuracy", "epochs", "seconds"]
-    names = [one.replace("_accuracy", "").replace("_", " ") for one in columns[len(keys) :]]
-    top = None if best is None else best["folder"]
+    measured = _measured(sweep)
+    columns = [*keys, *measured]
     body: list[dict[str, Any]] = [
         {
-            "kind": "best" if row["folder"] == top else "",
+            "kind": "best" if place in tops else "damaged" * (row["status"] == "damaged"),
             "cells": [
                 _trial(row, sweep.folder),
                 Cell(str(row["status"]), str(row["status"])),
                 *(_cell(row.get(key), key.endswith("accuracy")) for key in columns),
             ],
         }
-        for row in rows
+        for place, row in enumerate(rows)
     ]
-    texts = ["trial", "status", *_short(list(keys)), *names]
+    names = [key.removeprefix(PARAMS) for key in keys]
+    texts = ["trial", "status", *_short(names), *measured.values()]
     numbers = [
         any(isinstance(row["cells"][place].order, float) for row in body)
         for place in range(len(texts))
     ]
     return {"head": list(zip(texts, numbers, strict=True)), "rows": body}
+
+
+def _measured(sweep: Sweep) -> dict[str, str]:
+    """The columns of what came out, and their headings."""
+    if sweep.study is not None:
+        return {REACHED + name: name for name in sweep.study.objectives} | {"seconds": "seconds"}
+    columns = ("best_val_accuracy", "best_train_accuracy", "epochs", "seconds")
+    return {name: name.replace("_accuracy", "").replace("_", " ") for name in columns}
 
 
 def _short(keys: Sequence[str]) -> list[str]:
@@ -169,24 +236,32 @@ def _short(keys: Sequence[str]) -> list[str]:
 
 
 def failures(folder: Path, rows: Sequence[Mapping[Any, Any]]) -> list[dict[str, str]]:
-    """Runs that did not come to an end of their own, with the reason."""
+    """Runs that did not come to an end of their own, with the reason; equal ones together."""
     found = [row for row in rows if row["status"] in FAILURES]
     found.sort(key=lambda row: FAILURES.index(row["status"]))
+    alike: dict[tuple[str, str], list[str]] = {}
+    for row in found:
+        alike.setdefault((str(row["status"]), _reason(row)), []).append(_trial(row, folder).text)
+    return [
+        {"runs": _together(names), "status": status, "reason": reason}
+        for (status, reason), names in alike.items()
+    ]
+
+
+def _reason(row: Mapping[Any, Any]) -> str:
     unsaid = {
         "missing": "it has left no record",
         "running": "it had not ended when this was written",
     }
-    return [
-        {
-            "run": _trial(row, folder).text,
-            "status": str(row["status"]),
-            "reason": next(
-                (str(row[key]) for key in ("damage", "reason") if not missing(row[key])),
-                unsaid.get(row["status"], "not recorded"),
-            ),
-        }
-        for row in found
-    ]
+    said = (str(row[key]) for key in ("damage", "reason") if not missing(row[key]))
+    return next(said, unsaid.get(row["status"], "not recorded"))
+
+
+def _together(names: Sequence[str], most: int = 10) -> str:
+    """``7``; ``3 runs: 7, 8, 9``."""
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    listed = ", ".join([*names[:most], *more])
+    return listed if len(names) == 1 else f"{len(names)} runs: {listed}"
 
 
 def provenance(runs: pd.DataFrame) -> list[tuple[str, str]]:
@@ -229,6 +304,7 @@ def _training(sweep: Sweep) -> Iterator[Picture]:
 
 def _search(sweep: Sweep) -> Iterator[Picture]:
     runs, searched = sweep.runs, [axis for axis in sweep.searched if axis.key != "seed"]
+    direction = sweep.study.direction if sweep.study else "maximize"
     valued = frames.column(runs, "value").count()
     if valued < 2:
         return
@@ -237,18 +313,20 @@ def _search(sweep: Sweep) -> Iterator[Picture]:
     numbers = [axis for axis in plane if axis.kind != "choice"]
     if len(plane) == 2 and numbers and len(runs) > 3:
         x, y = plane
-        caption = f"Each run at its {x.name} and {y.name}: how it ended, and how good it became."
+        what = "trial" if sweep.study else "run"
+        caption = f"Each {what} at its {x.name} and {y.name}: how it ended, and how good it became."
         if LEARNS_NOTHING in sweep.verdicts.tolist():
             caption += f" To learn nothing is to stay at a train accuracy of at most {CHANCE:g}."
         draw = lambda: plots.landscape(runs, sweep.verdicts, x, y)  # noqa: E731
         yield Picture("landscape", "Landscape", caption, draw)
     if len(runs) > 3:
         caption = "The value of each trial in the order of their numbers."
-        draw = lambda: plots.progress(runs, sweep.verdicts)  # noqa: E731
+        draw = lambda: plots.progress(runs, sweep.verdicts, direction)  # noqa: E731
         yield Picture("history", "History", caption, draw)
     if len(searched) > 2 and valued > 3:
         caption = "A line is a run; the five best are blue."
-        yield Picture("parallel", "All parameters", caption, lambda: plots.parallel(runs, searched))
+        draw = lambda: plots.parallel(runs, searched, direction)  # noqa: E731
+        yield Picture("parallel", "All parameters", caption, draw)
     if sweep.parts:
         caption = "How far each parameter alone explains which runs are among the best (PED-ANOVA)."
         draw = lambda: plots.importance(sweep.parts)  # noqa: E731

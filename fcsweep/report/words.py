@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from fcsweep.findings import Axis, missing, standard_error, written
+from fcsweep.report.study import Study
 
 OBJECTIVES = {"val_accuracy": "validation accuracy", "train_accuracy": "train accuracy"}
 Run = Mapping[Any, Any]
@@ -32,7 +35,7 @@ def question(runs: Sequence[Run], searched: Sequence[Axis]) -> str:
 def answer(runs: Sequence[Run], best: Run | None, searched: Sequence[Axis]) -> str:
     """What came out, with the parameters of the best run."""
     if best is None:
-        return "No run has a value yet."
+        return f"No run has a value{' yet' * any(map(_unfinished, runs))}."
     what, value = objective(best), f"{best['value']:.4f}"
     reached = not missing(best.get("target")) and best["value"] >= best["target"]
     if len(runs) == 1:
@@ -47,9 +50,45 @@ def answer(runs: Sequence[Run], best: Run | None, searched: Sequence[Axis]) -> s
     return f"{_name(best).capitalize()} {verb} {what} {value} with {point or 'its config'}{rest}."
 
 
+def study_question(study: Study) -> str:
+    """What another app searched."""
+    words = {"maximize": "highest", "minimize": "lowest"}
+    goals = [f"the {words[way]} {name}" for name, way in study.objectives.items()]
+    names = [axis.name for axis in study.searched]
+    ending = "s" * (len(names) == 1)
+    return f"Which {_listed(names) or 'parameters'} give{ending} {_listed(goals)} of {study.app}?"
+
+
+def study_answer(study: Study, tops: pd.DataFrame) -> str:
+    """The best trial with its parameters, or the trials of the Pareto front."""
+    rows: Sequence[Run] = tops.to_dict("records")
+    if not rows:
+        yet = study.trials["status"].isin(("running", "waiting")).any()
+        return f"No trial has a value{' yet' * bool(yet)}."
+    numbers = [str(row["number"]) for row in rows]
+    if len(study.objectives) > 1:
+        trials = f"trial{'s' * (len(rows) > 1)} {_listed(numbers)}"
+        return f"No trial is better in every objective than those of the Pareto front: {trials}."
+    (objective,) = study.objectives
+    points = [(axis.name, written(rows[0].get(axis.key), 4)) for axis in study.searched]
+    point = _listed([f"{name} {text}" for name, text in points if text])
+    value = written(rows[0]["value"], 4)
+    return f"Trial {numbers[0]} has {objective} {value}" + (f" with {point}." if point else ".")
+
+
+def study_trust(study: Study) -> list[str]:
+    """What to know before the answer is believed, a sentence each."""
+    statuses = [str(status) for status in study.trials["status"]]
+    left = statuses.count("running") + statuses.count("waiting")
+    unfinished = [f"{left} of them not finished: this is how it stood."] if left else []
+    return [_counted(statuses, "trial"), *unfinished, f"Read from {study.source}."]
+
+
 def trust(runs: Sequence[Run], best: Run | None) -> list[str]:
     """What to know before the answer is believed, a sentence each."""
-    notes = [_counted(runs), *_unfinished(runs)]
+    notes = [_counted([str(run["status"]) for run in runs], "run")]
+    if left := sum(map(_unfinished, runs)):
+        notes.append(f"{left} of them not finished: this is how it stood.")
     if best is not None:
         notes += _precision(runs, best)
     if any(run.get("data.name") == "synthetic" for run in runs):
@@ -64,21 +103,30 @@ def trust(runs: Sequence[Run], best: Run | None) -> list[str]:
     return notes
 
 
+def warning(runs: Sequence[Run], most: int = 5) -> str | None:
+    """Which records are not to be believed, and what is wrong with them; None if none is."""
+    damages = [str(run["damage"]) for run in runs if not missing(run["damage"])]
+    if not damages:
+        return None
+    more = [f"{len(damages) - most} more"] if len(damages) > most else []
+    are = "record is" if len(damages) == 1 else "records are"
+    named = "; ".join([*damages[:most], *more])
+    return f"{len(damages)} {are} damaged, and left out of the answer and the pictures: {named}."
+
+
 def objective(run: Run) -> str:
     """What a run is judged by, in words."""
     name = run.get("objective")
     return "accuracy" if missing(name) else OBJECTIVES.get(str(name), str(name))
 
 
-def _counted(runs: Sequence[Run]) -> str:
-    counts = Counter(str(run["status"]) for run in runs)
-    each = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-    return f"{len(runs)} run{'s' * (len(runs) > 1)}: {each}."
+def _counted(statuses: Sequence[str], what: str) -> str:
+    each = ", ".join(f"{count} {status}" for status, count in Counter(statuses).most_common())
+    return f"{len(statuses)} {what}{'s' * (len(statuses) != 1)}: {each or 'none'}."
 
 
-def _unfinished(runs: Sequence[Run]) -> list[str]:
-    left = sum(run["status"] in ("running", "missing", "interrupted") for run in runs)
-    return [f"{left} of them not finished: this is how it stood."] if left else []
+def _unfinished(run: Run) -> bool:
+    return run["status"] in ("running", "missing", "interrupted")
 
 
 def _precision(runs: Sequence[Run], best: Run) -> list[str]:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileOpenLock
+from optuna.study import Study
 
-from fcsweep.config import ConfigError, one_line
+from fcsweep.config import ConfigError, bounded, one_line
 from fcsweep.disk import RecordError
 from fcsweep.masking import masked_url, without_password
 
@@ -76,8 +78,46 @@ def _journal(path: Path, remedy: str) -> JournalStorage:
         return JournalStorage(Journal(str(path), lock))
     except OSError as error:
         raise RecordError(f"{path} cannot be written: {error.strerror or error}") from error
-    except (KeyError, ValueError, AssertionError, optuna.exceptions.OptunaError) as error:
+    except (KeyError, ValueError, AssertionError, OptunaError) as error:
         raise ConfigError(f"{path} is damaged: {one_line(error)}; {remedy}") from error
+
+
+def read_study(folder: Path) -> Study | None:
+    """The study in the journal of a sweep's folder, at any time and without a write; None: none.
+
+    Of several studies in one journal it is the last that was begun.
+
+    Raises:
+        ConfigError: the journal cannot be read, or is damaged.
+    """
+    path = folder / JOURNAL
+    try:
+        content = bounded(path, LARGEST)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
+    written = content[: content.rfind(b"\n") + 1]  # a line may be half written yet
+    operations = _operations(path, written, ANEW)
+    try:
+        storage = JournalStorage(_Operations(operations))
+        names = optuna.get_all_study_names(storage)
+        return optuna.load_study(study_name=names[-1], storage=storage) if names else None
+    except (LookupError, ValueError, AssertionError, TypeError, OptunaError) as error:
+        raise ConfigError(f"{path} is damaged: {one_line(error)}; {ANEW}") from error
+
+
+class _Operations(BaseJournalBackend):
+    """The operations of a journal, in memory and as they are."""
+
+    def __init__(self, operations: list[dict[str, Any]]) -> None:
+        self._operations = operations
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        return self._operations[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        raise NotImplementedError  # a study that is read gets no operation
 
 
 BEGINNING = b'{"op_code"'
@@ -96,7 +136,13 @@ def _cut_torn_tail(path: Path) -> None:
 
 def _check(path: Path, remedy: str) -> None:
     """Refuse a journal with a line that is not a record, or not as it was written."""
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    _operations(path, path.read_bytes(), remedy)
+
+
+def _operations(path: Path, content: bytes, remedy: str) -> list[dict[str, Any]]:
+    """The operations in the content of a journal; a ConfigError names the line that is damaged."""
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(content.splitlines(), 1):
         try:
             sealed = SEALED.fullmatch(line)
             if sealed and (b"sha256", _digest(sealed[1])) != sealed.group(2, 3):
@@ -108,6 +154,8 @@ def _check(path: Path, remedy: str) -> None:
             raise ConfigError(
                 f"{path} is damaged in line {number}: {one_line(error)}; {remedy}"
             ) from error
+        found.append(record)
+    return found
 
 
 SEALED = re.compile(rb'(\{.*),"(.{6})":"(.{16})"\}', re.DOTALL)

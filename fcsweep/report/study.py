@@ -1,0 +1,210 @@
+"""The search of another Hydra app, as its study or its ``trials.csv`` tells it.
+
+Such an app keeps no records of ours. ``study.journal`` knows its trials at any time; of a study in
+a database there is ``trials.csv``, as of the last end of the search. Both are read as data.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fcsweep import findings, frames
+from fcsweep.config import ConfigError, bounded, one_line, read
+from fcsweep.findings import UNKNOWN, Axis, Direction
+from fcsweep.trials import FILE as TRIALS
+
+PARAMS, REACHED = "params.", "reached."
+"""What the columns of parameters and of values begin with."""
+LARGEST = 100_000_000  # bytes of trials.csv
+HEAD = ("folder", "sweep", "number", "status", "reason", "damage", "objective", "value", "target")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What another app searched."""
+
+    folder: Path
+    """Of the sweep."""
+    app: str
+    """Its name, as Hydra knows it."""
+    source: str
+    """The file that was read."""
+    objectives: dict[str, Direction]
+    """Which way each is better."""
+    trials: pd.DataFrame
+    """A row a trial: the columns of `HEAD`, ``seconds``, ``params.KEY`` and ``reached.OBJECTIVE``.
+
+    ``value`` is that of a completed trial with a single objective; ``reached`` also what a pruned
+    one reported last.
+    """
+
+    @property
+    def direction(self) -> Direction:
+        """Of the first objective."""
+        return next(iter(self.objectives.values()))
+
+    @property
+    def verdicts(self) -> pd.Series:
+        """How each trial ended, as a mark of the landscape."""
+        status = frames.column(self.trials, "status")
+        return status.where(status.isin(("completed", "pruned", "failed")), UNKNOWN)
+
+    @cached_property
+    def searched(self) -> list[Axis]:
+        """The parameters."""
+        keys = [str(name) for name in self.trials.columns if str(name).startswith(PARAMS)]
+        asked = findings.asked(self.folder)
+        return [
+            Axis(key, findings.kind(frames.column(self.trials, key), asked.get(_bare(key), "")))
+            for key in keys
+        ]
+
+    def front(self) -> pd.DataFrame:
+        """The completed trials that no other completed one surpasses in every objective."""
+        done = self.trials.loc[self.trials["status"] == "completed"]
+        signs = [1 if way == "maximize" else -1 for way in self.objectives.values()]
+        values = done[[REACHED + name for name in self.objectives]].to_numpy(float) * signs
+        beaten = [((values >= one).all(1) & (values > one).any(1)).any() for one in values]
+        return done.loc[~np.array(beaten, bool)]
+
+
+def read_study(folder: Path) -> Study | None:
+    """The search in a sweep's folder; None if it has left neither a journal nor a table.
+
+    Raises:
+        ConfigError: one of them cannot be read, or is damaged.
+    """
+    if (folder / "study.journal").exists():
+        return _of_journal(folder)
+    return _of_table(folder) if (folder / TRIALS).exists() else None
+
+
+def _of_journal(folder: Path) -> Study | None:
+    from fcsweep.search.results import STATES, folder_of  # import Optuna
+    from fcsweep.search.storage import JOURNAL
+    from fcsweep.search.storage import read_study as kept
+
+    study = kept(folder)
+    if study is None:
+        return None
+    ways = ["minimize" if way.name == "MINIMIZE" else "maximize" for way in study.directions]
+    objectives = dict(zip(study.metric_names or _names(len(ways)), ways, strict=True))
+    rows = [
+        {
+            "number": trial.number,
+            "status": STATES[trial.state],
+            "reason": trial.user_attrs.get("reason"),
+            "folder": str(folder_of(trial, folder)),
+            "seconds": trial.duration.total_seconds() if trial.duration else None,
+            "values": trial.values or [trial.intermediate_values.get(trial.last_step or 0)],
+            "params": trial.params,
+        }
+        for trial in study.get_trials(deepcopy=False)
+    ]
+    return _study(folder, JOURNAL, objectives, rows)
+
+
+def _of_table(folder: Path) -> Study:
+    path = folder / TRIALS
+    try:
+        text = bounded(path, LARGEST).decode()
+        head, *cells = list(csv.reader(io.StringIO(text, newline=""), strict=True)) or [[]]
+        if head[:2] != ["number", "status"] or head[-2:] != ["seconds", "folder"]:
+            raise ValueError("expected the columns of a search")
+        count = _objectives(head[2:-2])
+        rows = [_row(line, head[2 + count : -2], count) for line in cells]
+    except (OSError, ValueError, csv.Error) as error:
+        raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
+    asked = _of_hydra(folder, "sweeper", "direction")
+    ways = [str(way).lower() for way in (asked if isinstance(asked, list) else [asked])]
+    if len(ways) != count or not set(ways) <= {"minimize", "maximize"}:
+        raise ConfigError(f"{folder / 'multirun.yaml'} has no direction for the values of {path}")
+    return _study(folder, TRIALS, dict(zip(_names(count), ways, strict=True)), rows)
+
+
+def _objectives(names: Sequence[str]) -> int:
+    """How many values lead the columns between those of every table."""
+    if names[:1] == ["value"]:
+        return 1
+    count = 0
+    while names[count : count + 1] == [f"value_{count}"]:
+        count += 1
+    if not count:
+        raise ValueError("expected a column of values")
+    return count
+
+
+def _row(cells: Sequence[str], keys: Sequence[str], values: int) -> dict[str, Any]:
+    number, status, *told, seconds, folder = cells
+    return {
+        "number": int(number),
+        "status": status,
+        "folder": folder,
+        "seconds": float(seconds) if seconds else None,
+        "values": [float(one) if one else None for one in told[:values]],
+        "params": dict(zip(keys, map(_value, told[values:]), strict=True)),
+    }
+
+
+def _value(cell: str) -> Any:
+    """What the cell of a parameter stands for."""
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            continue
+    return {"": None, "True": True, "False": False}.get(cell, cell)
+
+
+def _names(count: int) -> list[str]:
+    return ["value"] if count == 1 else [f"value_{number}" for number in range(count)]
+
+
+def _study(
+    folder: Path, source: str, objectives: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> Study:
+    alone = next(iter(objectives)) if len(objectives) == 1 else None
+    flat = [
+        {
+            **{key: value for key, value in row.items() if key not in ("values", "params")},
+            "sweep": str(folder),
+            "objective": alone,
+            "value": row["values"][0] if alone and row["status"] == "completed" else None,
+            **{
+                REACHED + name: value
+                for name, value in zip(objectives, row["values"], strict=False)
+            },
+            **{PARAMS + _bare(key): value for key, value in row["params"].items()},
+        }
+        for row in rows
+    ]
+    head = [*HEAD, "seconds", *(REACHED + name for name in objectives)]
+    trials = frames.table_of(flat, head)
+    unset = trials.columns[trials.isna().all()].difference(head)
+    app = str(_of_hydra(folder, "job", "name") or "the app")
+    return Study(folder, app, source, dict(objectives), trials.drop(columns=unset))
+
+
+def _bare(key: str) -> str:
+    """A key without the signs of Hydra's grammar, and without what marks its column."""
+    return key.removeprefix(PARAMS).lstrip("+~")
+
+
+def _of_hydra(folder: Path, *keys: str) -> Any:
+    """What ``multirun.yaml`` has under Hydra's own key; None if nothing."""
+    try:
+        found: Any = read(folder / "multirun.yaml")
+    except ConfigError:
+        return None
+    for key in ("hydra", *keys):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
