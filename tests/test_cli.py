@@ -352,7 +352,7 @@ def test_a_grid_ends_with_a_table(fcsweep, trained, tmp_path):
         "sgd        0.5            9     0.0900                completed  0.5      s/1",
         "momentum   0.1            7     0.0700                completed  0.5      s/2",
         "momentum   0.1            9     0.0900                completed  0.5      s/3",
-        "best: s/1 (0.0900)",
+        "best: s/1 (0.0900), optimizer sgd, learning_rate 0.5, seed 9; 1 other reaches it",
         "report: s/report.html",
     ]
     with open(tmp_path / "s" / "trials.csv", newline="") as file:
@@ -384,7 +384,87 @@ def test_a_failed_job_costs_only_itself(batch, fcsweep, trained):
     assert trained == ["0", "1", "2"]
     assert "failed" in said.out
     assert "Traceback" not in said.out
-    assert "best: s/2 (0.0200)\n" in said.out
+    assert "best: s/2 (0.0200), seed 2\n" in said.out
+
+
+def test_jobs_that_failed_for_one_reason_are_named_together(fcsweep, trained):
+    said = fcsweep("-m", "seed=13,2", "model.reg=0,1,2", "hydra.sweep.dir=s")
+    why = "s/0, s/1, s/2 (RuntimeError: unlucky)"
+    assert (said.code, said.err) == (1, f"error: 3 of 6 jobs failed: {why}\n")
+
+
+# --- Data that are not there ----------------------------------------------------------------------
+
+RATE = "optimizer.learning_rate=tag(log,interval(1e-3,1))"
+
+
+@pytest.fixture
+def downloads(monkeypatch, tmp_path) -> list[str]:
+    """The tries to download CIFAR-10; none succeeds, and the cache is empty."""
+    tries: list[str] = []
+
+    def fail() -> None:
+        tries.append("archive")
+        raise DataError("CIFAR-10 is not on this machine and could not be downloaded")
+
+    monkeypatch.setenv("FCSWEEP_CACHE", str(tmp_path.with_name(f"{tmp_path.name}-cache")))
+    monkeypatch.setattr("fcsweep.data.download.archive", fail)
+    return tries
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["data=digits,cifar10", "seed=1,2,3"], 1),
+        (["experiment=val50"], 1),
+        (["hydra/sweeper=optuna", "data=digits,cifar10", RATE], 1),
+        (["data=cifar10", "data.root=nowhere,elsewhere"], 0),
+        (["data=cifar10", "data.root=nowhere", "hydra/sweeper=optuna", RATE], 0),
+    ],
+)
+@pytest.mark.parametrize("folder", ["s", None])
+def test_a_sweep_without_its_data_is_one_line(
+    words, asked, folder, fcsweep, trained, downloads, tmp_path
+):
+    named = [] if folder is None else [f"hydra.sweep.dir={folder}"]
+    said = fcsweep("-m", *words, *named)
+    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
+    if asked:
+        assert said.err.endswith(
+            "error: CIFAR-10 is not on this machine and could not be downloaded\n"
+        )
+    else:
+        assert re.search(r"data.root=\S+(nowhere|elsewhere): there is no such file", said.err)
+    assert downloads == ["archive"] * asked
+    assert trained == []
+    assert [one for one in contents(tmp_path) if one != "multirun"] == []
+
+
+def test_data_that_are_missing_stop_what_is_left_of_a_sweep_only(
+    fcsweep, trained, downloads, tmp_path
+):
+    (tmp_path / "a").mkdir()
+    grid = ["-m", "data=cifar10", f"data.root={tmp_path}/a", "hydra.sweep.dir=s"]
+    search = [*grid[:-1], "hydra/sweeper=optuna", RATE, "hydra.sweep.dir=o"]
+    with pytest.MonkeyPatch.context() as there:
+        there.setattr("fcsweep.data.cifar10.find", lambda root, part: SimpleNamespace(path=root))
+        assert fcsweep(*grid, "seed=0,1").code == 0
+        assert fcsweep(*search, "hydra.sweeper.n_trials=2").code == 0
+    before = contents(tmp_path)
+    assert len(trained) == 4
+    assert fcsweep(*grid, "seed=0,1").code == 0
+    assert fcsweep(*search, "hydra.sweeper.n_trials=2").code == 0
+    for more in ([*grid, "seed=0,1,2"], [*search, "hydra.sweeper.n_trials=4"]):
+        said = fcsweep(*more)
+        assert (said.code, said.err.count("\n")) == (1, 1)
+        assert "a: holds no CIFAR-10" in said.err and "best:" not in said.out
+    assert (len(trained), contents(tmp_path)) == (4, before)
+
+
+def test_jobs_of_slurm_find_their_data_themselves(fcsweep, trained, downloads, monkeypatch):
+    monkeypatch.setattr("fcsweep.app._elsewhere", lambda cfg: True)
+    assert fcsweep("-m", "data=cifar10", "seed=1,2", "hydra.sweep.dir=s").code == 0
+    assert (trained, downloads) == (["0", "1"], [])
 
 
 def test_a_job_that_fails_without_a_record_is_named_too(fcsweep, trained, monkeypatch):

@@ -394,7 +394,7 @@ def test_nothing_in_a_record_moves_a_terminal(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     from rich.console import Console
 
-    Console(width=200, force_terminal=True, color_system=None).print(trials.table(rows))
+    Console(width=200, force_terminal=True, color_system=None).print(trials.table(rows, 200))
     for text in capsys.readouterr():
         lines = [line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in text.splitlines()]
         assert lines and not [line for line in lines if not line.isprintable()]
