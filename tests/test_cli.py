@@ -8,12 +8,14 @@ import csv
 import json
 import logging
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +28,7 @@ import torch
 from fcsweep import __version__
 from fcsweep.cli import main, task
 from fcsweep.config import RunConfig, read, typed
+from fcsweep.data import DataError
 from fcsweep.launch import STACKABLE
 from fcsweep.loader import conf_dir
 from fcsweep.run import device_of
@@ -316,7 +319,7 @@ def test_a_folder_with_a_finished_run(fcsweep, trained, tmp_path):
     assert fcsweep("hydra.run.dir=r", "seed=5").code == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert fcsweep("hydra.run.dir=r", "seed=5") == Said(
-        0, "r is done: completed, val_accuracy 0.05\n", ""
+        0, "r is done: completed, val_accuracy 0.0500\n", ""
     )
     said = fcsweep("hydra.run.dir=r", "seed=6")
     assert (said.code, said.out) == (1, "")
@@ -736,6 +739,66 @@ def test_the_command_to_go_on_has_no_password(tmp_path):
     assert said.code == 143
     assert "geheim" not in said.err
     assert "postgresql://me:***@host/db" in said.err
+
+
+def on_a_terminal(*command: str, cwd: Path) -> str:
+    """What a command shows on a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # at the end of what a terminal shows
+            while part := os.read(ours, 1 << 16):
+                shown += part
+    os.close(ours)
+    return shown.decode()
+
+
+@pytest.mark.parametrize("way", [PROGRAM, SCRIPT], ids=["module", "script"])
+def test_on_a_terminal_it_says_at_once_that_it_starts(way, tmp_path):
+    begin = "starting ...\r"
+    shown = on_a_terminal(*way, "solver.num_epochs=1", "hydra.run.dir=r", cwd=tmp_path)
+    assert shown.startswith(f"{begin}two_layer (100), sgd")
+    refused = on_a_terminal(*way, "-m", "optimizer=sgd,adamm", cwd=tmp_path)
+    assert refused.startswith(f"{begin}error: optimizer is 'adamm'")
+    for flags in (["--help"], ["--version"], ["--cfg", "job"], ["-sc", "query=bash"]):
+        assert "starting" not in on_a_terminal(*way, *flags, cwd=tmp_path)
+
+
+def test_it_says_so_before_the_slow_imports(tmp_path, monkeypatch):
+    code = "import sys; from fcsweep.__main__ import main\n"
+    code += "class Terminal:\n    isatty = lambda self: True\n    flush = lambda self: None\n"
+    code += "    def write(self, text):\n        sys.stderr.write(repr(text))\n"
+    code += "        sys.stderr.write(repr('hydra' in sys.modules))\n        sys.exit()\n"
+    code += "sys.stdout = Terminal(); main()"
+    said = start(sys.executable, "-c", code, cwd=tmp_path)
+    assert said.err == "'starting ...'False"
+
+
+def test_a_verbose_sweep_shows_no_font_that_was_tried(tmp_path):
+    words = ["-m", "seed=0,1", "solver.num_epochs=1", "hydra.sweep.dir=s", "hydra.verbose=true"]
+    said = start(*PROGRAM, *words, cwd=tmp_path)
+    assert said.code == 0 and "report: s/report.html" in said.out
+    assert "findfont" not in said.out + said.err
+
+
+def test_a_search_that_ran_out_of_time_says_how_to_go_on(tmp_path):
+    words = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.timeout=0.01", "solver.num_epochs=1"]
+    words += [RATE, "hydra.sweeper.sampler.seed=0", "hydra.sweep.dir=s"]
+    said = start(*PROGRAM, *words, cwd=tmp_path)
+    assert (said.code, said.err) == (0, "")
+    why, again = said.out.splitlines()[3:5]
+    assert why == "stopped: reached hydra.sweeper.timeout (0.01 s); 2 of 20 trials: 2 completed"
+    assert again == "to go on: the same command with hydra.sweep.dir=s"
+    assert said.out.splitlines()[1].startswith("trial 0: completed 0.0")
+    others = ["hydra/sweeper/pruner=median", "hydra.sweeper.n_jobs=3"]
+    refused = start(*PROGRAM, *words, *others, cwd=tmp_path)
+    assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
+    assert "pruner: 'NopPruner', now 'MedianPruner'; n_jobs: 2, now 3" in refused.err
+    more = ["hydra.sweeper.n_trials=2", "hydra.sweeper.timeout=9"]
+    done = start(*PROGRAM, *words, *more, cwd=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert "\nall 2 trials done: 2 completed\n" in done.out
 
 
 def test_both_ways_to_start_say_the_same(tmp_path):
