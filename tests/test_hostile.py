@@ -79,7 +79,7 @@ def test_a_place_may_have_any_name(names, tmp_path):
         cwd = tmp_path / str(number) / name.replace("/", "-")
         assert (first.code, first.trained, first.err) == (0, 1, ""), name
         assert (again.code, again.trained, again.err) == (0, 0, ""), name
-        assert again.out == f"{printable(name)}/run is done: completed, val_accuracy 0.5\n"
+        assert again.out == f"{printable(name)}/run is done: completed, val_accuracy 0.5000\n"
         assert (sweep.code, sweep.trained, sweep.err) == (0, 2, ""), name
         assert f"report: {printable(name)}/sweep/report.html\n" in sweep.out
         assert all(line.isprintable() for line in sweep.out.splitlines())

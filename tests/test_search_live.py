@@ -42,9 +42,9 @@ def progress(said):
 
 
 def lines(progress, width):
-    console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(progress.shown())
-    return console.file.getvalue().splitlines()
+    out = io.StringIO()
+    Console(width=width, file=out, color_system=None).print(progress.shown())
+    return out.getvalue().splitlines()
 
 
 @pytest.mark.parametrize("width", [80, 120])
