@@ -70,6 +70,16 @@ def test_a_failure_is_told_once_above_and_counted(progress, said):
     assert progress.failures() == ["2 more trials failed as trial 96"]
 
 
+def test_what_was_running_when_it_ended_was_interrupted(progress):
+    ended = "96 of 200 trials: 24 completed, 72 pruned, 8 interrupted"
+    assert progress.summary() == ended
+    assert progress.summary("target 1.0 reached at trial 12") == (
+        f"stopped: target 1.0 reached at trial 12; {ended}"
+    )
+    progress.n_trials = 96
+    assert progress.summary().startswith("all 96 trials done: 24 completed, 72 pruned")
+
+
 def test_nothing_of_it_stays(progress, said):
     with progress:
         height = len(lines(progress, 80))

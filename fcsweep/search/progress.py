@@ -103,6 +103,8 @@ class Progress:
         """
         found = {name: count for name, count in counts(self.study).items() if count}
         done = sum(found.values()) - found.get("running", 0) - found.get("waiting", 0)
+        if "running" in found:  # by now it has been stopped
+            found["interrupted"] = found.pop("running")
         states = ", ".join(f"{count} {name}" for name, count in found.items())
         ended = f"{done} of {self.n_trials} trials"
         if done >= self.n_trials and not stopped:
