@@ -115,7 +115,7 @@ def ours(folder: Path, trials: int) -> Spent:
         space=SPACE,
         sampler=sampler_of(OmegaConf.create(SAMPLERS["tpe"])),
         pruner=pruner_of(OmegaConf.create(PRUNERS["median"])),
-        start=Start(["maximize"], SPACE.as_json(), {}, [], 0),
+        start=Start(["maximize"], SPACE.as_json(), {}, [], 0, {}),
         n_trials=trials,
         n_jobs=BATCH,
         max_failure_rate=1.0,

@@ -33,12 +33,10 @@ def main() -> None:
 def terminal(sweep: Path) -> None:
     """The last lines of a grid on a terminal, as rich draws them."""
     rows = trials.load(sweep)
-    top = trials.best(rows)
-    assert top is not None
     console = Console(record=True, width=100, force_terminal=True, file=io.StringIO())
     console.print("$ python -m fcsweep -m optimizer=sgd,momentum,adam seed=0,1", highlight=False)
-    console.print(trials.table(rows))
-    console.print(f"best: {top.folder} ({top.value:.4f})", highlight=False)
+    console.print(trials.table(rows, console.width))
+    console.print(*trials.below(rows), sep="\n", highlight=False)
     console.print(f"report: {sweep / report.FILE}", highlight=False)
     picture = console.export_svg(title="fcsweep", unique_id="terminal")
     picture = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)  # nothing is fetched

@@ -7,10 +7,12 @@ itself, and what is said and written when a sweep ends or is stopped.
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fcsweep import folders, stopping, trials
-from fcsweep.config import ConfigError, RunConfig, one_line, printable, typed
+from fcsweep.config import Cifar10Config, ConfigError, RunConfig, one_line, printable, typed
 from fcsweep.disk import giving_way, writing
 from fcsweep.loader import STAMP, CheckedLoader
 from fcsweep.memory import nothing_collected
@@ -124,12 +126,14 @@ class App(Hydra):
             config=cfg, hydra_context=context, task_function=task_function
         )
         grid = _checked_grid(sweeper, cfg, context)
-        searches = _checked_search(sweeper, cfg)
+        searches = _checked_search(sweeper, cfg, context)
         folder, made = _folder(cfg, "hydra.sweep.dir")
         # A search holds its folder itself, as it does for other apps.
         held = nullcontext() if searches else folders.hold(folder, "hydra.sweep.dir")
         with folders.unmade_if_unused(made), held:
             finished = folders.check_sweep(folder, grid)
+            if not _elsewhere(cfg):
+                require_data(job for n, job in enumerate(grid or ()) if n not in finished)
             for number in finished:
                 folders.remove_checkpoints(folder / str(number))
             if finished:
@@ -200,6 +204,24 @@ def require_device(config: RunConfig) -> None:
         device_of(config.device)
 
 
+def require_data(configs: Iterable[RunConfig]) -> None:
+    """Refuse data that are not on this machine and cannot be downloaded, each set once.
+
+    Raises:
+        ConfigError: One of the data sets is missing.
+    """
+    sets = {
+        (one.data.name, one.data.root) for one in configs if isinstance(one.data, Cifar10Config)
+    }
+    for name, root in sorted(sets, key=repr):
+        from fcsweep.data import DataError, require  # imports torch: not where data are built in
+
+        try:
+            require(name, root=root)
+        except DataError as error:
+            raise ConfigError(str(error)) from error
+
+
 # --- Before a sweep -------------------------------------------------------------------------------
 
 
@@ -222,16 +244,20 @@ def _checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[
         raise ConfigError(f"{given}; expected a whole number >= 1 or null")
     _refuse_empty(parsed)
     (jobs,) = sweeper.split_arguments(parsed, None)
-    elsewhere = "slurm" in str(cfg.hydra.runtime.choices.get("hydra/launcher"))
     loader: Any = context.config_loader
     configs = [loader.check_job(cfg, job) for job in jobs]
-    for config in () if elsewhere else configs:
+    for config in () if _elsewhere(cfg) else configs:
         require_device(config)
     sweeper.validate_batch_is_legal = lambda batch: None  # it would compose every job once more
     return configs
 
 
-def _checked_search(sweeper: Any, cfg: DictConfig) -> bool:
+def _elsewhere(cfg: DictConfig) -> bool:
+    """Whether the jobs run on other machines, with GPUs and data of their own."""
+    return "slurm" in str(cfg.hydra.runtime.choices.get("hydra/launcher"))
+
+
+def _checked_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool:
     """Whether the sweeper is ours for Optuna; if so its settings are checked, and its device.
 
     Raises:
@@ -244,6 +270,10 @@ def _checked_search(sweeper: Any, cfg: DictConfig) -> bool:
         example = "optimizer.learning_rate='tag(log,interval(1e-3,1))'"
         raise ConfigError(f"hydra/sweeper=optuna has nothing to search; give a range: {example}")
     require_device(typed(sweeper.planned.task))
+    loader: Any = context.config_loader
+    space = sweeper.planned.space
+    jobs = [loader.check_job(cfg, space.overrides(corner)) for corner in space.corners()]
+    sweeper.prepare = None if _elsewhere(cfg) else partial(require_data, jobs)
     if sys.stdout.isatty():
         from fcsweep.search.live import LiveProgress  # imports optuna, as the plan did
 
@@ -316,6 +346,9 @@ def _report(folder: Path, rows: Sequence[trials.Row]) -> None:
     """Write the page of a sweep; that it cannot be is said, and changes nothing else."""
     if not rows:
         return
+    for name in ("matplotlib", "PIL"):  # hydra.verbose=true would show every font that they try
+        if logging.getLogger(name).level == logging.NOTSET:
+            logging.getLogger(name).setLevel(logging.WARNING)
     try:
         with nothing_collected():
             from fcsweep.report import write  # imports pandas and matplotlib: not for --help
@@ -332,13 +365,22 @@ def _refuse_failures(
 ) -> None:
     """Name the jobs that failed, with the reason from the record or, without one, the error."""
     failed = [row for row in rows if row.failed]
-    each = [f"{row.folder} ({row.reason or _why(errors.get(row.number), row)})" for row in failed]
+    each = [(str(row.folder), row.reason or _why(errors.get(row.number), row)) for row in failed]
     nowhere = errors.keys() - {row.number for row in rows}  # not even a folder could be made
-    each += [f"{number} ({one_line(errors[number])})" for number in sorted(nowhere)]
-    more = [f"{len(each) - most} more"] if len(each) > most else []
+    each += [(str(number), one_line(errors[number])) for number in sorted(nowhere)]
     if each:
-        names = ", ".join([*each[:most], *more])
-        raise Failure(f"{len(each)} of {len(rows) + len(nowhere)} jobs failed: {names}")
+        alike: dict[str, list[str]] = {}
+        for name, reason in each:
+            alike.setdefault(reason, []).append(name)
+        told = [f"{_first(names, most)} ({reason})" for reason, names in alike.items()]
+        count = f"{len(each)} of {len(rows) + len(nowhere)} jobs failed"
+        raise Failure(f"{count}: {_first(told, most)}")
+
+
+def _first(texts: Sequence[str], most: int) -> str:
+    """The first texts, and how many there are more."""
+    more = [f"{len(texts) - most} more"] if len(texts) > most else []
+    return ", ".join([*texts[:most], *more])
 
 
 def _why(error: BaseException | None, row: trials.Row) -> str:
@@ -347,7 +389,9 @@ def _why(error: BaseException | None, row: trials.Row) -> str:
 
 def _ending(folder: Path) -> str:
     result: Mapping[str, Any] = folders.look(folder).result or {}
-    return f"{result.get('status')}, {result.get('objective')} {result.get('value')}"
+    value = result.get("value")
+    reached = "null" if value is None else f"{value:.4f}"
+    return f"{result.get('status')}, {result.get('objective')} {reached}"
 
 
 def _advise(what: str, key: str, folder: Path) -> None:

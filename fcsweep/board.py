@@ -12,7 +12,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.console import Group
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from fcsweep.config import RunConfig, flat, printable
@@ -35,13 +37,18 @@ def shown_stack(folders: Sequence[Path], configs: Sequence[RunConfig]) -> Iterat
     console = Screen(soft_wrap=True, highlight=False, markup=False)
     board = Board(folders, configs)
     console.print(board.heading())
+    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
+    progress = Progress(*columns)
+    task = progress.add_task("epochs", total=configs[0].solver.num_epochs)
     live = Live(console=console, refresh_per_second=8, transient=True)
     with live if console.is_terminal else nullcontext():
 
         def hook(reports: Sequence[Report]) -> tuple[()]:
             board.hear(reports)
             if console.is_terminal:
-                live.update(board.table())
+                if reports:
+                    progress.update(task, completed=reports[0].row.epoch)
+                live.update(Group(board.table(), progress))
             elif reports:
                 console.print(board.line(reports[0].row.epoch))
             return ()
@@ -87,15 +94,17 @@ class Board:
     def table(self) -> Table:
         """A row a trial, or the best ones; all are counted below."""
         table = Table(box=None, pad_edge=False, caption=self._counts(), caption_justify="left")
-        names = [key.rpartition(".")[2] for key in self.keys]
-        for name in ("trial", *names, "epoch", "loss", "train", "val", "best", "status"):
-            table.add_column(name, justify="right")
+        table.add_column("trial", justify="right", no_wrap=True)
+        for key in self.keys:  # these give way on a narrow terminal
+            table.add_column(key.rpartition(".")[2], justify="right", overflow="ellipsis")
+        for name in ("epoch", "loss", "train", "val", "best", "status"):
+            table.add_column(name, justify="right", no_wrap=True)
         best = self._ranked()[:1]
         for report in self._rows():
             row, result = report.row, report.result
             table.add_row(
                 self.folders[report.trial].name,
-                *(f"{self.values[report.trial][key]}" for key in self.keys),
+                *(self._digits(report.trial, key) for key in self.keys),
                 f"{row.epoch}/{self.config.solver.num_epochs}",
                 f"{row.loss:.4g}",
                 shown(row.train_accuracy),
@@ -112,15 +121,21 @@ class Board:
         return lines if len(self.latest) <= EACH else [*lines, self._counts()]
 
     def _ending(self, report: Report) -> str:
-        result, values = report.result, self.values[report.trial]
+        result = report.result
         name = f"trial {self.folders[report.trial].name}"
-        what = [f"{key.rpartition('.')[2]} {values[key]}" for key in self.keys]
+        trial = report.trial
+        what = [f"{key.rpartition('.')[2]} {self._digits(trial, key)}" for key in self.keys]
         told: list[str] = []
         if result.value is not None:
             told.append(f"best {shown(result.value)} at epoch {result.best_epoch}")
         if result.status != "completed":
             told.append(f"{_status(report)}: {result.reason}" if result.reason else _status(report))
         return f"{', '.join([name, *what])}: {'; '.join(told)}"
+
+    def _digits(self, trial: int, key: str) -> str:
+        """What a trial has for a key, with at most four significant digits."""
+        value = self.values[trial][key]
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     def _rows(self) -> list[Report]:
         if len(self.latest) <= EACH:

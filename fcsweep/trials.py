@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from fcsweep.config import flat, printable
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 FILE = "trials.csv"
+LISTED = 10
+"""Rows that are shown; of more, so many of the best."""
+VAL, TRAIN = "best val", "best train"
+AT_SPACES: Any = {"break_long_words": False, "break_on_hyphens": False}
+"""How `textwrap.fill` leaves the name of a folder whole."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,11 @@ def best(rows: Sequence[Row]) -> Row | None:
     return max(valued, key=lambda row: (row.value, -row.number), default=None)
 
 
+def ties(others: int) -> str:
+    """``; 7 others reach it``, after what is said of the best; nothing if there are none."""
+    return f"; {others} other{'s reach' if others > 1 else ' reaches'} it" if others else ""
+
+
 def differing(rows: Sequence[Row]) -> list[str]:
     """The config keys that have more than one value among the rows, in the order of the config.
 
@@ -110,27 +121,45 @@ def differing(rows: Sequence[Row]) -> list[str]:
     return [key for key, found in values.items() if len(found) > 1]
 
 
-def table(rows: Sequence[Row]) -> Table:
-    """The rows as a table for a terminal, under the folder that they share."""
+def table(rows: Sequence[Row], width: int) -> Table:
+    """The rows as a table for a terminal; of many the best, without the folder that they share.
+
+    Args:
+        rows: of the sweep.
+        width: columns of the terminal. Where a frame does not fit there is none, and then the least
+            needed columns are left out.
+    """
+    from rich.box import HEAVY_HEAD
     from rich.markup import escape
     from rich.table import Table
 
-    head, *body = _texts(rows, lambda row: row.folder.name)
-    above = escape(printable(rows[0].folder.parent)) if rows else None
-    shown = Table(title=above, title_justify="left", caption=_caption(rows), caption_justify="left")
-    for name in head:
-        shown.add_column(escape(name), overflow="fold")
+    listed = _listed(rows)
+    cut = len(listed) < len(rows)
+    columns = _columns(rows, listed, lambda row: row.folder.name)
+    framed = _width(columns, 3) + 1 <= width
+    shown = Table(
+        box=HEAVY_HEAD if framed else None,
+        pad_edge=framed,
+        title=None if cut or not rows else escape(printable(rows[0].folder.parent)),
+        title_justify="left",
+        caption=_caption(rows),
+        caption_justify="left",
+    )
+    columns = columns if framed else _fitting(columns, rows, width)
+    for name in columns:
+        shown.add_column(escape(name), overflow="ellipsis" if cut else "fold", no_wrap=cut)
     top = best(rows)
-    for row, cells in zip(rows, body, strict=True):
+    for row, *cells in zip(listed, *columns.values(), strict=True):
         style = "bold green" if row is top else "red" if row.failed else None
         shown.add_row(*map(escape, cells), style=style)
     return shown
 
 
 def lines(rows: Sequence[Row]) -> list[str]:
-    """The rows as plain lines, for a file or a pipe: aligned columns, nothing cut."""
-    texts = _texts(rows, lambda row: str(row.folder))
-    widths = [max(len(cell) for cell in column) for column in zip(*texts, strict=True)]
+    """The rows, or the best of many, as plain lines for a file or a pipe: columns, nothing cut."""
+    columns = _columns(rows, _listed(rows), lambda row: str(row.folder))
+    texts = zip(*([name, *cells] for name, cells in columns.items()), strict=True)
+    widths = [max(map(len, [name, *cells])) for name, cells in columns.items()]
     aligned = [
         "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
         for cells in texts
@@ -138,22 +167,33 @@ def lines(rows: Sequence[Row]) -> list[str]:
     return aligned + [caption for caption in [_caption(rows)] if caption]
 
 
+def below(rows: Sequence[Row]) -> list[str]:
+    """What stands below the table: where the other rows are; the best run and its parameters."""
+    more = len(rows) - len(_listed(rows))
+    left = [f"{more} more in {printable(rows[0].folder.parent / FILE)}"] if more else []
+    top = best(rows)
+    if top is None:
+        return [*left, "no run has a value"]
+    keys = differing(rows)
+    named = zip(_short(keys), (top.config.get(key) for key in keys), strict=True)
+    params = [f"{name} {_digits(value)}" for name, value in named if value is not None]
+    text = ", ".join([f"best: {top.folder} ({top.value:.4f})", *params])
+    return [*left, printable(text + ties(sum(row.value == top.value for row in rows) - 1))]
+
+
 def show(rows: Sequence[Row]) -> None:
-    """Print the table and the folder of the best run: in colour on a terminal, else plain lines."""
+    """Print the table and the best run: in colour on a terminal, else plain lines."""
     from rich.console import Console
 
     if not rows:
         return
-    console = Console()
+    console, ending = Console(), below(rows)
     if console.is_terminal:
-        console.print(table(rows))
+        console.print(table(rows, console.width))
+        ending = [fill(line, console.width, **AT_SPACES) for line in ending]
     else:
         print(*lines(rows), sep="\n")
-    top = best(rows)
-    if top is None:
-        print("no run has a value")
-    else:
-        print(f"best: {printable(top.folder)} ({top.value:.4f})")
+    print(*ending, sep="\n")
 
 
 def _numbered(folder: str | Path) -> list[Path]:
@@ -179,22 +219,50 @@ def _row(folder: Path) -> Row:
     )
 
 
-def _texts(rows: Sequence[Row], folder: Callable[[Row], str]) -> list[list[str]]:
-    """The heading and the rows of the table, as texts."""
+def _listed(rows: Sequence[Row]) -> Sequence[Row]:
+    """All rows in their order, or the best of many, best first."""
+    if len(rows) <= LISTED:
+        return rows
+    return sorted(rows, key=lambda row: (row.value is None, -(row.value or 0), row.number))[:LISTED]
+
+
+def _columns(
+    rows: Sequence[Row], listed: Sequence[Row], folder: Callable[[Row], str]
+) -> dict[str, list[str]]:
+    """The cells of the listed rows, as texts, by the heading of their column."""
     keys = differing(rows)
-    head = [*_short(keys), "best val", "best train", "status", "seconds", "folder"]
-    body = [
-        [
-            *(_cell(row.config.get(key)) for key in keys),
-            _fraction(row.best_val_accuracy),
-            _fraction(row.best_train_accuracy),
-            row.status,
-            "" if row.seconds is None else f"{row.seconds:.1f}",
-            folder(row),
-        ]
-        for row in rows
-    ]
-    return [[printable(cell) for cell in cells] for cells in (head, *body)]
+    columns = {
+        name: [_digits(row.config.get(key)) for row in listed]
+        for name, key in zip(_short(keys), keys, strict=True)
+    }
+    columns |= {
+        VAL: [_fraction(row.best_val_accuracy) for row in listed],
+        TRAIN: [_fraction(row.best_train_accuracy) for row in listed],
+        "status": [row.status for row in listed],
+        "seconds": ["" if row.seconds is None else f"{row.seconds:.1f}" for row in listed],
+        "folder": [folder(row) for row in listed],
+    }
+    return {printable(name): [printable(cell) for cell in columns[name]] for name in columns}
+
+
+def _fitting(
+    columns: dict[str, list[str]], rows: Sequence[Row], width: int
+) -> dict[str, list[str]]:
+    """Without the least needed columns, as far as there is no room for them."""
+    judged_by_train = rows[0].config.get("objective") == "train_accuracy"
+    alike = ["status"] if len(set(columns["status"])) == 1 else []
+    kept = dict(columns)
+    for name in ("seconds", VAL if judged_by_train else TRAIN, *alike):
+        if _width(kept, 2) - 2 > width:
+            del kept[name]
+    return kept
+
+
+def _width(columns: Mapping[str, Sequence[str]], between: int) -> int:
+    """Of a table, with so many characters from one column to the next and after the last."""
+    from rich.cells import cell_len
+
+    return sum(max(map(cell_len, [name, *cells])) + between for name, cells in columns.items())
 
 
 def _short(keys: Sequence[str]) -> list[str]:
@@ -221,6 +289,11 @@ def _cell(value: object) -> str:
     if isinstance(value, str):
         return value
     return repr(value) if isinstance(value, float) else json.dumps(value, default=str)
+
+
+def _digits(value: object) -> str:
+    """As `_cell`, with at most four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else _cell(value)
 
 
 def _compared(value: object) -> str:

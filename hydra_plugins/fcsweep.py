@@ -81,6 +81,8 @@ class OptunaSweeper(Sweeper):
 
     display: Any | None = None
     """Shows the sweep; None for a line a trial."""
+    prepare: Any | None = None
+    """Called before the first job is launched; raises `ConfigError` if that would be in vain."""
     planned: Any | None = None
     """A plan that was checked before."""
 

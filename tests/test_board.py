@@ -1,6 +1,8 @@
 """What a stack shows: a line an epoch, or on a terminal a table; of many trials the best."""
 
 import io
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +49,7 @@ def test_plain_lines(printed):
         "epoch 2/3  best val accuracy 0.7500 (trial 1)  1 completed, 1 pruned, 1 diverged",
         "trial 0, learning_rate 0.1: best 0.5000 at epoch 2",
         "trial 1, learning_rate 0.2: best 0.7500 at epoch 2; pruned: pruned after epoch 2",
-        "trial 2, learning_rate 0.30000000000000004: diverged: not finite",
+        "trial 2, learning_rate 0.3: diverged: not finite",
     ]
 
 
@@ -63,7 +65,30 @@ def test_many_are_counted_and_the_best_are_shown(printed):
 def test_a_table_on_a_terminal(printed, count, rows):
     text = printed(True, count, reports(1, [0.5] * count))
     assert f"{count} training" in text and "learning_rate" in text
-    assert text.count("1/3") == rows
+    assert text.count("1/3") == rows + 1  # and the bar
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_trial_is_one_line_and_below_is_a_bar(width, monkeypatch):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, highlight=False)
+    monkeypatch.setattr(board, "Screen", lambda **_: console)
+    configs = [
+        replace(one, model=replace(one.model, weight_scale=0.1 / 3**n))
+        for n, one in enumerate(config_of(0.0123456789 * (n + 1)) for n in range(8))
+    ]
+    with board.shown_stack([Path("s") / str(n) for n in range(8)], configs) as hook:
+        hook(reports(1, [0.5] * 8))
+        hook(reports(2, [0.75] * 8))
+        hook([])
+        out.seek(0)
+        out.truncate()
+    shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", out.getvalue().partition("trial 0,")[0])
+    head, *rows, counts, bar = [line.strip() for line in shown.split("\n") if line.strip()]
+    assert [row.split()[0] for row in rows] == list("01234567")
+    assert rows[7].split()[1:4] == ["4.572e-05", "0.09877", "2/3"]
+    assert "learning_ra" in head and counts == "8 training"
+    assert re.fullmatch(r"epoch 2/3 ━+\S*━* (\d+:\d\d:\d\d|-:--:--)", bar)
 
 
 def test_a_stack_of_which_nothing_was_told(printed):

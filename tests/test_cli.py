@@ -8,12 +8,14 @@ import csv
 import json
 import logging
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +28,7 @@ import torch
 from fcsweep import __version__
 from fcsweep.cli import main, task
 from fcsweep.config import RunConfig, read, typed
+from fcsweep.data import DataError
 from fcsweep.launch import STACKABLE
 from fcsweep.loader import conf_dir
 from fcsweep.run import device_of
@@ -316,7 +319,7 @@ def test_a_folder_with_a_finished_run(fcsweep, trained, tmp_path):
     assert fcsweep("hydra.run.dir=r", "seed=5").code == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert fcsweep("hydra.run.dir=r", "seed=5") == Said(
-        0, "r is done: completed, val_accuracy 0.05\n", ""
+        0, "r is done: completed, val_accuracy 0.0500\n", ""
     )
     said = fcsweep("hydra.run.dir=r", "seed=6")
     assert (said.code, said.out) == (1, "")
@@ -352,7 +355,7 @@ def test_a_grid_ends_with_a_table(fcsweep, trained, tmp_path):
         "sgd        0.5            9     0.0900                completed  0.5      s/1",
         "momentum   0.1            7     0.0700                completed  0.5      s/2",
         "momentum   0.1            9     0.0900                completed  0.5      s/3",
-        "best: s/1 (0.0900)",
+        "best: s/1 (0.0900), optimizer sgd, learning_rate 0.5, seed 9; 1 other reaches it",
         "report: s/report.html",
     ]
     with open(tmp_path / "s" / "trials.csv", newline="") as file:
@@ -384,7 +387,87 @@ def test_a_failed_job_costs_only_itself(batch, fcsweep, trained):
     assert trained == ["0", "1", "2"]
     assert "failed" in said.out
     assert "Traceback" not in said.out
-    assert "best: s/2 (0.0200)\n" in said.out
+    assert "best: s/2 (0.0200), seed 2\n" in said.out
+
+
+def test_jobs_that_failed_for_one_reason_are_named_together(fcsweep, trained):
+    said = fcsweep("-m", "seed=13,2", "model.reg=0,1,2", "hydra.sweep.dir=s")
+    why = "s/0, s/1, s/2 (RuntimeError: unlucky)"
+    assert (said.code, said.err) == (1, f"error: 3 of 6 jobs failed: {why}\n")
+
+
+# --- Data that are not there ----------------------------------------------------------------------
+
+RATE = "optimizer.learning_rate=tag(log,interval(1e-3,1))"
+
+
+@pytest.fixture
+def downloads(monkeypatch, tmp_path) -> list[str]:
+    """The tries to download CIFAR-10; none succeeds, and the cache is empty."""
+    tries: list[str] = []
+
+    def fail() -> None:
+        tries.append("archive")
+        raise DataError("CIFAR-10 is not on this machine and could not be downloaded")
+
+    monkeypatch.setenv("FCSWEEP_CACHE", str(tmp_path.with_name(f"{tmp_path.name}-cache")))
+    monkeypatch.setattr("fcsweep.data.download.archive", fail)
+    return tries
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["data=digits,cifar10", "seed=1,2,3"], 1),
+        (["experiment=val50"], 1),
+        (["hydra/sweeper=optuna", "data=digits,cifar10", RATE], 1),
+        (["data=cifar10", "data.root=nowhere,elsewhere"], 0),
+        (["data=cifar10", "data.root=nowhere", "hydra/sweeper=optuna", RATE], 0),
+    ],
+)
+@pytest.mark.parametrize("folder", ["s", None])
+def test_a_sweep_without_its_data_is_one_line(
+    words, asked, folder, fcsweep, trained, downloads, tmp_path
+):
+    named = [] if folder is None else [f"hydra.sweep.dir={folder}"]
+    said = fcsweep("-m", *words, *named)
+    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
+    if asked:
+        assert said.err.endswith(
+            "error: CIFAR-10 is not on this machine and could not be downloaded\n"
+        )
+    else:
+        assert re.search(r"data.root=\S+(nowhere|elsewhere): there is no such file", said.err)
+    assert downloads == ["archive"] * asked
+    assert trained == []
+    assert [one for one in contents(tmp_path) if one != "multirun"] == []
+
+
+def test_data_that_are_missing_stop_what_is_left_of_a_sweep_only(
+    fcsweep, trained, downloads, tmp_path
+):
+    (tmp_path / "a").mkdir()
+    grid = ["-m", "data=cifar10", f"data.root={tmp_path}/a", "hydra.sweep.dir=s"]
+    search = [*grid[:-1], "hydra/sweeper=optuna", RATE, "hydra.sweep.dir=o"]
+    with pytest.MonkeyPatch.context() as there:
+        there.setattr("fcsweep.data.cifar10.find", lambda root, part: SimpleNamespace(path=root))
+        assert fcsweep(*grid, "seed=0,1").code == 0
+        assert fcsweep(*search, "hydra.sweeper.n_trials=2").code == 0
+    before = contents(tmp_path)
+    assert len(trained) == 4
+    assert fcsweep(*grid, "seed=0,1").code == 0
+    assert fcsweep(*search, "hydra.sweeper.n_trials=2").code == 0
+    for more in ([*grid, "seed=0,1,2"], [*search, "hydra.sweeper.n_trials=4"]):
+        said = fcsweep(*more)
+        assert (said.code, said.err.count("\n")) == (1, 1)
+        assert "a: holds no CIFAR-10" in said.err and "best:" not in said.out
+    assert (len(trained), contents(tmp_path)) == (4, before)
+
+
+def test_jobs_of_slurm_find_their_data_themselves(fcsweep, trained, downloads, monkeypatch):
+    monkeypatch.setattr("fcsweep.app._elsewhere", lambda cfg: True)
+    assert fcsweep("-m", "data=cifar10", "seed=1,2", "hydra.sweep.dir=s").code == 0
+    assert (trained, downloads) == (["0", "1"], [])
 
 
 def test_a_job_that_fails_without_a_record_is_named_too(fcsweep, trained, monkeypatch):
@@ -656,6 +739,66 @@ def test_the_command_to_go_on_has_no_password(tmp_path):
     assert said.code == 143
     assert "geheim" not in said.err
     assert "postgresql://me:***@host/db" in said.err
+
+
+def on_a_terminal(*command: str, cwd: Path) -> str:
+    """What a command shows on a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # at the end of what a terminal shows
+            while part := os.read(ours, 1 << 16):
+                shown += part
+    os.close(ours)
+    return shown.decode()
+
+
+@pytest.mark.parametrize("way", [PROGRAM, SCRIPT], ids=["module", "script"])
+def test_on_a_terminal_it_says_at_once_that_it_starts(way, tmp_path):
+    begin = "starting ...\r"
+    shown = on_a_terminal(*way, "solver.num_epochs=1", "hydra.run.dir=r", cwd=tmp_path)
+    assert shown.startswith(f"{begin}two_layer (100), sgd")
+    refused = on_a_terminal(*way, "-m", "optimizer=sgd,adamm", cwd=tmp_path)
+    assert refused.startswith(f"{begin}error: optimizer is 'adamm'")
+    for flags in (["--help"], ["--version"], ["--cfg", "job"], ["-sc", "query=bash"]):
+        assert "starting" not in on_a_terminal(*way, *flags, cwd=tmp_path)
+
+
+def test_it_says_so_before_the_slow_imports(tmp_path, monkeypatch):
+    code = "import sys; from fcsweep.__main__ import main\n"
+    code += "class Terminal:\n    isatty = lambda self: True\n    flush = lambda self: None\n"
+    code += "    def write(self, text):\n        sys.stderr.write(repr(text))\n"
+    code += "        sys.stderr.write(repr('hydra' in sys.modules))\n        sys.exit()\n"
+    code += "sys.stdout = Terminal(); main()"
+    said = start(sys.executable, "-c", code, cwd=tmp_path)
+    assert said.err == "'starting ...'False"
+
+
+def test_a_verbose_sweep_shows_no_font_that_was_tried(tmp_path):
+    words = ["-m", "seed=0,1", "solver.num_epochs=1", "hydra.sweep.dir=s", "hydra.verbose=true"]
+    said = start(*PROGRAM, *words, cwd=tmp_path)
+    assert said.code == 0 and "report: s/report.html" in said.out
+    assert "findfont" not in said.out + said.err
+
+
+def test_a_search_that_ran_out_of_time_says_how_to_go_on(tmp_path):
+    words = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.timeout=0.01", "solver.num_epochs=1"]
+    words += [RATE, "hydra.sweeper.sampler.seed=0", "hydra.sweep.dir=s"]
+    said = start(*PROGRAM, *words, cwd=tmp_path)
+    assert (said.code, said.err) == (0, "")
+    why, again = said.out.splitlines()[3:5]
+    assert why == "stopped: reached hydra.sweeper.timeout (0.01 s); 2 of 20 trials: 2 completed"
+    assert again == "to go on: the same command with hydra.sweep.dir=s"
+    assert said.out.splitlines()[1].startswith("trial 0: completed 0.0")
+    others = ["hydra/sweeper/pruner=median", "hydra.sweeper.n_jobs=3"]
+    refused = start(*PROGRAM, *words, *others, cwd=tmp_path)
+    assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
+    assert "pruner: 'NopPruner', now 'MedianPruner'; n_jobs: 2, now 3" in refused.err
+    more = ["hydra.sweeper.n_trials=2", "hydra.sweeper.timeout=9"]
+    done = start(*PROGRAM, *words, *more, cwd=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert "\nall 2 trials done: 2 completed\n" in done.out
 
 
 def test_both_ways_to_start_say_the_same(tmp_path):

@@ -20,7 +20,17 @@ import numpy as np
 import pytest
 import torch
 
-from fcsweep.data import SIZES, DataError, Dataset, batches, cifar10, dataset, download, load
+from fcsweep.data import (
+    SIZES,
+    DataError,
+    Dataset,
+    batches,
+    cifar10,
+    dataset,
+    download,
+    load,
+    require,
+)
 from fcsweep.data import load_test as load_test_rows
 from fcsweep.data.batches import BINARY, PYTHON, TEST, TRAINING
 from fcsweep.data.cache import Copy, workshop
@@ -1022,6 +1032,41 @@ def test_a_proxy_with_a_password_is_in_no_message(monkeypatch, tiny, caplog):
     with pytest.raises(DataError, match="the proxy refuses it") as error:
         load("cifar10")
     assert "hunter2" not in str(error.value) + caplog.text
+
+
+def test_what_is_required_is_downloaded_once_and_no_image_is_read(
+    mirrors, published, private_cache, no_reading
+):
+    mirrors.answers["/first"] = (200, published)
+    require("digits")
+    require("synthetic")
+    assert not mirrors.asked
+    require("cifar10")
+    require("cifar10")
+    assert mirrors.asked == ["/first"] and not (private_cache / "copies").exists()
+    load("cifar10")
+    archive_in(private_cache).unlink()
+    no_reading()
+    require("cifar10")  # the copy is enough
+    assert mirrors.asked == ["/first"]
+    (copy,) = copies(private_cache)
+    copy.write_bytes(b"damaged")
+    require("cifar10")
+    assert mirrors.asked == ["/first"] * 2
+
+
+@pytest.mark.parametrize("place", ["folder", "archive", "binary parent"])
+def test_what_is_required_from_a_root_is_looked_for(mirrors, places, place, tmp_path):
+    require("cifar10", root=places[place])
+    with pytest.raises(DataError, match=r"data\.root=\S+/nowhere: there is no such file or folder"):
+        require("cifar10", root=tmp_path / "nowhere")
+    for file in places[place].rglob("*_batch_3*"):
+        file.unlink()
+        with pytest.raises(DataError, match="data_batch_3(.bin)? is missing"):
+            require("cifar10", root=places[place])
+    with pytest.raises(DataError, match="digits has no files"):
+        require("digits", root=places[place])
+    assert not mirrors.asked
 
 
 def test_with_a_root_no_mirror_is_asked(mirrors, tmp_path, tiny):

@@ -79,7 +79,7 @@ def test_a_place_may_have_any_name(names, tmp_path):
         cwd = tmp_path / str(number) / name.replace("/", "-")
         assert (first.code, first.trained, first.err) == (0, 1, ""), name
         assert (again.code, again.trained, again.err) == (0, 0, ""), name
-        assert again.out == f"{printable(name)}/run is done: completed, val_accuracy 0.5\n"
+        assert again.out == f"{printable(name)}/run is done: completed, val_accuracy 0.5000\n"
         assert (sweep.code, sweep.trained, sweep.err) == (0, 2, ""), name
         assert f"report: {printable(name)}/sweep/report.html\n" in sweep.out
         assert all(line.isprintable() for line in sweep.out.splitlines())
@@ -394,7 +394,7 @@ def test_nothing_in_a_record_moves_a_terminal(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     from rich.console import Console
 
-    Console(width=200, force_terminal=True, color_system=None).print(trials.table(rows))
+    Console(width=200, force_terminal=True, color_system=None).print(trials.table(rows, 200))
     for text in capsys.readouterr():
         lines = [line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in text.splitlines()]
         assert lines and not [line for line in lines if not line.isprintable()]

@@ -145,7 +145,7 @@ def test_the_app_of_the_readme_searches_and_prunes(tmp_path):
     words = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/pruner=median", "+x=interval(-3,3)"]
     seed = "hydra.sweeper.sampler.seed=0"
     said = example_of_the_readme("should_prune", "", tmp_path, *words, seed)
-    ended = re.search(r"20 of 20 trials: (\d+) completed, (\d+) pruned", "\n".join(said))
+    ended = re.search(r"all 20 trials done: (\d+) completed, (\d+) pruned", "\n".join(said))
     assert ended and int(ended[1]) >= 5 and int(ended[2]) >= 1
     assert "best: trial" in said[-1]
 

@@ -264,7 +264,7 @@ def test_an_error_of_the_whole_stack_is_in_every_record(fcsweep, monkeypatch):
 
     monkeypatch.setattr("fcsweep.run.data_of", broken)
     said = fcsweep("seed=0,1", "hydra/launcher=stacked", "hydra.sweep.dir=s")
-    assert said.code == 1 and "2 of 2 jobs failed: s/0 (OSError: no such data)" in said.err
+    assert said.code == 1 and "2 of 2 jobs failed: s/0, s/1 (OSError: no such data)" in said.err
     for n in range(2):
         assert result_of(f"s/{n}")["reason"] == "OSError: no such data"
         assert "Traceback" in Path(f"s/{n}/fcsweep.log").read_text()

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import time
 from collections import Counter
 from types import SimpleNamespace
@@ -82,7 +83,7 @@ def test_every_end_of_a_task(tmp_path, capsys):
     ]
     said = capsys.readouterr().out
     assert "trial 12: failed (x " in said and "): ValueError: too bad" in said
-    assert "16 of 16 trials: 5 completed, 1 pruned, 10 failed" in said
+    assert "all 16 trials done: 5 completed, 1 pruned, 10 failed" in said
 
 
 @pytest.mark.parametrize(
@@ -178,6 +179,27 @@ def test_all_failed_for_reasons_of_their_own(tmp_path):
         sweep(tmp_path, failing(*range(6)), {"x": 0.0}, *X, FREE, *trials(6, 3))
 
 
+def test_failures_that_are_alike_are_told_once_and_counted(tmp_path, capsys):
+    def task(cfg):
+        if number() == 5:
+            raise ValueError("another")
+        return failing(1, 2, 3, 6)(cfg)
+
+    sweep(tmp_path, task, {"x": 0.0}, *X, FREE, *trials(8, 8))
+    said = capsys.readouterr().out
+    assert said.count("RuntimeError: of 1") == said.count("RuntimeError") == 1
+    assert said.count("ValueError: another") == 1
+    for alike in (2, 3, 6):
+        assert re.search(rf"trial {alike}: failed \(x [-.\d]+\): as trial 1\n", said)
+    assert "\n3 more trials failed as trial 1\n" in said
+
+
+def test_the_best_that_others_reach_says_so(tmp_path, capsys):
+    sweep(tmp_path, lambda cfg: float(number() > 1), {"x": 0.0}, *X, *trials(4))
+    best = capsys.readouterr().out.splitlines()[-1]
+    assert best.startswith("best: trial 0, 0 (x ") and best.endswith("); 1 other reaches it")
+
+
 def test_one_good_trial_is_enough(tmp_path):
     study = sweep(tmp_path, failing(*range(1, 7)), {"x": 0.0}, *X, FREE, *trials(7, 7))
     assert Counter(trial.state.name for trial in study.trials) == {"COMPLETE": 1, "FAIL": 6}
@@ -190,7 +212,7 @@ def test_one_good_trial_is_enough(tmp_path):
     ("direction", "target", "ended"),
     [("maximize", 2.0, 4), ("maximize", 3.0, 4), ("minimize", -1.0, 2)],
 )
-def test_no_trial_is_asked_after_the_target(direction, target, ended, tmp_path):
+def test_no_trial_is_asked_after_the_target(direction, target, ended, tmp_path, capsys):
     sign = 1 if direction == "maximize" else -1
     arguments = [*X, *trials(20, 2), "hydra.sweeper.stop_at_target=true"]
     arguments += [f"hydra.sweeper.direction={direction}"]
@@ -199,6 +221,9 @@ def test_no_trial_is_asked_after_the_target(direction, target, ended, tmp_path):
         return float(sign * number())
 
     study = sweep(tmp_path, task, {"x": 0.0, "target": target}, *arguments)
+    said = capsys.readouterr().out
+    stopped = f"stopped: target {target} reached at trial {abs(target):.0f}; {ended} of 20 trials: "
+    assert stopped in said and "to go on" not in said
     assert len(study.trials) == ended and all(t.state.is_finished() for t in study.trials)
     again = sweep(tmp_path, task, {"x": 0.0, "target": target}, *arguments)
     assert told(again) == told(study)
@@ -238,7 +263,9 @@ def test_after_the_time_is_over_no_trial_is_asked(tmp_path, capsys):
     study = sweep(tmp_path, task, {"x": 0.0}, *X, *trials(50, 2), "hydra.sweeper.timeout=0.3")
     ended = len(study.trials)
     assert 2 <= ended < 10 and ended % 2 == 0
-    assert "hydra.sweeper.timeout of 0.3 s is over" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"stopped: reached hydra.sweeper.timeout (0.3 s); {ended} of 50 trials: " in said
+    assert f"to go on: the same command with hydra.sweep.dir={tmp_path}\n" in said
     more = sweep(tmp_path, task, {"x": 0.0}, *X, *trials(ended + 1, 2))
     assert len(more.trials) == ended + 1
 

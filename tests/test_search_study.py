@@ -28,6 +28,7 @@ from fcsweep.search.sweep import Kept, Search, SweepFailed
 
 SPACE = space_of(None, ["x=interval(-1,1)", "y=tag(log,interval(1e-3,1))", "z=a,b,c"])
 N_TRIALS, N_JOBS = 24, 4
+SEARCHED = {"sampler": "TPESampler", "sampler.n_startup_trials": 5, "n_jobs": N_JOBS}
 STARTS = "starts.txt"
 HYDRA = OmegaConf.create({"hydra_logging": {"version": 1, "root": None}, "verbose": False})
 """Hydra's part of the config, as far as a search needs it."""
@@ -67,7 +68,7 @@ class Here:
 
 
 def plan(**changes):
-    start = Start(["minimize"], SPACE.as_json(), {"target": 0.0}, [], 11)
+    start = Start(["minimize"], SPACE.as_json(), {"target": 0.0}, [], 11, SEARCHED)
     settings = {
         "task": OmegaConf.create({}),
         "space": SPACE,
@@ -318,6 +319,11 @@ def test_the_next_batch(states, size, n_trials, expected):
         ({"enqueue": [{"x": 0.5}]}, ["enqueue: [], now [{'x': 0.5}]"]),
         ({"seed": 1, "config": {"target": 1}}, ["sampler.seed: 11, now 1; target: 0.0, now 1"]),
         ({"config": {str(n): n for n in range(9)}}, ["and 5 more"]),
+        (
+            {"search": {"sampler": "RandomSampler", "n_jobs": 4}},
+            ["sampler: 'TPESampler', now 'RandomSampler'; sampler.n_startup_trials: 5, now null"],
+        ),
+        ({"search": {**SEARCHED, "n_jobs": 8}}, ["(n_jobs: 4, now 8)"]),
     ],
 )
 def test_other_settings_are_refused_with_the_list_of_differences(
@@ -388,6 +394,15 @@ def test_a_database_is_for_one_folder(tmp_path):
     with pytest.raises(ConfigError, match=f"study toy belongs to {folders[0]}; go on there by"):
         open_study(storage_of(url, folders[1]), "toy", folders[1], plan().start)
     open_study(storage_of(url, folders[1]), "another", folders[1], plan().start)
+
+
+def test_a_study_from_before_these_settings_were_kept_goes_on(tmp_path, monkeypatch):
+    planned = plan()
+    study, _ = open_study(storage_of(None, tmp_path), "toy", tmp_path, planned.start)
+    saved = study.user_attrs["fcsweep"]
+    study.set_user_attr("fcsweep", {k: v for k, v in saved.items() if k != "search"})
+    others = Start(**{**vars(planned.start), "search": {"n_jobs": 1}})
+    assert len(search(tmp_path, monkeypatch, start=others, n_jobs=1, n_trials=2)) == 2
 
 
 def test_a_seed_that_is_left_open_is_drawn_once(tmp_path):

@@ -309,7 +309,7 @@ def test_a_password_reaches_no_file_and_no_line(tmp_path):
     url = "hydra.sweeper.storage='postgresql://me:s3cret@db.example/all?password=s3cret'"
     said = run(app, "hydra.sweep.dir=s", url, "hydra.sweeper.n_trials=2")
     files = [path for path in (tmp_path / "s").rglob("*") if path.is_file()]
-    assert len(files) >= 8 and "2 of 2 trials" in said
+    assert len(files) >= 8 and "all 2 trials done" in said
     for path in [*files, tmp_path / "local.db"]:
         assert b"s3cret" not in path.read_bytes(), path
     assert "s3cret" not in said

@@ -154,7 +154,7 @@ def test_what_a_run_left_is_a_row_whatever_it_is(run, status, counts, tmp_path):
     assert (left.value is not None) == counts
     assert left.failed == (not counts)
     assert "\n" not in left.reason
-    assert Console(file=io.StringIO()).print(trials.table([left])) is None
+    assert Console(file=io.StringIO()).print(trials.table([left], 80)) is None
     with open(tmp_path / "trials.csv", newline="") as file:
         (read,) = csv.DictReader(file)
     assert read["status"] == status
@@ -204,7 +204,7 @@ def test_plain_lines_are_never_cut(monkeypatch, capsys):
         f"optimizer  learning_rate  best val  best train  status     seconds  {'folder'}",
         f"sgd        0.01           0.5000    0.7500      completed  1.0      {far / '0'}",
     ]
-    assert f"best: {far / '1'} (0.9000)" in out
+    assert out.endswith(f"best: {far / '1'} (0.9000), optimizer momentum, learning_rate 0.1\n")
     assert "\x1b" not in out
     assert not set("│━┃") & set(out)
 
@@ -213,7 +213,7 @@ def test_a_terminal_gets_colours_and_loses_nothing():
     file, sweep = io.StringIO(), Path("/a-long-name/of-a-sweep/[in]/brackets")
     failed = row(2, SGD, status="failed", value=None, folder=sweep / "2")
     rows = [row(0, SGD, folder=sweep / "0"), row(1, MOMENTUM, folder=sweep / "1"), failed]
-    Console(file=file, force_terminal=True, width=80).print(trials.table(rows))
+    Console(file=file, force_terminal=True, width=100).print(trials.table(rows, 100))
     green, red = "\x1b[1;32m", "\x1b[31m"
     assert green in file.getvalue()
     assert red in file.getvalue()
@@ -231,11 +231,11 @@ def test_a_terminal_gets_colours_and_loses_nothing():
 def test_made_up_data_stay_visible():
     synthetic = replace(SGD, data=SyntheticConfig())
     assert "synthetic" in trials.lines([row(0, synthetic), row(1, synthetic)])[-1]
-    assert "synthetic" in str(trials.table([row(0, synthetic)]).caption)
+    assert "synthetic" in str(trials.table([row(0, synthetic)], 80).caption)
     mixed = trials.lines([row(0, SGD), row(1, synthetic)])
     assert mixed[0].split()[0] == "data"
     assert "synthetic" in mixed[2]
-    assert trials.table([row(0, SGD)]).caption is None
+    assert trials.table([row(0, SGD)], 80).caption is None
 
 
 def test_headings_are_short_where_they_stay_apart():
@@ -244,6 +244,94 @@ def test_headings_are_short_where_they_stay_apart():
         for n in (0, 1)
     ]
     assert trials.lines(rows)[0].split()[:4] == ["a.x", "b.x", "y", "b"]
+
+
+# --- Many rows, and a narrow terminal -------------------------------------------------------------
+
+
+def searched(count: int, **changes: Any) -> list[trials.Row]:
+    """The rows of a search; the later the better, but for the first three, which are the best."""
+    configs = [
+        replace(
+            SGD,
+            model=TwoLayerConfig(weight_scale=0.03648898430787486 / (n + 1)),
+            optimizer=SgdConfig(learning_rate=0.0123456789 * (n + 1)),
+        )
+        for n in range(count)
+    ]
+    values = [0.995 if n < 3 else n / 1000 for n in range(count)]
+    each = enumerate(zip(configs, values, strict=True))
+    return [row(n, config, value=value, **changes) for n, (config, value) in each]
+
+
+def on_a_terminal(rows: list[trials.Row], width: int, monkeypatch, capsys) -> list[str]:
+    """The lines that a sweep ends with, without their colours."""
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": str(width), "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    capsys.readouterr()
+    trials.show(rows)
+    out = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    assert all(len(line.rstrip()) <= width for line in out.splitlines())
+    return [line.rstrip() for line in out.splitlines()]
+
+
+def test_of_many_rows_the_ten_best_are_shown(monkeypatch, capsys):
+    rows = searched(200)
+    trials.show(rows)
+    plain = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in plain[1:-2]] == [
+        f"multirun/{n}" for n in (0, 1, 2, *range(199, 192, -1))
+    ]
+    assert plain[1].split()[:3] == ["0.03649", "0.01235", "0.5000"]
+    assert plain[-2:] == [
+        "190 more in multirun/trials.csv",
+        "best: multirun/0 (0.9950), weight_scale 0.03649, learning_rate 0.01235; 2 others reach it",
+    ]
+    for width in (80, 120):
+        shown = on_a_terminal(rows, width, monkeypatch, capsys)
+        assert len(shown) <= 18
+        assert "190 more in multirun/trials.csv" in shown
+        assert not re.search(r"\d\.\d{8}", "\n".join(shown))
+        assert " ".join(shown[-2:]).endswith(plain[-1])
+
+
+def test_ten_rows_are_all_shown_by_number(monkeypatch, capsys):
+    for width in (80, 120):
+        shown = on_a_terminal(searched(10), width, monkeypatch, capsys)
+        cells = [line.replace("│", " ").split() for line in shown]
+        numbers = [one[-1] for one in cells if "completed" in one]
+        assert numbers == [str(n) for n in range(10)]
+        assert not [line for line in shown if "more in" in line]
+        assert any("┃" in line for line in shown) == (width == 120)
+
+
+def test_a_narrow_terminal_leaves_out_what_is_needed_least(monkeypatch, capsys):
+    rows = searched(12, status="pruned")
+    heads = {
+        width: re.split(r"\s\s+", on_a_terminal(rows, width, monkeypatch, capsys)[0])
+        for width in (80, 70, 60, 50)
+    }
+    params, always = ["weight_scale", "learning_rate"], ["best val"]
+    assert heads == {
+        80: [*params, *always, "best train", "status", "seconds", "folder"],
+        70: [*params, *always, "best train", "status", "folder"],
+        60: [*params, *always, "status", "folder"],
+        50: [*params, *always, "folder"],
+    }
+    by_train = [
+        replace(one, config=dict(one.config) | {"objective": "train_accuracy"}) for one in rows
+    ]
+    assert "best train" in on_a_terminal(by_train, 60, monkeypatch, capsys)[0]
+    assert "best val" not in on_a_terminal(by_train, 60, monkeypatch, capsys)[0]
+    rows[0] = replace(rows[0], status="completed")
+    assert "status" in on_a_terminal(rows, 60, monkeypatch, capsys)[0]
+    assert "status" in on_a_terminal(rows, 50, monkeypatch, capsys)[0]
+
+
+def test_a_key_that_the_best_run_does_not_have_is_not_named():
+    rows = [replace(row(n, SGD), config=one) for n, one in enumerate([{"a.x": 1}, {"a.y": 2}])]
+    rows += [replace(rows[0], config={"a.x": 2, "a.y": 3}, value=0.1)]
+    assert trials.below(rows) == ["best: multirun/0 (0.5000), x 1; 1 other reaches it"]
 
 
 def test_no_rows_no_table(capsys, tmp_path):

@@ -115,6 +115,22 @@ class Copy:
         self.file = cache_folder() / "copies" / f"{name}.safetensors"
         self.made_from = made_from
 
+    def is_there(self) -> bool:
+        """Whether there is a copy of this source; that it is sound, `read` finds."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            if not _may_be_a_copy(self.file):
+                return False
+            with safe_open(self.file, framework="pt") as file:
+                return self._is_ours(file.metadata())
+        except (OSError, ValueError, SafetensorError):
+            return False
+
+    def _is_ours(self, known: dict[str, str] | None) -> bool:
+        found = known or {}
+        return (found.get("format"), found.get("made_from")) == (FORMAT, self.made_from)
+
     def read(self) -> Images | None:
         """The images, mapped from the file; None if there is no sound copy of this source.
 
@@ -127,7 +143,7 @@ class Copy:
                 return None
             with safe_open(self.file, framework="pt") as file:
                 known = file.metadata() or {}
-                if (known.get("format"), known.get("made_from")) != (FORMAT, self.made_from):
+                if not self._is_ours(known):
                     return None
                 images = Images(*(file.get_tensor(key).numpy() for key in ("pixels", "labels")))
             if images.sha256 == known.get("sha256"):

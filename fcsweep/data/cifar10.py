@@ -99,6 +99,19 @@ def read(source: Source, part: tuple[str, ...]) -> Images:
     return images
 
 
+def require(root: str | Path | None) -> None:
+    """Make sure that the training batches are on this machine, without reading an image of them.
+
+    The published archive is downloaded if neither it nor a copy of what it holds is there.
+
+    Raises:
+        DataError: As for `find`, or the download failed.
+    """
+    source = find(root, TRAINING)
+    if source.path is None and not _copy(source, TRAINING).is_there():
+        download.archive()
+
+
 def _copy(source: Source, part: tuple[str, ...]) -> Copy:
     """The copy has the name of the place, so that a changed source replaces its old copy."""
     place = "published"

@@ -88,6 +88,21 @@ def load(
     return dataset
 
 
+def require(name: str, *, root: str | Path | None = None) -> None:
+    """Make sure that `load` will find its files: looks for them, and downloads what it would.
+
+    Args:
+        name: As for `load`.
+        root: As for `load`.
+
+    Raises:
+        DataError: The data are missing. That they are damaged, `load` finds.
+    """
+    _check(name, root, torch.float32)
+    if name == "cifar10":
+        cifar10.require(root)
+
+
 def load_test(
     name: str, *, root: str | Path | None = None, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor]:

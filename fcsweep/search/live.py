@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 
 from optuna.study import Study
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from fcsweep.config import printable
 from fcsweep.search.outcomes import Outcome
-from fcsweep.search.progress import Progress, best, ending, point
+from fcsweep.search.progress import Progress, best, point
 from fcsweep.search.results import counts
 
 SHOWN = 20
@@ -26,14 +27,13 @@ SECONDS = 0.1
 class LiveProgress(Progress):
     """Shows the search in place while it runs; what failed stays above it."""
 
-    def __init__(self, study: Study, n_trials: int) -> None:
-        super().__init__(study, n_trials)
-        columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[states]}"))
-        self._bar = Bar(
-            TextColumn("trials"), *columns, TimeElapsedColumn(), TextColumn("{task.fields[left]}")
-        )
-        self._task = self._bar.add_task("trials", total=n_trials, states="", left="")
-        self._live = Live(console=Console(highlight=False), refresh_per_second=8)
+    def __init__(self, study: Study, n_trials: int, digits: str = ".4g") -> None:
+        super().__init__(study, n_trials, digits)
+        columns = (TextColumn("trials"), MofNCompleteColumn(), BarColumn(30), TimeElapsedColumn())
+        self._bar = Bar(*columns, TextColumn("{task.fields[left]}"))
+        self._task = self._bar.add_task("trials", total=n_trials, left="")
+        console = Console(highlight=False)
+        self._live = Live(console=console, refresh_per_second=8, transient=True)
         self._updated = 0.0
 
     def __enter__(self) -> LiveProgress:
@@ -43,9 +43,7 @@ class LiveProgress(Progress):
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave the last state on the terminal."""
-        self.running.clear()
-        self._update()
+        """Leave the terminal to what is said of the end."""
         self._live.stop()
 
     def started(self, numbers: Sequence[int]) -> None:
@@ -68,31 +66,34 @@ class LiveProgress(Progress):
         """A line above what is shown in place."""
         self._live.console.print(Text(printable(text)))
 
-    def say_ending(self, number: int, outcome: Outcome) -> None:
+    def say_ending(self, number: int, outcome: Outcome, first: int | None) -> None:
         """Of the ends only failures are news: the rest is counted, and in the table after."""
-        if outcome.reason and not outcome.values:
-            self.say(ending(self.trial(number), outcome))
+        if outcome.reason and not outcome.values and first is None:
+            super().say_ending(number, outcome, first)
 
-    def _update(self) -> None:
+    def shown(self) -> Group:
+        """The bar, how many ended how, the best trial and the running ones: a line each."""
         found = {name: count for name, count in counts(self.study).items() if count}
         found.pop("waiting", None)
         running = found.pop("running", 0)
         states = [f"{count} {name}" for name, count in found.items()]
         states += [f"{running} running"] if self.running else []
         left = self.seconds_left()
-        about = "" if not left else f"about {time.strftime('%H:%M:%S', time.gmtime(left))} left"
-        done = sum(found.values())
-        self._bar.update(self._task, completed=done, states=", ".join(states), left=about)
-        self._live.update(Group(self._bar, *self._best(), *self._running()))
+        about = "" if not left else f"about {timedelta(seconds=round(left))} left"
+        self._bar.update(self._task, completed=sum(found.values()), left=about)
+        return Group(self._bar, _line(", ".join(states)), *self._best(), *self._running())
+
+    def _update(self) -> None:
+        self._live.update(self.shown())
         self._updated = time.monotonic()
 
-    def _best(self) -> list[RenderableType]:
-        text = best(self.study)
-        return [] if text is None else [Text(printable(text), style="bold green")]
+    def _best(self) -> list[Text]:
+        text = best(self.study, self.digits)
+        return [] if text is None else [_line(text, "bold green")]
 
-    def _running(self) -> list[RenderableType]:
+    def _running(self) -> list[Text]:
         """A line for each running trial, or for the best of many."""
-        lines: list[RenderableType] = []
+        lines: list[Text] = []
         known = {number: seen for number, seen in self.running.items() if seen is not None}
         listed = (
             list(self.running)
@@ -103,8 +104,12 @@ class LiveProgress(Progress):
         )
         for number in listed:
             seen = known.get(number)
-            state = "waiting" if seen is None else f"step {seen[0]}, {seen[1]:.4g}"
-            text = f"  trial {number}: {state} ({point(self.trial(number).params)})"
-            lines.append(Text(printable(text)))
+            state = "waiting" if seen is None else f"step {seen[0]}, {seen[1]:{self.digits}}"
+            lines.append(_line(f"  trial {number}: {state} ({point(self.trial(number).params)})"))
         more = len(self.running) - len(listed)
-        return lines + ([Text(f"  and {more} more")] if more else [])
+        return lines + ([_line(f"  and {more} more")] if more else [])
+
+
+def _line(text: str, style: str = "") -> Text:
+    """One line, whatever the width of the terminal."""
+    return Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")

@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler
 
 from fcsweep.config import ConfigError, flat, hint, one_line, shown
 from fcsweep.masking import masked
-from fcsweep.search.samplers import is_grid, pruner_of, sampler_of, seed_of
+from fcsweep.search.samplers import is_grid, pruner_of, sampler_of, seed_of, set_fields
 from fcsweep.search.space import Space, bare, older_space, space_of
 from fcsweep.search.study import Extend, Start
 
@@ -71,14 +71,18 @@ def plan_of(
         raise ConfigError("hydra.sweeper.enqueue is not for the grid sampler, which tries all")
     task = _outermost(space, config, context)
     values = _flat(task, space)
+    n_jobs = _count("n_jobs", settings["n_jobs"])
+    groups = [set_fields(group, settings[group]) for group in ("sampler", "pruner")]
+    search = {**groups[0], **groups[1], "n_jobs": n_jobs}
+    directions = _directions(settings["direction"])
     return Plan(
         task=task,
         space=space,
         sampler=sampler_of(settings["sampler"], enqueue if grid is None else grid),
         pruner=pruner_of(settings["pruner"]),
-        start=Start(_directions(settings["direction"]), space.as_json(), values, enqueue, seed),
+        start=Start(directions, space.as_json(), values, enqueue, seed, search),
         n_trials=n_trials if grid is None else min(n_trials, len(grid)),
-        n_jobs=_count("n_jobs", settings["n_jobs"]),
+        n_jobs=n_jobs,
         max_failure_rate=_rate(settings["max_failure_rate"]),
         target=_target(values) if settings["stop_at_target"] else None,
         timeout=_timeout(settings["timeout"]),

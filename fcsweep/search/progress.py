@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.config import printable
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.results import STATES, counts
-from fcsweep.search.study import best_of
+from fcsweep.search.study import best_of, counting, finished
+from fcsweep.trials import ties
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +27,16 @@ class Progress:
     Args:
         study: that is searched.
         n_trials: how many it shall have.
+        digits: how a value is shown: a format such as ``.4f``.
     """
 
-    def __init__(self, study: Study, n_trials: int) -> None:
-        self.study, self.n_trials = study, n_trials
+    def __init__(self, study: Study, n_trials: int, digits: str = ".4g") -> None:
+        self.study, self.n_trials, self.digits = study, n_trials, digits
         self.sign = -1 if study.directions[0] is StudyDirection.MINIMIZE else 1
         self.running: dict[int, tuple[int, float] | None] = {}
         """What each running trial last reported: step and value."""
+        self.failed: dict[str, list[int]] = {}
+        """Trials that failed now, by their reason without its numbers."""
         self.began, self.ended_now = time.monotonic(), 0
 
     def __enter__(self) -> Progress:
@@ -52,15 +58,30 @@ class Progress:
         """A trial has ended, and the study knows."""
         self.running.pop(number, None)
         self.ended_now += 1
-        self.say_ending(number, outcome)
+        self.say_ending(number, outcome, self._first_alike(number, outcome))
 
     def say(self, text: str) -> None:
         """A line of its own."""
         log.info(printable(text))
 
-    def say_ending(self, number: int, outcome: Outcome) -> None:
-        """A line for a trial that has ended."""
-        self.say(ending(self.trial(number), outcome))
+    def say_ending(self, number: int, outcome: Outcome, first: int | None) -> None:
+        """A line for a trial that has ended.
+
+        Args:
+            number: of the trial.
+            outcome: its end.
+            first: the trial that failed first for the same reason; None if there is none before.
+        """
+        if first is not None:
+            outcome = replace(outcome, reason=f"as trial {first}")
+        self.say(ending(self.trial(number), outcome, self.digits))
+
+    def _first_alike(self, number: int, outcome: Outcome) -> int | None:
+        if outcome.state is not TrialState.FAIL:
+            return None
+        alike = self.failed.setdefault(re.sub(r"\d+", "", outcome.reason), [])
+        alike.append(number)
+        return alike[0] if len(alike) > 1 else None
 
     def trial(self, number: int) -> FrozenTrial:
         """What the study knows of a trial."""
@@ -74,17 +95,35 @@ class Progress:
         done = sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
         return each * max(self.n_trials - done, 0)
 
-    def summary(self) -> str:
-        """``12 of 30 trials: 8 completed, 4 pruned``."""
+    def summary(self, stopped: str | None = None) -> str:
+        """``all 30 trials done: 26 completed, 4 pruned``.
+
+        Args:
+            stopped: why it has stopped before all of them, if it has.
+        """
         found = {name: count for name, count in counts(self.study).items() if count}
         done = sum(found.values()) - found.get("running", 0) - found.get("waiting", 0)
+        if "running" in found:  # by now it has been stopped
+            found["interrupted"] = found.pop("running")
         states = ", ".join(f"{count} {name}" for name, count in found.items())
-        return f"{done} of {self.n_trials} trials" + (f": {states}" if states else "")
+        ended = f"{done} of {self.n_trials} trials"
+        if done >= self.n_trials and not stopped:
+            ended = f"all {done} trials done"
+        why = f"stopped: {stopped}; " if stopped else ""
+        return why + ended + (f": {states}" if states else "")
+
+    def failures(self) -> list[str]:
+        """``7 more trials failed as trial 3``, for each kind of failure that came again."""
+        again = [(len(numbers) - 1, numbers[0]) for numbers in self.failed.values() if numbers[1:]]
+        return [
+            f"{count} more trial{'s' if count > 1 else ''} failed as trial {first}"
+            for count, first in again
+        ]
 
 
-def ending(trial: FrozenTrial, outcome: Outcome) -> str:
+def ending(trial: FrozenTrial, outcome: Outcome, digits: str) -> str:
     """``trial 3: completed 0.98 (learning_rate 0.3, weight_scale 0.01)``, or why it was not."""
-    values = ", ".join(f"{value:.4g}" for value in trial.values or ())
+    values = ", ".join(f"{value:{digits}}" for value in trial.values or ())
     status = outcome.status or STATES[outcome.state]
     reason = outcome.reason.removeprefix(f"{status} ")
     words = [f"trial {trial.number}:", status, values, f"({point(trial.params)})"]
@@ -98,9 +137,11 @@ def point(params: Mapping[str, Any]) -> str:
     return ", ".join(" ".join(pair) for pair in zip(names, texts, strict=True))
 
 
-def best(study: Study) -> str | None:
-    """``best: trial 3, 0.98 (learning_rate 0.3, weight_scale 0.01)``."""
+def best(study: Study, digits: str) -> str | None:
+    """``best: trial 3, 0.98 (learning_rate 0.3, weight_scale 0.01); 2 others reach it``."""
     trial = best_of(study) if len(study.directions) == 1 else None
     if trial is None:
         return None
-    return f"best: trial {trial.number}, {trial.values[0]:.4g} ({point(trial.params)})"
+    value = trial.values[0]
+    text = f"best: trial {trial.number}, {value:{digits}} ({point(trial.params)})"
+    return text + ties(sum(counting(other) == value for other in finished(study)) - 1)

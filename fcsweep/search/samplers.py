@@ -147,6 +147,20 @@ def sampler_of(
     )
 
 
+def set_fields(group: str, node: DictConfig | None) -> dict[str, Any]:
+    """What a sampler's or pruner's node says, without the seed: its class, the fields that are set.
+
+    Args:
+        group: ``sampler`` or ``pruner``, before the names of the fields.
+        node: as for `sampler_of` and `pruner_of`.
+    """
+    fields = _plain(node) if node is not None else dict(PRUNERS["none"])
+    told = {f"{group}.{name}": value for name, value in fields.items() if value is not None}
+    for name in (*HYDRAS_OWN, "seed"):
+        told.pop(f"{group}.{name}", None)
+    return {group: str(fields["_target_"]).rpartition(".")[2], **told}
+
+
 def is_grid(node: DictConfig) -> bool:
     """Whether a sampler's node asks for every combination of the values."""
     return str(node.get("_target_")).endswith(".GridSampler")

@@ -61,6 +61,8 @@ class Start:
     enqueue: list[dict[str, Any]]
     seed: int | None
     """As given; None where it was left to be drawn."""
+    search: dict[str, Any]
+    """Sampler, pruner, their fields that are set, and ``n_jobs``: the points depend on them."""
 
 
 def open_study(
@@ -148,18 +150,24 @@ def finished(study: Study) -> list[FrozenTrial]:
 def best_of(study: Study) -> FrozenTrial | None:
     """The best trial of a study with one objective, the first of equals."""
     sign = -1 if study.directions[0] is StudyDirection.MINIMIZE else 1
-    valued = [trial for trial in finished(study) if _counts(trial) and trial.values]
+    valued = [trial for trial in finished(study) if counting(trial) is not None]
     return max(valued, key=lambda trial: (sign * trial.values[0], -trial.number), default=None)
 
 
-def reached(study: Study, target: float | None) -> bool:
-    """Whether a trial has reached the target: at least it, or at most it when minimising."""
-    best = best_of(study) if target is not None and len(study.directions) == 1 else None
-    if best is None or target is None:
-        return False
-    if study.directions[0] is StudyDirection.MINIMIZE:
-        return best.values[0] <= target
-    return best.values[0] >= target
+def counting(trial: FrozenTrial) -> float | None:
+    """The value of a trial for which it may be the best; None if it has none that counts."""
+    counts = trial.state is TrialState.COMPLETE or bool(trial.user_attrs.get(COUNTS))
+    return trial.values[0] if counts and trial.values else None
+
+
+def reached(study: Study, target: float | None) -> FrozenTrial | None:
+    """The first trial that has reached the target: at least it, or at most it when minimising."""
+    if target is None or len(study.directions) > 1:
+        return None
+    sign = -1 if study.directions[0] is StudyDirection.MINIMIZE else 1
+    valued = [(trial, counting(trial)) for trial in finished(study)]
+    good = [one for one, value in valued if value is not None and sign * value >= sign * target]
+    return next(iter(good), None)
 
 
 def check_data(study: Study, fingerprint: str | None) -> None:
@@ -219,8 +227,8 @@ def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if saved[part] != now[part]:
             name = {"directions": "direction", "seed": "sampler.seed"}.get(part, part)
             changes.append(f"{name}: {shown(saved[part])}, now {shown(now[part])}")
-    for part, told in (("space", _range), ("config", shown)):
-        before, after = saved[part], now[part]
+    for part, told in (("search", shown), ("space", _range), ("config", shown)):
+        before, after = saved.get(part, now[part]), now[part]  # older studies have no "search"
         changes += [
             f"{key}: {told(before.get(key))}, now {told(after.get(key))}"
             for key in dict.fromkeys([*before, *after])
@@ -232,10 +240,6 @@ def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _range(distribution: str | None) -> str:
     """What a study searched, in words."""
     return "not searched" if distribution is None else described(json_to_distribution(distribution))
-
-
-def _counts(trial: FrozenTrial) -> bool:
-    return trial.state is TrialState.COMPLETE or bool(trial.user_attrs.get(COUNTS))
 
 
 def _trials(study: Study) -> Sequence[FrozenTrial]:

@@ -73,17 +73,21 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         plan: its checked settings.
 
     Raises:
-        ConfigError: a study that belongs to other settings, or cannot be opened.
+        ConfigError: a study that belongs to other settings, or cannot be opened; or what the jobs
+            need is not there.
         SweepFailed: more trials failed than may.
     """
     settings, config = sweeper.settings, sweeper.config
     folder = Path(str(config.hydra.sweep.dir)).absolute()
     recorded = getattr(sweeper.task_function, "recorded", None)
+    prepare = sweeper.prepare or (lambda: None)
     with ExitStack() as stack:
         stack.enter_context(quiet())
         stack.enter_context(_password_handed_on(settings["storage"]))
         hide_password(config)
         stack.enter_context(folders.hold(folder, "hydra.sweep.dir"))
+        if new := not any(folder.iterdir()):
+            prepare()  # before anything is made
         in_folder = recorded is not None and settings["storage"] is None
         configured, extended = functools.partial(_configured, sweeper), plan.extend is not None
         past = PastRuns(folder, plan.space, configured, extended)
@@ -96,8 +100,11 @@ def sweep(sweeper: Any, plan: Plan) -> None:
             hydra_context=sweeper.hydra_context,
             task_function=sweeper.task_function if recorded else Kept(sweeper.task_function),
         )
-        progress = (sweeper.display or Progress)(study, plan.n_trials)
+        digits = ".4f" if recorded else ".4g"  # an accuracy, or any number
+        progress = (sweeper.display or Progress)(study, plan.n_trials, digits)
         search = Search(plan, folder, study, launcher, recorded, progress, config.hydra, past)
+        if not new and any(search.to_go()):
+            prepare()
         write_multirun(config, folder)
         stack.enter_context(search.results())
         stack.enter_context(progress)
@@ -133,19 +140,27 @@ class Search:
         self.plan, self.folder, self.study = plan, folder, study
         self.launcher, self.recorded, self.progress = launcher, recorded, progress
         self.hydra, self.past = hydra, past
+        self.stopped: str | None = None
+        """Why it has stopped before its last trial; None if it has not."""
+
+    def to_go(self) -> tuple[list[int], int]:
+        """As `next_batch`; nothing once the target is reached and no trial is running."""
+        running, to_ask = next_batch(self.study, self.plan.n_jobs, self.plan.n_trials)
+        good = None if running else reached(self.study, self.plan.target)
+        if good is None:
+            return running, to_ask
+        self.stopped = f"target {self.plan.target} reached at trial {good.number}"
+        return [], 0
 
     def run(self) -> None:
         """Search; a study that is finished already is left as it is."""
         self._say_where_it_stands()
-        began = time.monotonic()
-        while True:
-            running, to_ask = next_batch(self.study, self.plan.n_jobs, self.plan.n_trials)
-            if not running:
-                if not to_ask or reached(self.study, self.plan.target):
-                    break
-                if self.plan.timeout is not None and time.monotonic() - began > self.plan.timeout:
-                    self.progress.say(f"hydra.sweeper.timeout of {self.plan.timeout:g} s is over")
-                    break
+        began, timeout = time.monotonic(), self.plan.timeout
+        while any(batch := self.to_go()):
+            running, to_ask = batch
+            if not running and timeout is not None and time.monotonic() - began > timeout:
+                self.stopped = f"reached hydra.sweeper.timeout ({timeout:g} s)"
+                break
             self._run_batch(running, to_ask)
         ended = finished(self.study)
         if ended and _all_failed(ended):
@@ -270,11 +285,20 @@ class Search:
         finally:
             with giving_way():
                 write_results(self.study, self.folder)
-            log.info(self.progress.summary())
+            for line in self._ending():
+                log.info(printable(line))
             if self.recorded is None:  # else its records make a richer table
                 with giving_way():
                     write_trials(self.study, self.folder)
-                log.info(printable(best(self.study) or "no trial has a value"))
+                log.info(printable(best(self.study, ".4g") or "no trial has a value"))
+
+    def _ending(self) -> list[str]:
+        """How the search ended, what failed for one reason, and how to go on if it may."""
+        lines = [self.progress.summary(self.stopped), *self.progress.failures()]
+        if self.stopped and not reached(self.study, self.plan.target):
+            again = f"the same command with hydra.sweep.dir={self.hydra.sweep.dir}"
+            lines.append(f"to go on: {again}")
+        return lines
 
 
 class Kept:
