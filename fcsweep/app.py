@@ -32,10 +32,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fcsweep import folders, stopping, trials
-from fcsweep.config import Cifar10Config, ConfigError, RunConfig, one_line, printable, typed
+from fcsweep.config import Cifar10Config, RunConfig, typed
 from fcsweep.disk import giving_way, writing
 from fcsweep.loader import STAMP, CheckedLoader
 from fcsweep.memory import nothing_collected
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import one_line, printable
 from fcsweep.numbered import launch_numbered
 from fcsweep.saving import hide_password, overrides_of
 

@@ -17,8 +17,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fcsweep.config import RunConfig, flat, printable
+from fcsweep.config import RunConfig, flat
 from fcsweep.hooks import OnEpoch, Report
+from fcsweep.messages.wording import printable
 from fcsweep.records import shown
 from fcsweep.screen import Screen
 

@@ -25,8 +25,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from fcsweep.config import INPUTS, ROWS, RunConfig, bounded, one_line
+from fcsweep.config import INPUTS, ROWS, RunConfig, bounded
 from fcsweep.folders import CHECKPOINTS
+from fcsweep.messages.wording import one_line
 from fcsweep.records import HistoryRow, Past, RecordError, Result, RunRecord, write_atomically
 from fcsweep.solver import Solver
 

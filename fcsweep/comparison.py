@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fcsweep.config import shown
+from fcsweep.messages.wording import shown
 from fcsweep.recorded import Recorded, short_line
 from fcsweep.records import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
 

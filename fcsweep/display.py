@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fcsweep import records
-from fcsweep.config import RunConfig, printable
+from fcsweep.config import RunConfig
 from fcsweep.hooks import OnEpoch, Report
+from fcsweep.messages.wording import printable
 from fcsweep.records import HistoryRow, Result
 from fcsweep.screen import Screen
 

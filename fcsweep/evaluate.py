@@ -17,16 +17,10 @@ from torch import Tensor
 
 from fcsweep import data, trials
 from fcsweep.accuracy import count_correct
-from fcsweep.config import (
-    ConfigError,
-    RunConfig,
-    bounded,
-    one_line,
-    printable,
-    read,
-    typed,
-)
+from fcsweep.config import RunConfig, bounded, read, typed
 from fcsweep.folders import are_ours, damaged_since, look
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import one_line, printable
 from fcsweep.recorded import largest
 from fcsweep.records import BEST
 from fcsweep.run import data_of, device_of, net_of

@@ -18,8 +18,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from fcsweep.config import ConfigError, printable, read
+from fcsweep.config import read
 from fcsweep.frames import column
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import printable
 
 HITS, LEARNS, LEARNS_NOTHING, DIVERGED, UNKNOWN = VERDICTS = (
     "reaches the target",

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from fcsweep.config import ConfigError, RunConfig, bounded, differences, one_line, read, typed
+from fcsweep.config import RunConfig, bounded, differences, read, typed
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import one_line
 from fcsweep.seal import PROVENANCE, altered
 
 STATUSES = ("running", "completed", "pruned", "diverged", "interrupted", "failed")

@@ -22,8 +22,10 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from fcsweep.config import ConfigError, bounded, flat, one_line, shown
+from fcsweep.config import bounded, flat
 from fcsweep.folders import SWEEP_FILES, changed_since, look, read_json
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import one_line, shown
 from fcsweep.records import HISTORY, LOSSES, PROVENANCE, HistoryRow, Result, losses_of
 
 LARGEST = 100_000_000  # bytes of a history, or of the losses: 25 million steps

@@ -23,18 +23,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from fcsweep.compose import ComposedOnce, settle
-from fcsweep.config import (
-    GROUPS,
-    ConfigError,
-    RunConfig,
-    flat,
-    hint,
-    known_keys,
-    register,
-    shown,
-    typed,
-)
+from fcsweep.config import GROUPS, RunConfig, flat, known_keys, register, typed
 from fcsweep.files import Repository
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import hint, shown
 from fcsweep.saving import refuse_secrets
 from fcsweep.stopping import end_if_asked
 

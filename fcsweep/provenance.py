@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from fcsweep.config import RunConfig
-from fcsweep.masking import masked
+from fcsweep.messages.secrets import masked
 
 CODE = Path(__file__).parent
 CHECKOUT = CODE.parent

@@ -15,9 +15,11 @@ from typing import Any, NoReturn
 
 from numpy.typing import NDArray
 
-from fcsweep.config import ROWS, ConfigError, RunConfig, one_line, read, typed
+from fcsweep.config import ROWS, RunConfig, read, typed
 from fcsweep.config.allowed import COUNT, Device
 from fcsweep.folders import look, read_json
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import one_line
 from fcsweep.records import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT, losses_of
 from fcsweep.seal import altered
 

@@ -22,8 +22,9 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from fcsweep.comparison import altered, first_difference, likely_cause
-from fcsweep.config import ConfigError, one_line, printable
 from fcsweep.folders import are_ours, read_json
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import one_line, printable
 from fcsweep.reader import reader_may_leave
 from fcsweep.recorded import Recorded, recorded
 from fcsweep.records import CONFIG, PROVENANCE

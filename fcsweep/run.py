@@ -18,11 +18,13 @@ from safetensors.numpy import save
 
 from fcsweep import data
 from fcsweep.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
-from fcsweep.config import ConfigError, RunConfig, TwoLayerConfig, one_line
+from fcsweep.config import RunConfig, TwoLayerConfig
 from fcsweep.disk import RecordError, writing
 from fcsweep.hooks import OnEpoch, Report
-from fcsweep.masking import masked
 from fcsweep.memory import keep_freed
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.secrets import masked
+from fcsweep.messages.wording import one_line
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES
 from fcsweep.provenance import provenance

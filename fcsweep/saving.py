@@ -12,8 +12,9 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fcsweep.config import ConfigError, flat
-from fcsweep.masking import ASKED, masked, masked_in_place, masked_url
+from fcsweep.config import flat
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.secrets import ASKED, masked, masked_in_place, masked_url
 
 STORAGE = "hydra.sweeper.storage"
 INTERPOLATION = re.compile(r"\$\{[^{}]*\}")

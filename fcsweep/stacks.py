@@ -10,7 +10,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from fcsweep.config import INPUTS, ConfigError, RunConfig, shown
+from fcsweep.config import INPUTS, RunConfig
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import shown
 
 CLASSES = 10
 EVALUATED = 500

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from fcsweep.config import printable
-from fcsweep.masking import masked
+from fcsweep.messages.secrets import masked
+from fcsweep.messages.wording import printable
 
 PROGRAM = "python -m fcsweep"
 WORDS = {130: "interrupted", 143: "terminated", 129: "hung up"}

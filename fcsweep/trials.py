@@ -15,9 +15,10 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from fcsweep.config import flat, printable
+from fcsweep.config import flat
 from fcsweep.disk import write_atomically
 from fcsweep.folders import changed_since, look
+from fcsweep.messages.wording import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

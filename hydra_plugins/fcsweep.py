@@ -21,8 +21,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from fcsweep.config import ConfigError
 from fcsweep.disk import RecordError
+from fcsweep.messages.errors import ConfigError
 from fcsweep.search.settings import CONFLICT, register, stand_in, upstream_installed
 
 register()

@@ -267,7 +267,7 @@ def test_the_full_error_on_request(fcsweep, monkeypatch):
     said = fcsweep("model.weight_scal=1")
     first, *_, last = said.err.splitlines()
     assert (said.code, first) == (1, "Traceback (most recent call last):")
-    assert last.startswith("fcsweep.config.words.ConfigError: unknown key model.weight_scal")
+    assert last.startswith("fcsweep.messages.errors.ConfigError: unknown key model.weight_scal")
 
 
 # --- One run --------------------------------------------------------------------------------------

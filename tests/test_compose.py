@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from fcsweep.app import App
-from fcsweep.config import ConfigError, typed
+from fcsweep.config import typed
 from fcsweep.loader import conf_dir
+from fcsweep.messages.errors import ConfigError
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from omegaconf import OmegaConf
 from fcsweep.config import (
     GROUPS,
     ROWS,
-    ConfigError,
     DigitsConfig,
     FullyConnectedConfig,
     MomentumConfig,
@@ -35,6 +34,7 @@ from fcsweep.config import (
 )
 from fcsweep.config.allowed import Device, FilePath, Range, Sizes, Words
 from fcsweep.loader import conf_dir
+from fcsweep.messages.errors import ConfigError
 
 SCHEMAS = list(dict.fromkeys(s for options in GROUPS.values() for s in options.values()))
 SPECS = {

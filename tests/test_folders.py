@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from fcsweep.config import ConfigError, RunConfig
+from fcsweep.config import RunConfig
 from fcsweep.folders import check_run, check_sweep, hold, look, make
+from fcsweep.messages.errors import ConfigError
 
 CONFIG, OTHER = RunConfig(), RunConfig(seed=1)
 

@@ -22,11 +22,13 @@ from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
 from fcsweep import findings, report, trials
 from fcsweep.checkpoint import find
-from fcsweep.config import ConfigError, RunConfig, printable
+from fcsweep.config import RunConfig
 from fcsweep.data.cache import Copy
 from fcsweep.data.images import Images
 from fcsweep.folders import check_run, check_sweep
 from fcsweep.frames import DamageWarning, load_history, load_losses, load_runs
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import printable
 from fcsweep.records import losses_of
 from fcsweep.rerun import rerun
 from fcsweep.search.outcomes import recorded

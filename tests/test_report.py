@@ -12,7 +12,7 @@ import pytest
 from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
 from fcsweep import report
-from fcsweep.config import ConfigError
+from fcsweep.messages.errors import ConfigError
 from fcsweep.records import RecordError
 from fcsweep.report import words
 

@@ -11,8 +11,8 @@ from sweeping import multirun, sweep
 from test_report import HOSTILE, page_of
 
 from fcsweep import report
-from fcsweep.config import ConfigError
 from fcsweep.evaluate import main as evaluate
+from fcsweep.messages.errors import ConfigError
 from fcsweep.report.study import read_study
 from fcsweep.rerun import main as rerun
 from fcsweep.search import should_prune

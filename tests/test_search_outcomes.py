@@ -17,7 +17,7 @@ from hydra.errors import CompactHydraException
 from optuna.trial import TrialState
 from sweeping import multirun, sweep, told
 
-from fcsweep.config import ConfigError
+from fcsweep.messages.errors import ConfigError
 from fcsweep.search import prune, should_prune
 from fcsweep.search.outcomes import recorded, returned
 from fcsweep.search.study import COUNTS, REASON, best_of, reached

@@ -12,7 +12,7 @@ from optuna.distributions import distribution_to_json
 from optuna.samplers import QMCSampler
 from optuna.trial import TrialState
 
-from fcsweep.config import ConfigError
+from fcsweep.messages.errors import ConfigError
 from fcsweep.search import samplers
 from fcsweep.search.samplers import is_grid, pruner_of, quiet, sampler_of, seed_of
 from fcsweep.search.settings import PRUNERS, SAMPLERS

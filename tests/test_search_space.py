@@ -16,7 +16,7 @@ from optuna.distributions import CategoricalDistribution as Choice
 from optuna.distributions import FloatDistribution as Floats
 from optuna.distributions import IntDistribution as Ints
 
-from fcsweep.config import ConfigError
+from fcsweep.messages.errors import ConfigError
 from fcsweep.search.space import Space, described, older_space, space_of, written
 
 DISTRIBUTIONS = {

@@ -10,8 +10,10 @@ from many import Command, contents, said
 from sweeping import sweep
 
 from fcsweep import run
-from fcsweep.config import ConfigError, RunConfig, shown
-from fcsweep.masking import masked, masked_url, without_password
+from fcsweep.config import RunConfig
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.secrets import masked, masked_url, without_password
+from fcsweep.messages.wording import shown
 from fcsweep.search.storage import storage_of
 
 SECRET = "s3cret-Zq7"

@@ -12,13 +12,13 @@ from fcsweep.config import (
     GROUPS,
     INPUTS,
     AdamConfig,
-    ConfigError,
     FullyConnectedConfig,
     MomentumConfig,
     RunConfig,
     SolverConfig,
     SyntheticConfig,
 )
+from fcsweep.messages.errors import ConfigError
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import RULES
 from fcsweep.run import RULE_OF

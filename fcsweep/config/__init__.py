@@ -10,7 +10,6 @@
 ``schemas.py``  a dataclass for each option, `RunConfig`, `GROUPS`; every default and unit
 ``door.py``     `typed`: check a config, return plain dataclasses
 ``saved.py``    `read`: the config of a run as data; `bounded`, `flat` and `differences`
-``words.py``    `ConfigError` and how it is worded: one line, the nearest match
 ==============  =========================================================================
 
 Left out: building nets, rules and data from a config, which is the run's work. Importing this
@@ -39,7 +38,7 @@ from fcsweep.config.schemas import (
     known_keys,
     register,
 )
-from fcsweep.config.words import ConfigError, hint, nearest, one_line, printable, shown
+from fcsweep.messages.errors import ConfigError as ConfigError
 
 __all__ = [
     "GROUPS",
@@ -66,13 +65,8 @@ __all__ = [
     "check_bounds",
     "differences",
     "flat",
-    "hint",
     "known_keys",
-    "nearest",
-    "one_line",
-    "printable",
     "read",
     "register",
-    "shown",
     "typed",
 ]

@@ -13,7 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 from fcsweep.config.allowed import ROWS, Allowed
 from fcsweep.config.saved import flat
 from fcsweep.config.schemas import GROUPS, RunConfig, known_keys, names
-from fcsweep.config.words import ConfigError, hint, listed, nearest, shown
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import hint, listed, nearest, shown
 
 HIDDEN_LAYERS = {"three_layer": 2, "five_layer": 4}
 """Models that are named for their depth."""

@@ -19,7 +19,8 @@ except ImportError:
     from yaml import SafeLoader
 
 from fcsweep.config.schemas import RunConfig
-from fcsweep.config.words import ConfigError, one_line, shown
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import one_line, shown
 
 LARGEST = 1_000_000  # bytes
 DEEPEST = 20  # levels

@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from fcsweep.config import ConfigError, one_line, printable
 from fcsweep.disk import RecordError
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import one_line, printable
 from fcsweep.reader import reader_may_leave
 from fcsweep.report.page import write
 

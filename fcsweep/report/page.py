@@ -18,10 +18,11 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
 from fcsweep import findings, frames, plots
-from fcsweep.config import ConfigError, printable
 from fcsweep.disk import write_atomically
 from fcsweep.findings import CHANCE, LEARNS_NOTHING, Axis, missing, written
 from fcsweep.folders import are_ours
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import printable
 from fcsweep.report import words
 from fcsweep.report.study import PARAMS, REACHED, Study, read_study
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from fcsweep.config import printable
+from fcsweep.messages.wording import printable
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.progress import Progress, best, point
 from fcsweep.search.results import counts

@@ -12,8 +12,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from optuna.exceptions import TrialPruned
 from optuna.trial import TrialState
 
-from fcsweep.config import ConfigError, one_line, shown
 from fcsweep.folders import damaged_since, look, read_json
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import one_line, shown
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from fcsweep.config import ConfigError, RunConfig, bounded, one_line
+from fcsweep.config import RunConfig, bounded
 from fcsweep.folders import check_run, look
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import one_line
 from fcsweep.records import HISTORY, read_history
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.pruning import PRUNED_AT

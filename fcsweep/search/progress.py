@@ -12,7 +12,7 @@ from typing import Any
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from fcsweep.config import printable
+from fcsweep.messages.wording import printable
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.results import STATES, counts
 from fcsweep.search.study import best_of, counting, finished

@@ -14,7 +14,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.disk import write_atomically
-from fcsweep.masking import masked
+from fcsweep.messages.secrets import masked
 from fcsweep.search.study import best_of
 from fcsweep.trials import FILE as TRIALS
 

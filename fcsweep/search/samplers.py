@@ -27,7 +27,8 @@ from optuna.samplers import BaseSampler, GridSampler, QMCSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from fcsweep.config import ConfigError, hint, one_line, shown
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import hint, one_line, shown
 from fcsweep.search.settings import PRUNERS, SAMPLERS
 
 log = logging.getLogger(__name__)

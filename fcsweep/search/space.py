@@ -41,7 +41,8 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
-from fcsweep.config import ConfigError, hint, one_line, shown
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import hint, one_line, shown
 
 
 @dataclass(frozen=True)

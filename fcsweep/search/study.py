@@ -24,7 +24,8 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from fcsweep.config import ConfigError, shown
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import shown
 from fcsweep.search.space import Space, described
 
 ATTRIBUTE = "fcsweep"

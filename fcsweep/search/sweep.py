@@ -20,9 +20,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep import folders
-from fcsweep.config import RunConfig, printable, typed
+from fcsweep.config import RunConfig, typed
 from fcsweep.disk import RecordError, giving_way
-from fcsweep.masking import masked_url
+from fcsweep.messages.secrets import masked_url
+from fcsweep.messages.wording import printable
 from fcsweep.numbered import launch_numbered
 from fcsweep.saving import hide_password
 from fcsweep.search.outcomes import Outcome, returned

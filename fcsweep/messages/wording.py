@@ -11,15 +11,7 @@ import json
 import reprlib
 from collections.abc import Iterable
 
-from fcsweep.masking import masked
-
-
-class ConfigError(ValueError):
-    """A config that cannot be run; one line with the key in full, the value and what to do."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(_squeezed(text))
-
+from fcsweep.messages.secrets import masked
 
 _NEAR = 0.7  # difflib's own 0.6 takes beta2 for a misspelt extra
 
@@ -46,7 +38,7 @@ def one_line(error: BaseException) -> str:
 
     Without secrets, and without what a terminal would obey.
     """
-    text = _squeezed(str(error))
+    text = squeezed(str(error))
     kind = type(error)
     if kind.__module__.partition(".")[0] in ("fcsweep", "hydra") and text:
         return text
@@ -58,7 +50,8 @@ def printable(text: object) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(text))
 
 
-def _squeezed(text: str) -> str:
+def squeezed(text: str) -> str:
+    """A text on one line, without secrets and without what a terminal would obey."""
     return printable(masked(" ".join(text.split())))
 
 

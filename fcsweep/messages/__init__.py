@@ -1,0 +1,8 @@
+"""What is said to people: errors, their wording, and no secret in either.
+
+==============  ================================================================
+``errors.py``   the errors that a user can mend
+``wording.py``  one line, the nearest match, printable characters, values as written
+``secrets.py``  texts without the passwords in them
+==============  ================================================================
+"""
