@@ -36,10 +36,10 @@ from torch import Tensor, nn
 
 from fcsweep import board, cli, data, display, provenance, run, stacks  # noqa: F401
 from fcsweep.compose import ComposedOnce
-from fcsweep.memory import keep_freed
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import sgd_momentum
 from fcsweep.solver import Solver
+from fcsweep.system.memory import keep_freed
 
 LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 FOLDER = tempfile.TemporaryDirectory()

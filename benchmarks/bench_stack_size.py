@@ -19,10 +19,10 @@ from pathlib import Path
 
 import torch
 
-from fcsweep.memory import keep_freed
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.provenance import device_name, git_commit
 from fcsweep.solver import Solver
+from fcsweep.system.memory import keep_freed
 
 
 @dataclass(frozen=True)

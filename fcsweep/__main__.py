@@ -3,7 +3,7 @@
 import sys
 from contextlib import suppress
 
-from fcsweep.stopping import listening, unheard
+from fcsweep.system.signals import listening, unheard
 
 RUNS = ("-m", "--multirun", "--config-")
 """How the flags begin with which something is run; with any other, something is only said."""

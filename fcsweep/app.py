@@ -31,15 +31,16 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fcsweep import folders, stopping, trials
+from fcsweep import folders, trials
 from fcsweep.config import Cifar10Config, RunConfig, typed
-from fcsweep.disk import giving_way, writing
 from fcsweep.loader import STAMP, CheckedLoader
-from fcsweep.memory import nothing_collected
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.numbered import launch_numbered
 from fcsweep.saving import hide_password, overrides_of
+from fcsweep.system import signals
+from fcsweep.system.atomic import giving_way, writing
+from fcsweep.system.memory import nothing_collected
 
 
 class Failure(Exception):
@@ -402,4 +403,4 @@ def _advise(what: str, key: str, folder: Path) -> None:
     name = str(folder)
     if not re.fullmatch(r"[\w./-]+", name):  # a text in Hydra's grammar
         name = QuotedString(name, Quote.single).with_quotes()
-    stopping.advise(what, [*given, f"{key}={name}"])
+    signals.advise(what, [*given, f"{key}={name}"])

@@ -25,11 +25,12 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from fcsweep.config import INPUTS, ROWS, RunConfig, bounded
+from fcsweep.config import INPUTS, ROWS, RunConfig
 from fcsweep.folders import CHECKPOINTS
 from fcsweep.messages.wording import one_line
 from fcsweep.records import HistoryRow, Past, RecordError, Result, RunRecord, write_atomically
 from fcsweep.solver import Solver
+from fcsweep.system.bounded import bounded
 
 log = logging.getLogger(__name__)
 

@@ -28,17 +28,17 @@ from omegaconf import DictConfig
 from fcsweep import folders
 from fcsweep.app import App
 from fcsweep.config import RunConfig, typed
-from fcsweep.disk import RecordError, writing
 from fcsweep.launch import Ended, TrialError, save_config, stackable
 from fcsweep.loader import conf_dir, is_unicode
 from fcsweep.logs import lost_lines_kept
-from fcsweep.memory import keep_loaded
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
 from fcsweep.messages.wording import hint, one_line, printable
-from fcsweep.reader import ReaderLeft, give_up_stdout
 from fcsweep.search.pruning import job_number, reporting
-from fcsweep.stopping import end_if_asked, held_back, listening
+from fcsweep.system.atomic import RecordError, writing
+from fcsweep.system.memory import keep_loaded
+from fcsweep.system.signals import end_if_asked, held_back, listening
+from fcsweep.system.stdout import ReaderLeft, give_up_stdout
 
 if TYPE_CHECKING:
     from fcsweep.records import Result

@@ -17,13 +17,14 @@ from torch import Tensor
 
 from fcsweep import data, trials
 from fcsweep.accuracy import count_correct
-from fcsweep.config import RunConfig, bounded, read, typed
+from fcsweep.config import RunConfig, read, typed
 from fcsweep.folders import are_ours, damaged_since, look
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.recorded import largest
 from fcsweep.records import BEST
 from fcsweep.run import data_of, device_of, net_of
+from fcsweep.system.bounded import bounded
 
 
 def main() -> None:

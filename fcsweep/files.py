@@ -19,10 +19,9 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
-from fcsweep.config import bounded, check_bounds
-from fcsweep.config.saved import SafeLoader
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line
+from fcsweep.system.bounded import SafeLoader, bounded, check_bounds
 
 LARGEST = 100_000
 """Bytes of a file. OmegaConf reads so many in 2 s."""

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from fcsweep.config import RunConfig, bounded, differences, read, typed
+from fcsweep.config import RunConfig, differences, read, typed
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line
 from fcsweep.seal import PROVENANCE, altered
+from fcsweep.system.bounded import bounded
 
 STATUSES = ("running", "completed", "pruned", "diverged", "interrupted", "failed")
 FINISHED = ("completed", "pruned", "diverged")

@@ -22,11 +22,12 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from fcsweep.config import bounded, flat
+from fcsweep.config import flat
 from fcsweep.folders import SWEEP_FILES, changed_since, look, read_json
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, shown
 from fcsweep.records import HISTORY, LOSSES, PROVENANCE, HistoryRow, Result, losses_of
+from fcsweep.system.bounded import bounded
 
 LARGEST = 100_000_000  # bytes of a history, or of the losses: 25 million steps
 DEEPEST = 8  # levels of folders below the one that is given

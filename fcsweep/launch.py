@@ -32,11 +32,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf._utils import get_omega_conf_dumper
 
 from fcsweep.config import RunConfig
-from fcsweep.disk import write_atomically, writing
 from fcsweep.logs import JobLog, said_to_all
-from fcsweep.memory import nothing_collected
 from fcsweep.numbered import Numbered
 from fcsweep.stacks import stacks
+from fcsweep.system.atomic import write_atomically, writing
+from fcsweep.system.memory import nothing_collected
 
 try:
     from yaml import CDumper

@@ -28,7 +28,7 @@ from fcsweep.files import Repository
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, shown
 from fcsweep.saving import refuse_secrets
-from fcsweep.stopping import end_if_asked
+from fcsweep.system.signals import end_if_asked
 
 STAMP = "fcsweep.stamp"
 """Resolver of the name of a new folder: date, time and four random hexadecimal digits."""

@@ -24,10 +24,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fcsweep.config import bounded
-from fcsweep.disk import RecordError as RecordError
-from fcsweep.disk import spare_of
-from fcsweep.disk import write_atomically as write_atomically
 from fcsweep.folders import (
     FINISHED,
     is_held,
@@ -36,7 +32,6 @@ from fcsweep.folders import (
     remove_checkpoints,
     remove_half_written,
 )
-from fcsweep.rewriting import rewrite_atomically, settle
 from fcsweep.seal import BEST as BEST
 from fcsweep.seal import CONFIG as CONFIG
 from fcsweep.seal import HISTORY as HISTORY
@@ -44,6 +39,11 @@ from fcsweep.seal import LOSSES as LOSSES
 from fcsweep.seal import PROVENANCE as PROVENANCE
 from fcsweep.seal import RESULT as RESULT
 from fcsweep.seal import as_json, sealed
+from fcsweep.system.atomic import RecordError as RecordError
+from fcsweep.system.atomic import spare_of
+from fcsweep.system.atomic import write_atomically as write_atomically
+from fcsweep.system.bounded import bounded
+from fcsweep.system.rewrite import rewrite_atomically, settle
 
 if TYPE_CHECKING:
     from fcsweep.frames import load_history as load_history

@@ -25,9 +25,9 @@ from fcsweep.comparison import altered, first_difference, likely_cause
 from fcsweep.folders import are_ours, read_json
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, printable
-from fcsweep.reader import reader_may_leave
 from fcsweep.recorded import Recorded, recorded
 from fcsweep.records import CONFIG, PROVENANCE
+from fcsweep.system.stdout import reader_may_leave
 
 Progress = Callable[[int], None]
 """Told the number of each epoch that is finished."""

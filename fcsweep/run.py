@@ -19,9 +19,7 @@ from safetensors.numpy import save
 from fcsweep import data
 from fcsweep.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
 from fcsweep.config import RunConfig, TwoLayerConfig
-from fcsweep.disk import RecordError, writing
 from fcsweep.hooks import OnEpoch, Report
-from fcsweep.memory import keep_freed
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
 from fcsweep.messages.wording import one_line
@@ -30,7 +28,9 @@ from fcsweep.optim import RULES
 from fcsweep.provenance import provenance
 from fcsweep.records import HistoryRow, Result, RunRecord
 from fcsweep.solver import Epoch, Solver
-from fcsweep.stopping import end_if_asked, stopped_by_signals
+from fcsweep.system.atomic import RecordError, writing
+from fcsweep.system.memory import keep_freed
+from fcsweep.system.signals import end_if_asked, stopped_by_signals
 
 log = logging.getLogger(__name__)
 

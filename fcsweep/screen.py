@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from fcsweep.reader import ReaderLeft, give_up_stdout
+from fcsweep.system.stdout import ReaderLeft, give_up_stdout
 
 
 class Screen(Console):

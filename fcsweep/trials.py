@@ -16,9 +16,9 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from fcsweep.config import flat
-from fcsweep.disk import write_atomically
 from fcsweep.folders import changed_since, look
 from fcsweep.messages.wording import printable
+from fcsweep.system.atomic import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table

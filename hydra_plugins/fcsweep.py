@@ -21,9 +21,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from fcsweep.disk import RecordError
 from fcsweep.messages.errors import ConfigError
 from fcsweep.search.settings import CONFLICT, register, stand_in, upstream_installed
+from fcsweep.system.atomic import RecordError
 
 register()
 

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from fcsweep.memory import nothing_collected
+from fcsweep.system.memory import nothing_collected
 
 
 def test_freed_memory_is_used_again():
@@ -16,7 +16,7 @@ def test_freed_memory_is_used_again():
     program = textwrap.dedent("""
         import resource, sys
         import torch
-        from fcsweep.memory import keep_freed
+        from fcsweep.system.memory import keep_freed
 
         def faults():
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -45,7 +45,7 @@ def test_freed_memory_is_used_again():
 def test_what_is_loaded_is_set_aside_once():
     program = textwrap.dedent("""
         import gc
-        from fcsweep.memory import keep_loaded
+        from fcsweep.system.memory import keep_loaded
 
         keep_loaded()
         aside, later = gc.get_freeze_count(), [[number] for number in range(1000)]

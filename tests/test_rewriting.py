@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fcsweep import rewriting
-from fcsweep.config import bounded
-from fcsweep.disk import RecordError, spare_of
-from fcsweep.rewriting import rewrite_atomically, settle
+from fcsweep.system import rewrite
+from fcsweep.system.atomic import RecordError, spare_of
+from fcsweep.system.bounded import bounded
+from fcsweep.system.rewrite import rewrite_atomically, settle
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can let files take turns")
 
@@ -22,7 +22,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can let f
 def system(request, monkeypatch):
     """One that can let two files change names, and one that cannot."""
     if request.param == "replaced":
-        monkeypatch.setattr(rewriting, "_renameat2", lambda: None)
+        monkeypatch.setattr(rewrite, "_renameat2", lambda: None)
     elif sys.platform != "linux":
         pytest.skip("only Linux can")
     return request.param
@@ -80,8 +80,8 @@ def test_what_somebody_still_reads_is_not_written_over(tmp_path, how):
 @linux
 def test_where_a_system_forgets_mapped_files_each_file_is_a_new_one(tmp_path, monkeypatch):
     path = tmp_path / "best.safetensors"
-    monkeypatch.setattr(rewriting, "_leased", lambda file: True)  # whatever is mapped
-    monkeypatch.setattr(rewriting, "_TELLS", {})
+    monkeypatch.setattr(rewrite, "_leased", lambda file: True)  # whatever is mapped
+    monkeypatch.setattr(rewrite, "_TELLS", {})
     rewrite_atomically(path, b"one")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as reader:
         for number in range(5):
@@ -102,7 +102,7 @@ def test_what_cannot_be_written_leaves_the_old_content_and_nothing_else(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(rewriting.os, "open", full)
+        patch.setattr(rewrite.os, "open", full)
         patch.setattr(Path, "open", full)
         with pytest.raises(RecordError, match=r"history.csv cannot be written: No space left"):
             rewrite_atomically(path, b"three")
@@ -120,7 +120,7 @@ def test_a_reader_never_finds_two_contents_in_one(tmp_path, read):
         [sys.executable, "-c", textwrap.dedent("""
             import sys, time
             from pathlib import Path
-            from fcsweep.rewriting import rewrite_atomically
+            from fcsweep.system.rewrite import rewrite_atomically
             path, end, number = Path(sys.argv[1]), time.monotonic() + 1.5, 0
             while time.monotonic() < end:
                 number += 1

@@ -277,7 +277,7 @@ def test_a_terminal_that_closes_ends_the_run(tmp_path):
 
 GONE = """
 import os, signal, sys
-from fcsweep.stopping import listening
+from fcsweep.system.signals import listening
 with listening():
     sys.stdout.write("a line that was not ended")
     os.kill(os.getpid(), signal.SIGHUP)
@@ -296,7 +296,7 @@ def test_what_cannot_be_said_any_more_does_not_change_the_exit_code():
 
 HELD_BACK = """
 import os, signal
-from fcsweep.stopping import held_back, listening
+from fcsweep.system.signals import held_back, listening
 with listening():
     with held_back():
         os.kill(os.getpid(), signal.SIGTERM)

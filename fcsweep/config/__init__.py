@@ -9,7 +9,7 @@
 ``allowed.py``  what a value may be: `Range`, `Words`, ...; the rows of the data sets
 ``schemas.py``  a dataclass for each option, `RunConfig`, `GROUPS`; every default and unit
 ``door.py``     `typed`: check a config, return plain dataclasses
-``saved.py``    `read`: the config of a run as data; `bounded`, `flat` and `differences`
+``saved.py``    `read`: the config of a run as data; `flat` and `differences`
 ==============  =========================================================================
 
 Left out: building nets, rules and data from a config, which is the run's work. Importing this
@@ -18,7 +18,7 @@ package imports neither torch nor Hydra.
 
 from fcsweep.config.allowed import INPUTS, ROWS, Range, Rows
 from fcsweep.config.door import typed
-from fcsweep.config.saved import bounded, check_bounds, differences, flat, read
+from fcsweep.config.saved import differences, flat, read
 from fcsweep.config.schemas import (
     GROUPS,
     AdamConfig,
@@ -61,8 +61,6 @@ __all__ = [
     "SolverConfig",
     "SyntheticConfig",
     "TwoLayerConfig",
-    "bounded",
-    "check_bounds",
     "differences",
     "flat",
     "known_keys",

@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from fcsweep.disk import RecordError
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, printable
-from fcsweep.reader import reader_may_leave
 from fcsweep.report.page import write
+from fcsweep.system.atomic import RecordError
+from fcsweep.system.stdout import reader_may_leave
 
 
 def main() -> None:

@@ -18,13 +18,13 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
 from fcsweep import findings, frames, plots
-from fcsweep.disk import write_atomically
 from fcsweep.findings import CHANCE, LEARNS_NOTHING, Axis, missing, written
 from fcsweep.folders import are_ours
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import printable
 from fcsweep.report import words
 from fcsweep.report.study import PARAMS, REACHED, Study, read_study
+from fcsweep.system.atomic import write_atomically
 
 FILE, FIGURES = "report.html", "figures"
 FAILURES = ("failed", "damaged", "missing", "interrupted", "running", "diverged")

@@ -18,10 +18,11 @@ import numpy as np
 import pandas as pd
 
 from fcsweep import findings, frames
-from fcsweep.config import bounded, read
+from fcsweep.config import read
 from fcsweep.findings import UNKNOWN, Axis, Direction
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line
+from fcsweep.system.bounded import bounded
 from fcsweep.trials import FILE as TRIALS
 
 PARAMS, REACHED = "params.", "reached."

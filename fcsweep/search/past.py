@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from fcsweep.config import RunConfig, bounded
+from fcsweep.config import RunConfig
 from fcsweep.folders import check_run, look
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line
@@ -26,6 +26,7 @@ from fcsweep.records import HISTORY, read_history
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.pruning import PRUNED_AT
 from fcsweep.search.space import Space
+from fcsweep.system.bounded import bounded
 
 OVERRIDES = ".hydra/overrides.yaml"
 LARGEST = 1_000_000  # bytes

@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from fcsweep.disk import write_atomically
 from fcsweep.messages.secrets import masked
 from fcsweep.search.study import best_of
+from fcsweep.system.atomic import write_atomically
 from fcsweep.trials import FILE as TRIALS
 
 FOLDER = "folder"

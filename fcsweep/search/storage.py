@@ -20,11 +20,11 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 
-from fcsweep.config import bounded
-from fcsweep.disk import RecordError
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked_url, without_password
 from fcsweep.messages.wording import one_line
+from fcsweep.system.atomic import RecordError
+from fcsweep.system.bounded import bounded
 
 try:
     import fcntl

@@ -21,7 +21,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep import folders
 from fcsweep.config import RunConfig, typed
-from fcsweep.disk import RecordError, giving_way
 from fcsweep.messages.secrets import masked_url
 from fcsweep.messages.wording import printable
 from fcsweep.numbered import launch_numbered
@@ -51,7 +50,8 @@ from fcsweep.search.study import (
     open_study,
     reached,
 )
-from fcsweep.stopping import end_if_asked
+from fcsweep.system.atomic import RecordError, giving_way
+from fcsweep.system.signals import end_if_asked
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-from fcsweep.disk import beside, write_atomically
+from fcsweep.system.atomic import beside, write_atomically
 
 try:
     import fcntl

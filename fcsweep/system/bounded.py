@@ -1,0 +1,69 @@
+"""Reading files that nobody vouches for: bounded in size and depth, never a pipe."""
+
+# pyright: strict
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+from fcsweep.messages.errors import ConfigError
+
+try:  # a third of the time per run; there where PyYAML was built with libyaml
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:
+    from yaml import SafeLoader
+
+DEEPEST = 20  # levels
+ATTEMPTS = 100  # to open a file that `fcsweep.system.rewrite` replaces again and again
+
+
+def bounded(path: str | Path, most: int) -> bytes:
+    """The content of a file, for whoever does not know what lies there.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is larger, or no file: from a pipe nothing might ever come.
+    """
+    with open(path, "rb", opener=_opened) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ConfigError("it is no file")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ConfigError(f"larger than {most} bytes")
+    return content
+
+
+def _opened(name: str, how: int) -> int:
+    """A descriptor, without waiting for whoever might once write into a pipe."""
+    how |= getattr(os, "O_NONBLOCK", 0)
+    for _ in range(ATTEMPTS):
+        with suppress(BlockingIOError):  # what had this name just now is being written over
+            return os.open(name, how)
+    return os.open(name, how)
+
+
+def check_bounds(text: bytes) -> None:
+    """Refuse what would keep a loader busy, or crash it (libyaml's recursion has no bottom).
+
+    Raises:
+        yaml.YAMLError: It is no YAML.
+        ConfigError: It is nested too deeply, or uses aliases.
+    """
+    depth = 0
+    for event in cast("Iterator[yaml.Event]", yaml.parse(text, SafeLoader)):  # pyright: ignore[reportUnknownMemberType] untyped in its stubs
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ConfigError(f"deeper than {DEEPEST} levels")
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigError("uses a YAML alias")
