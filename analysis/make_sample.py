@@ -17,7 +17,8 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from fcsweep.config import read
-from fcsweep.seal import CONFIG, PROVENANCE, as_json, sealed
+from fcsweep.records.filenames import CONFIG, PROVENANCE
+from fcsweep.records.seal import as_json, sealed
 
 SAMPLE = Path(__file__).parent / "sample"
 KEPT = ("result.json", "history.csv", "provenance.json", ".hydra/config.yaml")

@@ -12,7 +12,9 @@ from pathlib import Path
 from PIL import Image
 from rich.console import Console
 
-from fcsweep import report, trials
+from fcsweep import report
+from fcsweep.records import sweep_table
+from fcsweep.terminal import sweep_view
 
 DOCS = Path(__file__).parent
 PICTURES = DOCS / "pictures"
@@ -32,11 +34,11 @@ def main() -> None:
 
 def terminal(sweep: Path) -> None:
     """The last lines of a grid on a terminal, as rich draws them."""
-    rows = trials.load(sweep)
+    rows = sweep_table.load(sweep)
     console = Console(record=True, width=100, force_terminal=True, file=io.StringIO())
     console.print("$ python -m fcsweep -m optimizer=sgd,momentum,adam seed=0,1", highlight=False)
-    console.print(trials.table(rows, console.width))
-    console.print(*trials.below(rows), sep="\n", highlight=False)
+    console.print(sweep_view.table(rows, console.width))
+    console.print(*sweep_view.below(rows), sep="\n", highlight=False)
     console.print(f"report: {sweep / report.FILE}", highlight=False)
     picture = console.export_svg(title="fcsweep", unique_id="terminal")
     picture = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)  # nothing is fetched

@@ -31,16 +31,17 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fcsweep import folders, trials
 from fcsweep.config import Cifar10Config, RunConfig, typed
 from fcsweep.loader import STAMP, CheckedLoader
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.numbered import launch_numbered
+from fcsweep.records import ownership, reader, sweep_table
 from fcsweep.saving import hide_password, overrides_of
 from fcsweep.system import signals
 from fcsweep.system.atomic import giving_way, writing
 from fcsweep.system.memory import nothing_collected
+from fcsweep.terminal import sweep_view
 
 
 class Failure(Exception):
@@ -85,9 +86,9 @@ class App(Hydra):
         callbacks = Callbacks(cfg)
         context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
         folder, made = _folder(cfg, "hydra.run.dir")
-        with folders.unmade_if_unused(made), folders.hold(folder, "hydra.run.dir"):
-            if folders.check_run(folder, config):
-                folders.remove_checkpoints(folder)  # if it was killed just before it did that
+        with ownership.unmade_if_unused(made), ownership.hold(folder, "hydra.run.dir"):
+            if ownership.check_run(folder, config):
+                ownership.remove_checkpoints(folder)  # if it was killed just before it did that
                 print(printable(f"{folder} is done: {_ending(folder)}"))
                 return JobReturn(status=JobStatus.COMPLETED)
             keeps = config.solver.checkpoint_seconds is not None
@@ -132,13 +133,13 @@ class App(Hydra):
         searches = _checked_search(sweeper, cfg, context)
         folder, made = _folder(cfg, "hydra.sweep.dir")
         # A search holds its folder itself, as it does for other apps.
-        held = nullcontext() if searches else folders.hold(folder, "hydra.sweep.dir")
-        with folders.unmade_if_unused(made), held:
-            finished = folders.check_sweep(folder, grid)
+        held = nullcontext() if searches else ownership.hold(folder, "hydra.sweep.dir")
+        with ownership.unmade_if_unused(made), held:
+            finished = ownership.check_sweep(folder, grid)
             if not _elsewhere(cfg):
                 require_data(job for n, job in enumerate(grid or ()) if n not in finished)
             for number in finished:
-                folders.remove_checkpoints(folder / str(number))
+                ownership.remove_checkpoints(folder / str(number))
             if finished:
                 to_go = len(grid or ()) - len(finished)
                 text = f"resuming {folder}: {len(finished)} finished, {to_go} to go"
@@ -147,7 +148,7 @@ class App(Hydra):
             if unfinished is not None:
                 sweeper.launcher = unfinished
             _advise("go on", "hydra.sweep.dir", folder)
-            rows: Sequence[trials.Row] = ()
+            rows: Sequence[sweep_table.Row] = ()
             with writing(folder):
                 try:
                     callbacks.on_multirun_start(config=cfg, config_name=config_name)
@@ -156,7 +157,7 @@ class App(Hydra):
                 finally:
                     if folder.is_dir() and not _refused(sys.exc_info()[1]):
                         with giving_way():
-                            trials.end_lost(folder)
+                            sweep_table.end_lost(folder)
                         rows = _table(folder)
             if unfinished is not None:  # a search has rules of its own for failures
                 _refuse_failures(rows, unfinished.failures)
@@ -320,7 +321,7 @@ def _folder(cfg: DictConfig, key: str) -> tuple[Path, list[Path]]:
             raise ConfigError(f"{key} has no value: {str(error).splitlines()[0]}") from error
         if f"${{{STAMP}:" not in str(raw[name]):
             return folder, []
-        if made := folders.make(folder, key):
+        if made := ownership.make(folder, key):
             return folder, made
         OmegaConf.clear_cache(cfg)  # another start had the same stamp: draw again
 
@@ -333,19 +334,19 @@ def _refused(error: BaseException | None) -> bool:
     return isinstance(error, HydraException) and isinstance(error.__cause__, ConfigError)
 
 
-def _table(folder: Path) -> Sequence[trials.Row]:
+def _table(folder: Path) -> Sequence[sweep_table.Row]:
     """Write the table of a sweep and the page, and show it, if anybody is there; what it holds."""
-    rows = trials.load(folder)
+    rows = sweep_table.load(folder)
     with giving_way():
-        trials.write(folder, rows)
+        sweep_table.write(folder, rows)
     try:
-        trials.show(rows)
+        sweep_view.show(rows)
     finally:
         _report(folder, rows)
     return rows
 
 
-def _report(folder: Path, rows: Sequence[trials.Row]) -> None:
+def _report(folder: Path, rows: Sequence[sweep_table.Row]) -> None:
     """Write the page of a sweep; that it cannot be is said, and changes nothing else."""
     if not rows:
         return
@@ -364,7 +365,7 @@ def _report(folder: Path, rows: Sequence[trials.Row]) -> None:
 
 
 def _refuse_failures(
-    rows: Sequence[trials.Row], errors: Mapping[int, BaseException], most: int = 5
+    rows: Sequence[sweep_table.Row], errors: Mapping[int, BaseException], most: int = 5
 ) -> None:
     """Name the jobs that failed, with the reason from the record or, without one, the error."""
     failed = [row for row in rows if row.failed]
@@ -386,12 +387,12 @@ def _first(texts: Sequence[str], most: int) -> str:
     return ", ".join([*texts[:most], *more])
 
 
-def _why(error: BaseException | None, row: trials.Row) -> str:
+def _why(error: BaseException | None, row: sweep_table.Row) -> str:
     return row.status if error is None else one_line(error)
 
 
 def _ending(folder: Path) -> str:
-    result: Mapping[str, Any] = folders.look(folder).result or {}
+    result: Mapping[str, Any] = reader.look(folder).result or {}
     value = result.get("value")
     reached = "null" if value is None else f"{value:.4f}"
     return f"{result.get('status')}, {result.get('objective')} {reached}"

@@ -18,9 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fcsweep.config import RunConfig, flat
-from fcsweep.hooks import OnEpoch, Report
 from fcsweep.messages.wording import printable
-from fcsweep.records import shown
+from fcsweep.records.formats import OnEpoch, Report, shown
 from fcsweep.screen import Screen
 
 EACH = 20

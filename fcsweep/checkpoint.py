@@ -26,10 +26,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fcsweep.config import INPUTS, ROWS, RunConfig
-from fcsweep.folders import CHECKPOINTS
 from fcsweep.messages.wording import one_line
-from fcsweep.records import HistoryRow, Past, RecordError, Result, RunRecord, write_atomically
+from fcsweep.records.filenames import CHECKPOINTS
+from fcsweep.records.formats import HistoryRow, Result
+from fcsweep.records.writer import Past, RunRecord
 from fcsweep.solver import Solver
+from fcsweep.system.atomic import RecordError, write_atomically
 from fcsweep.system.bounded import bounded
 
 log = logging.getLogger(__name__)

@@ -25,7 +25,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from fcsweep import folders
 from fcsweep.app import App
 from fcsweep.config import RunConfig, typed
 from fcsweep.launch import Ended, TrialError, save_config, stackable
@@ -34,6 +33,7 @@ from fcsweep.logs import lost_lines_kept
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
 from fcsweep.messages.wording import hint, one_line, printable
+from fcsweep.records import ownership
 from fcsweep.search.pruning import job_number, reporting
 from fcsweep.system.atomic import RecordError, writing
 from fcsweep.system.memory import keep_loaded
@@ -41,7 +41,7 @@ from fcsweep.system.signals import end_if_asked, held_back, listening
 from fcsweep.system.stdout import ReaderLeft, give_up_stdout
 
 if TYPE_CHECKING:
-    from fcsweep.records import Result
+    from fcsweep.records.formats import Result
     from fcsweep.search.outcomes import Outcome
 
 CONF = str(conf_dir())
@@ -143,7 +143,7 @@ def task(cfg: DictConfig) -> float | None:
 def _held(folder: Path) -> AbstractContextManager[None]:
     """Keep others out of the folder of a job, which may be in a process that outlives its sweep."""
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # a lone run is held by the program
-    return folders.hold(folder, "hydra.sweep.dir") if in_sweep else nullcontext()
+    return ownership.hold(folder, "hydra.sweep.dir") if in_sweep else nullcontext()
 
 
 def recorded(folder: Path) -> Outcome | None:

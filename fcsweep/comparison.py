@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from fcsweep.messages.wording import shown
-from fcsweep.recorded import Recorded, short_line
-from fcsweep.records import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
+from fcsweep.records.evidence import Recorded, short_line
+from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
 
 TIMES = ("seconds",)
 """Numbers of ``result.json`` that no rerun repeats."""

@@ -10,11 +10,10 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fcsweep import records
 from fcsweep.config import RunConfig
-from fcsweep.hooks import OnEpoch, Report
 from fcsweep.messages.wording import printable
-from fcsweep.records import HistoryRow, Result
+from fcsweep.records import formats
+from fcsweep.records.formats import HistoryRow, OnEpoch, Report, Result
 from fcsweep.screen import Screen
 
 SHOWN = 15
@@ -58,7 +57,7 @@ def heading(title: str, config: RunConfig) -> str:
 def ending(result: Result) -> str:
     """One line: how good it became, and why it ended if not by itself."""
     name = result.objective.replace("_", " ")
-    best = f"best {name} {records.shown(result.value)} at epoch {result.best_epoch}"
+    best = f"best {name} {formats.shown(result.value)} at epoch {result.best_epoch}"
     parts = [best] if result.value is not None else []
     if result.status not in ("running", "completed"):
         parts.append(f"{result.status}: {result.reason}")
@@ -107,8 +106,8 @@ def _table(rows: list[HistoryRow]) -> Table:
             str(row.epoch),
             str(row.step),
             f"{row.loss:.4g}",
-            records.shown(row.train_accuracy),
-            records.shown(row.val_accuracy),
+            formats.shown(row.train_accuracy),
+            formats.shown(row.val_accuracy),
             f"{row.learning_rate:.4g}",
             style=style,
         )

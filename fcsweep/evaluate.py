@@ -15,14 +15,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from fcsweep import data, trials
+from fcsweep import data
 from fcsweep.accuracy import count_correct
 from fcsweep.config import RunConfig, read, typed
-from fcsweep.folders import are_ours, damaged_since, look
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, printable
-from fcsweep.recorded import largest
-from fcsweep.records import BEST
+from fcsweep.records import sweep_table
+from fcsweep.records.evidence import largest
+from fcsweep.records.filenames import BEST
+from fcsweep.records.reader import are_ours, damaged_since, look
 from fcsweep.run import data_of, device_of, net_of
 from fcsweep.system.bounded import bounded
 
@@ -91,13 +92,13 @@ def _is_sweep(folder: Path) -> bool:
 
 def _best_of(sweep: Path) -> Path:
     """The folder of the best run of a sweep; prints which it is."""
-    rows = trials.load(sweep)
+    rows = sweep_table.load(sweep)
     if are_ours(row.folder for row in rows) is False:
         raise ConfigError(
             f"{sweep} holds runs of another program; fcsweep.evaluate takes those of fcsweep"
         )
     ended = [row for row in rows if row.status in ("completed", "pruned")]
-    best = trials.best([row for row in ended if (row.folder / BEST).is_file()])
+    best = sweep_table.best([row for row in ended if (row.folder / BEST).is_file()])
     if best is None:
         raise ConfigError(f"{sweep} holds no run that has ended with a value and a {BEST}")
     objectives = {str(row.config.get("objective")) for row in ended}

@@ -1,7 +1,7 @@
 """What a sweep found: what was searched, which run won, how each one ended, what mattered.
 
-Functions of the tables of `fcsweep.frames`. ``reg``, ``weight_scale`` and the like are config keys
-(``model.weight_scale``); accuracies are fractions.
+Functions of the tables of `fcsweep.records.frames`. ``reg``, ``weight_scale`` and the like are
+config keys (``model.weight_scale``); accuracies are fractions.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from fcsweep.config import read
-from fcsweep.frames import column
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import printable
+from fcsweep.records.frames import column
 
 HITS, LEARNS, LEARNS_NOTHING, DIVERGED, UNKNOWN = VERDICTS = (
     "reaches the target",
@@ -74,7 +74,7 @@ def axes(folder: str | Path, runs: pd.DataFrame) -> list[Axis]:
 
     Args:
         folder: of the sweep; its ``multirun.yaml`` tells what was asked.
-        runs: as `fcsweep.frames.load_runs` reads them.
+        runs: as `fcsweep.records.frames.load_runs` reads them.
     """
     texts, differ = asked(Path(folder)), differing(runs)
     named = [key for key in texts if key in differ]
@@ -142,7 +142,7 @@ def epochs_to(history: pd.DataFrame, level: float, name: str = "val_accuracy") -
     """The first epoch at which each run has reached a level; missing where it never does.
 
     Args:
-        history: as `fcsweep.frames.load_history` reads it.
+        history: as `fcsweep.records.frames.load_history` reads it.
         level: a fraction.
         name: ``val_accuracy`` or ``train_accuracy``.
 

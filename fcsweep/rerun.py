@@ -22,11 +22,11 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from fcsweep.comparison import altered, first_difference, likely_cause
-from fcsweep.folders import are_ours, read_json
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, printable
-from fcsweep.recorded import Recorded, recorded
-from fcsweep.records import CONFIG, PROVENANCE
+from fcsweep.records.evidence import Recorded, recorded
+from fcsweep.records.filenames import CONFIG, PROVENANCE
+from fcsweep.records.reader import are_ours, read_json
 from fcsweep.system.stdout import reader_may_leave
 
 Progress = Callable[[int], None]
@@ -142,7 +142,7 @@ def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
     """Train as recorded, for as many epochs; returns where the new numbers come from."""
     import torch  # not before everything is checked
 
-    from fcsweep.hooks import Report
+    from fcsweep.records.formats import Report
     from fcsweep.run import Trial, train
 
     (again / CONFIG).parent.mkdir(parents=True)

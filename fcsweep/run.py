@@ -19,14 +19,14 @@ from safetensors.numpy import save
 from fcsweep import data
 from fcsweep.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
 from fcsweep.config import RunConfig, TwoLayerConfig
-from fcsweep.hooks import OnEpoch, Report
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
 from fcsweep.messages.wording import one_line
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES
 from fcsweep.provenance import provenance
-from fcsweep.records import HistoryRow, Result, RunRecord
+from fcsweep.records.formats import HistoryRow, OnEpoch, Report, Result
+from fcsweep.records.writer import RunRecord
 from fcsweep.solver import Epoch, Solver
 from fcsweep.system.atomic import RecordError, writing
 from fcsweep.system.memory import keep_freed

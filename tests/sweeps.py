@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from fcsweep.records import HistoryRow, RunRecord
+from fcsweep.records.formats import HistoryRow
+from fcsweep.records.writer import RunRecord
 
 SEARCHED = {
     "model.weight_scale": "tag(log,interval(1e-4,10))",

@@ -10,8 +10,7 @@ from rich.console import Console
 from test_run import config_of
 
 from fcsweep import board
-from fcsweep.hooks import Report
-from fcsweep.records import HistoryRow, Result
+from fcsweep.records.formats import HistoryRow, Report, Result
 
 
 def reports(epoch, values, **statuses):

@@ -17,8 +17,9 @@ from test_run import assert_same_numbers, config_of, folders_in, result_of
 from fcsweep import provenance
 from fcsweep.checkpoint import Checkpoint, find, groups, pack, unpack
 from fcsweep.config import AdamConfig, MomentumConfig, RmspropConfig, SgdConfig
-from fcsweep.folders import CHECKPOINTS
-from fcsweep.records import HistoryRow, Past, Result
+from fcsweep.records.filenames import CHECKPOINTS
+from fcsweep.records.formats import HistoryRow, Result
+from fcsweep.records.writer import Past
 from fcsweep.run import run, run_many
 
 ALWAYS = 1e-9

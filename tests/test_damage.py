@@ -11,8 +11,8 @@ from striking import imported, numbers_of, started
 from sweeping import study_of
 
 from fcsweep import evaluate, rerun
-from fcsweep.frames import load_history, load_runs
 from fcsweep.messages.errors import ConfigError
+from fcsweep.records.frames import load_history, load_runs
 from fcsweep.report.__main__ import main as report
 from fcsweep.search.storage import storage_of
 

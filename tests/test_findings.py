@@ -7,7 +7,7 @@ from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
 from fcsweep import findings
 from fcsweep.findings import Axis
-from fcsweep.frames import load_runs
+from fcsweep.records.frames import load_runs
 
 
 @pytest.fixture(scope="module")

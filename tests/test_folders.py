@@ -12,8 +12,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from fcsweep.config import RunConfig
-from fcsweep.folders import check_run, check_sweep, hold, look, make
 from fcsweep.messages.errors import ConfigError
+from fcsweep.records.ownership import check_run, check_sweep, hold, make
+from fcsweep.records.reader import look
 
 CONFIG, OTHER = RunConfig(), RunConfig(seed=1)
 
@@ -154,7 +155,7 @@ def test_a_folder_is_made_once(tmp_path):
 
 
 def test_a_folder_in_use_is_refused_until_its_process_ends(tmp_path):
-    code = "import sys; from pathlib import Path; from fcsweep.folders import hold\n"
+    code = "import sys; from pathlib import Path; from fcsweep.records.ownership import hold\n"
     code += "with hold(Path(sys.argv[1]), 'hydra.run.dir'): print('in', flush=True); input()"
     command = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

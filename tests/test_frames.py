@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from test_trials import MOMENTUM, RESULT, SGD, leave
 
-from fcsweep.folders import hold
-from fcsweep.frames import DamageWarning, find_runs, load_losses
 from fcsweep.messages.errors import ConfigError
-from fcsweep.records import HistoryRow, RunRecord, load_history, load_runs
+from fcsweep.records import load_history, load_runs
+from fcsweep.records.formats import HistoryRow
+from fcsweep.records.frames import DamageWarning, find_runs, load_losses
+from fcsweep.records.ownership import hold
+from fcsweep.records.writer import RunRecord
 
 ROWS = [HistoryRow(1, 2, 0.1 + 0.2, 0.5, 0.25, 0.1), HistoryRow(2, 4, 1e-7, None, None, 0.05)]
 

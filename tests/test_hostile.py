@@ -20,19 +20,21 @@ import pytest
 from many import Command, contents, said
 from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
-from fcsweep import findings, report, trials
+from fcsweep import findings, report
 from fcsweep.checkpoint import find
 from fcsweep.config import RunConfig
 from fcsweep.data.cache import Copy
 from fcsweep.data.images import Images
-from fcsweep.folders import check_run, check_sweep
-from fcsweep.frames import DamageWarning, load_history, load_losses, load_runs
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import printable
-from fcsweep.records import losses_of
+from fcsweep.records import sweep_table
+from fcsweep.records.frames import DamageWarning, load_history, load_losses, load_runs
+from fcsweep.records.ownership import check_run, check_sweep
+from fcsweep.records.reader import losses_of
 from fcsweep.rerun import rerun
 from fcsweep.search.outcomes import recorded
 from fcsweep.search.storage import storage_of
+from fcsweep.terminal import sweep_view
 
 SECONDS = 5
 """CPU time after which a mistake must be told."""
@@ -329,7 +331,7 @@ def test_a_hostile_record_costs_only_its_run(record, tmp_path, monkeypatch):
         runs, history, losses = load_runs(sweep), load_history(sweep), load_losses(sweep)
     assert len(runs) == len(HOSTILE) + 1
     assert (len(history), len(losses)) >= (1, 2)
-    best = trials.best(trials.write(sweep))
+    best = sweep_table.best(sweep_table.write(sweep))
     assert best is not None and best.number == 99
     assert "0.9000" in report.write(sweep).read_text()
     for number in range(len(HOSTILE)):
@@ -391,12 +393,12 @@ def test_nothing_in_a_record_moves_a_terminal(tmp_path, monkeypatch, capsys):
         result = json.loads((run / "result.json").read_text()) | {"objective": ESCAPES}
         (run / "result.json").write_text(json.dumps(result))
     rerun([tmp_path])
-    rows = trials.load(tmp_path)
-    trials.show(rows)
+    rows = sweep_table.load(tmp_path)
+    sweep_view.show(rows)
     monkeypatch.setenv("FORCE_COLOR", "1")
     from rich.console import Console
 
-    Console(width=200, force_terminal=True, color_system=None).print(trials.table(rows, 200))
+    Console(width=200, force_terminal=True, color_system=None).print(sweep_view.table(rows, 200))
     for text in capsys.readouterr():
         lines = [line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in text.splitlines()]
         assert lines and not [line for line in lines if not line.isprintable()]
@@ -495,7 +497,7 @@ def test_what_diverges_is_never_the_best_and_breaks_nothing(tmp_path):
     for path in tmp_path.rglob("*.json"):
         strict(path)
     for sweep in "gas":
-        rows = trials.load(tmp_path / sweep)
+        rows = sweep_table.load(tmp_path / sweep)
         finite = [row.value for row in rows if row.value is not None]
         assert all(0 <= value <= 1 for value in finite)
         assert all(row.status == "diverged" for row in rows if (sweep, row.number) != ("g", 2))
@@ -519,7 +521,7 @@ def test_a_record_with_nan_is_damaged_and_never_the_best(value, tmp_path):
         before = result.read_text()
         content = json.loads(before) | {key: "HERE"}
         result.write_text(json.dumps(content).replace('"HERE"', value))
-        best = trials.best(trials.write(search))
+        best = sweep_table.best(sweep_table.write(search))
         assert best is not None and best.number == 0
         with pytest.warns(DamageWarning):
             runs = load_runs(search)

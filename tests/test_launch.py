@@ -25,9 +25,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fcsweep import cli
 from fcsweep.launch import as_yaml
-from fcsweep.records import RecordError, RunRecord
+from fcsweep.records.writer import RunRecord
 from fcsweep.search import pruning
 from fcsweep.solver import Solver
+from fcsweep.system.atomic import RecordError
 
 ignoring = pytest.mark.filterwarnings("ignore::UserWarning")  # theirs: apps without version_base
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from fcsweep.frames import load_speeds
+from fcsweep.records.frames import load_speeds
 
 ANALYSIS = Path(__file__).parents[1] / "analysis"
 NOTEBOOKS = sorted(ANALYSIS.glob("*.ipynb"))

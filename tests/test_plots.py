@@ -11,7 +11,7 @@ from sweeps import config_of, write_run, write_search, write_sweep
 
 from fcsweep import findings, plots
 from fcsweep.findings import Axis
-from fcsweep.frames import load_history, load_losses, load_runs
+from fcsweep.records.frames import load_history, load_losses, load_runs
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from fcsweep import trials
+from fcsweep.records import sweep_table
 
 PROGRAM = [sys.executable, "-W", "error", "-m", "fcsweep"]
 TASK = ["data=synthetic", "data.num_train=60", "data.num_val=20", "solver.batch_size=10"]
@@ -71,7 +71,7 @@ def wait_until(reached, process):
 
 
 def statuses(folder):
-    rows = trials.load(folder) if folder.exists() else []
+    rows = sweep_table.load(folder) if folder.exists() else []
     return {row.number: row.status for row in rows}
 
 
@@ -257,7 +257,7 @@ def test_of_downloads_at_once_one_is_made_and_the_next_takes_over_if_it_is_kille
 
 READERS = {
     "tables": """
-from fcsweep.frames import load_runs, load_history, load_losses
+from fcsweep.records.frames import load_runs, load_history, load_losses
 def read():
     assert not load_runs(sweep)["damage"].notna().any()
     load_history(sweep), load_losses(sweep)
@@ -266,7 +266,7 @@ def read():
 from fcsweep import report, trials
 def read():
     report.write(sweep)
-    assert "damaged" not in {row.status for row in trials.load(sweep)}
+    assert "damaged" not in {row.status for row in sweep_table.load(sweep)}
 """,
     "dashboard": """
 import optuna

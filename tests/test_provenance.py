@@ -14,7 +14,7 @@ from test_run import config_of, folders_in, result_of
 
 from fcsweep import provenance as module
 from fcsweep.provenance import provenance
-from fcsweep.records import as_json, sealed
+from fcsweep.records.seal import as_json, sealed
 from fcsweep.run import run, run_many
 
 ROOT = Path(__file__).parents[1]

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fcsweep import records
-from fcsweep.folders import hold
-from fcsweep.records import HistoryRow, RecordError, RunRecord
+from fcsweep.records import writer
+from fcsweep.records.formats import HistoryRow
+from fcsweep.records.ownership import hold
+from fcsweep.records.writer import RunRecord
+from fcsweep.system import atomic
+from fcsweep.system.atomic import RecordError
 
 
 def row(epoch, val=0.5, train=0.6, loss=1.5):
@@ -72,7 +75,7 @@ def test_a_loss_that_is_not_finite_stays_out_of_json(tmp_path):
     assert result_of(tmp_path)["value"] is None
     assert "nan" in (tmp_path / "history.csv").read_text()
     with pytest.raises(ValueError):
-        records.write_json(tmp_path / "other.json", {"value": float("nan")})
+        writer.write_json(tmp_path / "other.json", {"value": float("nan")})
 
 
 def test_a_run_that_starts_again_leaves_nothing_of_before(tmp_path):
@@ -86,14 +89,14 @@ def test_a_run_that_starts_again_leaves_nothing_of_before(tmp_path):
 @pytest.mark.parametrize("call", ["write_bytes", "replace"])
 def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(tmp_path, monkeypatch, call):
     path = tmp_path / "result.json"
-    records.write_atomically(path, b"before")
+    atomic.write_atomically(path, b"before")
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, call, full)
     with pytest.raises(RecordError, match=r"result.json cannot be written: No space left"):
-        records.write_atomically(path, b"after")
+        atomic.write_atomically(path, b"after")
     assert path.read_bytes() == b"before"
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
 
@@ -104,16 +107,16 @@ def test_a_write_that_is_stopped_by_a_signal_leaves_nothing_half_written(tmp_pat
 
     monkeypatch.setattr(Path, "replace", stopped)
     with pytest.raises(SystemExit):
-        records.write_atomically(tmp_path / "result.json", b"after")
+        atomic.write_atomically(tmp_path / "result.json", b"after")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_whose_process_was_killed_is_running_no_more(tmp_path):
     RunRecord(tmp_path, "val_accuracy", None).start()
     with hold(tmp_path, "hydra.run.dir"):
-        records.end_lost(tmp_path)
+        writer.end_lost(tmp_path)
         assert result_of(tmp_path)["status"] == "running"
-    records.end_lost(tmp_path)
+    writer.end_lost(tmp_path)
     ended = result_of(tmp_path)
     assert (ended["status"], ended["reason"]) == ("interrupted", "its process was killed")
 
@@ -125,7 +128,7 @@ def test_a_run_that_was_killed_in_its_last_records_has_no_seal(tmp_path):
     running = (tmp_path / "result.json").read_bytes()
     record.finish("completed")
     (tmp_path / "result.json").write_bytes(running)  # the one that is written last
-    records.end_lost(tmp_path)
+    writer.end_lost(tmp_path)
     assert result_of(tmp_path)["status"] == "interrupted"
     assert json.loads((tmp_path / "provenance.json").read_text()) == {"threads": 1}
 
@@ -153,16 +156,16 @@ def test_the_last_record_takes_the_room_of_what_lies_beside_the_others(tmp_path,
     record.start()
     record.add(row(1), losses(1.0), 0.1, b"best")
     (spare,) = tmp_path.glob(".result.json.*.tmp")
-    rewrite = records.rewrite_atomically
+    rewrite = writer.rewrite_atomically
 
     def with_room_for_one(path, content, beside):
         if spare.exists():
             spare.unlink()  # as it does with what it could not write
             raise RecordError(f"{path} cannot be written: No space left on device")
-        monkeypatch.setattr(records, "rewrite_atomically", rewrite)
+        monkeypatch.setattr(writer, "rewrite_atomically", rewrite)
         rewrite(path, content, beside)
 
-    monkeypatch.setattr(records, "rewrite_atomically", with_room_for_one)
+    monkeypatch.setattr(writer, "rewrite_atomically", with_room_for_one)
     record.finish("interrupted", "the disk is full")
     assert result_of(tmp_path)["reason"] == "the disk is full"
     assert not list(tmp_path.glob(".*.tmp"))

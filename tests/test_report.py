@@ -13,8 +13,8 @@ from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
 from fcsweep import report
 from fcsweep.messages.errors import ConfigError
-from fcsweep.records import RecordError
 from fcsweep.report import words
+from fcsweep.system.atomic import RecordError
 
 
 class Page(HTMLParser):

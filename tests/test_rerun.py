@@ -19,7 +19,7 @@ from test_run import assert_same_numbers, config_of, folders_in, result_of
 
 from fcsweep import provenance
 from fcsweep.messages.errors import ConfigError
-from fcsweep.records import as_json, sealed
+from fcsweep.records.seal import as_json, sealed
 from fcsweep.rerun import main, rerun
 from fcsweep.run import run, run_many
 

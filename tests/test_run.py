@@ -21,9 +21,10 @@ from fcsweep.config import (
     SyntheticConfig,
 )
 from fcsweep.provenance import masked
-from fcsweep.records import RecordError, RunRecord
+from fcsweep.records.writer import RunRecord
 from fcsweep.run import run, run_many
 from fcsweep.solver import Solver
+from fcsweep.system.atomic import RecordError
 
 NUMBERS = ("history.csv", "losses.npy", "best.safetensors")
 

@@ -13,8 +13,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 from sweeping import study_of, told
 
-from fcsweep.folders import hold
 from fcsweep.messages.errors import ConfigError
+from fcsweep.records.ownership import hold
 from fcsweep.search import pruning, storage
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress

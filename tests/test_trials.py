@@ -13,7 +13,6 @@ import pytest
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from fcsweep import trials
 from fcsweep.config import (
     AdamConfig,
     MomentumConfig,
@@ -22,7 +21,11 @@ from fcsweep.config import (
     SyntheticConfig,
     TwoLayerConfig,
 )
-from fcsweep.records import HistoryRow, RecordError, RunRecord
+from fcsweep.records import sweep_table
+from fcsweep.records.formats import HistoryRow
+from fcsweep.records.writer import RunRecord
+from fcsweep.system.atomic import RecordError
+from fcsweep.terminal import sweep_view
 
 RESULT: dict[str, Any] = {
     "objective": "val_accuracy",
@@ -62,7 +65,7 @@ def two_rules(tmp_path) -> Path:
 
 
 def test_the_file_of_a_sweep(two_rules):
-    rows = trials.write(two_rules)
+    rows = sweep_table.write(two_rules)
     assert [row.number for row in rows] == [0, 1]
     assert (two_rules / "trials.csv").read_text() == (
         "number,status,value,optimizer.name,optimizer.learning_rate,seconds,folder\n"
@@ -72,13 +75,13 @@ def test_the_file_of_a_sweep(two_rules):
 
 
 def test_the_file_may_be_written_again(two_rules):
-    first = trials.write(two_rules)
-    assert trials.write(two_rules) == first
+    first = sweep_table.write(two_rules)
+    assert sweep_table.write(two_rules) == first
     assert sorted(path.name for path in two_rules.iterdir()) == ["0", "1", "trials.csv"]
 
 
 def test_a_write_that_fails_leaves_what_was_there(two_rules, monkeypatch):
-    trials.write(two_rules)
+    sweep_table.write(two_rules)
     before = (two_rules / "trials.csv").read_bytes()
 
     def full(*_: object) -> None:
@@ -86,14 +89,14 @@ def test_a_write_that_fails_leaves_what_was_there(two_rules, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(RecordError, match=r"trials\.csv cannot be written: No space left"):
-        trials.write(two_rules)
+        sweep_table.write(two_rules)
     assert (two_rules / "trials.csv").read_bytes() == before
 
 
 def test_what_differs():
     def keys(*configs: RunConfig) -> list[str]:
         rows = [row(number, config) for number, config in enumerate(configs)]
-        return trials.differing(rows)
+        return sweep_table.differing(rows)
 
     assert keys(SGD, SGD) == []
     assert keys(SGD, replace(SGD, seed=1)) == ["seed"]
@@ -111,7 +114,7 @@ def test_what_differs():
     assert keys_of({"a": 1}, {"a": "1"}) == ["a"]
 
 
-def row(number: int, config: RunConfig, **changes: Any) -> trials.Row:
+def row(number: int, config: RunConfig, **changes: Any) -> sweep_table.Row:
     values: dict[str, Any] = {
         "number": number,
         "status": "completed",
@@ -120,21 +123,21 @@ def row(number: int, config: RunConfig, **changes: Any) -> trials.Row:
         "best_train_accuracy": 0.75,
         "seconds": 1.0,
         "folder": Path("multirun") / str(number),
-        "config": trials.flat(asdict(config)),
+        "config": sweep_table.flat(asdict(config)),
         "reason": "",
     }
-    return trials.Row(**(values | changes))
+    return sweep_table.Row(**(values | changes))
 
 
 def keys_of(*configs: dict[str, Any]) -> list[str]:
-    return trials.differing([replace(row(0, SGD), config=config) for config in configs])
+    return sweep_table.differing([replace(row(0, SGD), config=config) for config in configs])
 
 
 def test_the_best_is_the_largest_and_the_first_of_equals():
     rows = [row(0, SGD, value=None), row(1, SGD), row(2, SGD, value=0.7), row(3, SGD, value=0.7)]
-    assert trials.best(rows) is rows[2]
-    assert trials.best(rows[:1]) is None
-    assert trials.best([]) is None
+    assert sweep_table.best(rows) is rows[2]
+    assert sweep_table.best(rows[:1]) is None
+    assert sweep_table.best([]) is None
 
 
 DAMAGE = {
@@ -149,12 +152,12 @@ DAMAGE = {
 
 @pytest.mark.parametrize(("run", "status", "counts"), DAMAGE.values(), ids=DAMAGE)
 def test_what_a_run_left_is_a_row_whatever_it_is(run, status, counts, tmp_path):
-    (left,) = trials.write(leave(tmp_path, run))
+    (left,) = sweep_table.write(leave(tmp_path, run))
     assert left.status == status
     assert (left.value is not None) == counts
     assert left.failed == (not counts)
     assert "\n" not in left.reason
-    assert Console(file=io.StringIO()).print(trials.table([left], 80)) is None
+    assert Console(file=io.StringIO()).print(sweep_view.table([left], 80)) is None
     with open(tmp_path / "trials.csv", newline="") as file:
         (read,) = csv.DictReader(file)
     assert read["status"] == status
@@ -163,9 +166,9 @@ def test_what_a_run_left_is_a_row_whatever_it_is(run, status, counts, tmp_path):
 def test_a_damaged_config_costs_only_its_columns(tmp_path):
     leave(tmp_path, (SGD, {}), (replace(SGD, seed=1), {}), (replace(SGD, seed=2), {}))
     (tmp_path / "1" / ".hydra" / "config.yaml").write_text("[")
-    rows = trials.write(tmp_path)
+    rows = sweep_table.write(tmp_path)
     assert [row.status for row in rows] == ["completed", "damaged", "completed"]
-    assert trials.differing(rows) == ["seed"]
+    assert sweep_table.differing(rows) == ["seed"]
 
 
 def test_a_record_that_was_changed_after_the_end_is_never_the_best(tmp_path):
@@ -176,29 +179,29 @@ def test_a_record_that_was_changed_after_the_end_is_never_the_best(tmp_path):
         record.finish("completed")
     file = tmp_path / "1" / "result.json"
     file.write_text(file.read_text().replace("0.4", "0.999"))
-    rows = trials.write(tmp_path)
-    assert trials.best(rows) == rows[0]
+    rows = sweep_table.write(tmp_path)
+    assert sweep_table.best(rows) == rows[0]
     assert (rows[1].status, rows[1].value, rows[1].best_val_accuracy) == ("damaged", None, None)
     assert rows[1].reason == f"{file} changed since it ended"
-    assert "0.999" not in "".join([*trials.lines(rows), (tmp_path / "trials.csv").read_text()])
+    assert "0.999" not in "".join([*sweep_view.lines(rows), (tmp_path / "trials.csv").read_text()])
 
 
 def test_other_things_in_the_folder_are_no_runs(tmp_path):
     leave(tmp_path, (SGD, {}))
     (tmp_path / "12").touch()
     (tmp_path / "notes").mkdir()
-    assert [row.number for row in trials.write(tmp_path)] == [0]
+    assert [row.number for row in sweep_table.write(tmp_path)] == [0]
 
 
 def test_runs_come_by_number_not_by_name(tmp_path):
     leave(tmp_path, *[(replace(SGD, seed=seed), {}) for seed in range(11)])
-    assert [row.number for row in trials.load(tmp_path)] == list(range(11))
+    assert [row.number for row in sweep_table.load(tmp_path)] == list(range(11))
 
 
 def test_plain_lines_are_never_cut(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "20")
     far = Path("/" + "deep/" * 40)
-    trials.show([row(0, SGD, folder=far / "0"), row(1, MOMENTUM, value=0.9, folder=far / "1")])
+    sweep_view.show([row(0, SGD, folder=far / "0"), row(1, MOMENTUM, value=0.9, folder=far / "1")])
     out = capsys.readouterr().out
     assert out.splitlines()[:2] == [
         f"optimizer  learning_rate  best val  best train  status     seconds  {'folder'}",
@@ -213,7 +216,7 @@ def test_a_terminal_gets_colours_and_loses_nothing():
     file, sweep = io.StringIO(), Path("/a-long-name/of-a-sweep/[in]/brackets")
     failed = row(2, SGD, status="failed", value=None, folder=sweep / "2")
     rows = [row(0, SGD, folder=sweep / "0"), row(1, MOMENTUM, folder=sweep / "1"), failed]
-    Console(file=file, force_terminal=True, width=100).print(trials.table(rows, 100))
+    Console(file=file, force_terminal=True, width=100).print(sweep_view.table(rows, 100))
     green, red = "\x1b[1;32m", "\x1b[31m"
     assert green in file.getvalue()
     assert red in file.getvalue()
@@ -230,12 +233,12 @@ def test_a_terminal_gets_colours_and_loses_nothing():
 
 def test_made_up_data_stay_visible():
     synthetic = replace(SGD, data=SyntheticConfig())
-    assert "synthetic" in trials.lines([row(0, synthetic), row(1, synthetic)])[-1]
-    assert "synthetic" in str(trials.table([row(0, synthetic)], 80).caption)
-    mixed = trials.lines([row(0, SGD), row(1, synthetic)])
+    assert "synthetic" in sweep_view.lines([row(0, synthetic), row(1, synthetic)])[-1]
+    assert "synthetic" in str(sweep_view.table([row(0, synthetic)], 80).caption)
+    mixed = sweep_view.lines([row(0, SGD), row(1, synthetic)])
     assert mixed[0].split()[0] == "data"
     assert "synthetic" in mixed[2]
-    assert trials.table([row(0, SGD)], 80).caption is None
+    assert sweep_view.table([row(0, SGD)], 80).caption is None
 
 
 def test_headings_are_short_where_they_stay_apart():
@@ -243,13 +246,13 @@ def test_headings_are_short_where_they_stay_apart():
         replace(row(n, SGD), config=dict.fromkeys(["a.x", "b.x", "b.y", "b.name"], n))
         for n in (0, 1)
     ]
-    assert trials.lines(rows)[0].split()[:4] == ["a.x", "b.x", "y", "b"]
+    assert sweep_view.lines(rows)[0].split()[:4] == ["a.x", "b.x", "y", "b"]
 
 
 # --- Many rows, and a narrow terminal -------------------------------------------------------------
 
 
-def searched(count: int, **changes: Any) -> list[trials.Row]:
+def searched(count: int, **changes: Any) -> list[sweep_table.Row]:
     """The rows of a search; the later the better, but for the first three, which are the best."""
     configs = [
         replace(
@@ -264,12 +267,12 @@ def searched(count: int, **changes: Any) -> list[trials.Row]:
     return [row(n, config, value=value, **changes) for n, (config, value) in each]
 
 
-def on_a_terminal(rows: list[trials.Row], width: int, monkeypatch, capsys) -> list[str]:
+def on_a_terminal(rows: list[sweep_table.Row], width: int, monkeypatch, capsys) -> list[str]:
     """The lines that a sweep ends with, without their colours."""
     for name, value in {"FORCE_COLOR": "1", "COLUMNS": str(width), "TERM": "xterm"}.items():
         monkeypatch.setenv(name, value)
     capsys.readouterr()
-    trials.show(rows)
+    sweep_view.show(rows)
     out = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
     assert all(len(line.rstrip()) <= width for line in out.splitlines())
     return [line.rstrip() for line in out.splitlines()]
@@ -277,7 +280,7 @@ def on_a_terminal(rows: list[trials.Row], width: int, monkeypatch, capsys) -> li
 
 def test_of_many_rows_the_ten_best_are_shown(monkeypatch, capsys):
     rows = searched(200)
-    trials.show(rows)
+    sweep_view.show(rows)
     plain = capsys.readouterr().out.splitlines()
     assert [line.split()[-1] for line in plain[1:-2]] == [
         f"multirun/{n}" for n in (0, 1, 2, *range(199, 192, -1))
@@ -331,10 +334,10 @@ def test_a_narrow_terminal_leaves_out_what_is_needed_least(monkeypatch, capsys):
 def test_a_key_that_the_best_run_does_not_have_is_not_named():
     rows = [replace(row(n, SGD), config=one) for n, one in enumerate([{"a.x": 1}, {"a.y": 2}])]
     rows += [replace(rows[0], config={"a.x": 2, "a.y": 3}, value=0.1)]
-    assert trials.below(rows) == ["best: multirun/0 (0.5000), x 1; 1 other reaches it"]
+    assert sweep_view.below(rows) == ["best: multirun/0 (0.5000), x 1; 1 other reaches it"]
 
 
 def test_no_rows_no_table(capsys, tmp_path):
-    trials.show(trials.write(tmp_path))
+    sweep_view.show(sweep_table.write(tmp_path))
     assert capsys.readouterr().out == ""
     assert (tmp_path / "trials.csv").read_text() == "number,status,value,seconds,folder\n"

@@ -23,7 +23,6 @@ from fcsweep.findings import (
     Axis,
     Direction,
 )
-from fcsweep.frames import column
 from fcsweep.plots.style import (
     COLOURS,
     GREY,
@@ -38,6 +37,7 @@ from fcsweep.plots.style import (
     styled,
     thinned,
 )
+from fcsweep.records.frames import column
 
 VALUES = mpl.colormaps["cividis"].resampled(16)
 

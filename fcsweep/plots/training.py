@@ -116,7 +116,7 @@ def spread(groups: Mapping[str, Sequence[float]], objective: str = "val_accuracy
 
 @styled
 def speeds(rates: pd.DataFrame) -> Figure:
-    """Trials per second against the stack size, as `fcsweep.frames.load_speeds` reads them."""
+    """Trials per second against the stack size, as `load_speeds` reads them."""
     figure, panel = panel_of(HEIGHT + 0.4)
     names = rates["task"] + " (" + rates["device"] + ")"
     for place, (name, part) in enumerate(rates.groupby(names, sort=False)):

@@ -17,11 +17,12 @@ import pandas as pd
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
-from fcsweep import findings, frames, plots
+from fcsweep import findings, plots
 from fcsweep.findings import CHANCE, LEARNS_NOTHING, Axis, missing, written
-from fcsweep.folders import are_ours
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import printable
+from fcsweep.records import frames
+from fcsweep.records.reader import are_ours
 from fcsweep.report import words
 from fcsweep.report.study import PARAMS, REACHED, Study, read_study
 from fcsweep.system.atomic import write_atomically

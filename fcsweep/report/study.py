@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fcsweep import findings, frames
+from fcsweep import findings
 from fcsweep.config import read
 from fcsweep.findings import UNKNOWN, Axis, Direction
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line
+from fcsweep.records import frames
+from fcsweep.records.sweep_table import FILE as TRIALS
 from fcsweep.system.bounded import bounded
-from fcsweep.trials import FILE as TRIALS
 
 PARAMS, REACHED = "params.", "reached."
 """What the columns of parameters and of values begin with."""

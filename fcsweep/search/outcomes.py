@@ -12,9 +12,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from optuna.exceptions import TrialPruned
 from optuna.trial import TrialState
 
-from fcsweep.folders import damaged_since, look, read_json
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, shown
+from fcsweep.records.reader import damaged_since, look, read_json
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fcsweep.config import RunConfig
-from fcsweep.folders import check_run, look
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line
-from fcsweep.records import HISTORY, read_history
+from fcsweep.records.filenames import HISTORY
+from fcsweep.records.ownership import check_run
+from fcsweep.records.reader import look, read_history
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.pruning import PRUNED_AT
 from fcsweep.search.space import Space

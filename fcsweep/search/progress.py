@@ -13,10 +13,10 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.messages.wording import printable
+from fcsweep.records.sweep_table import ties
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.results import STATES, counts
 from fcsweep.search.study import best_of, counting, finished
-from fcsweep.trials import ties
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.messages.secrets import masked
+from fcsweep.records.sweep_table import FILE as TRIALS
 from fcsweep.search.study import best_of
 from fcsweep.system.atomic import write_atomically
-from fcsweep.trials import FILE as TRIALS
 
 FOLDER = "folder"
 """User attribute of a trial whose job did not run in the folder of its number."""

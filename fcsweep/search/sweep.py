@@ -19,11 +19,11 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from fcsweep import folders
 from fcsweep.config import RunConfig, typed
 from fcsweep.messages.secrets import masked_url
 from fcsweep.messages.wording import printable
 from fcsweep.numbered import launch_numbered
+from fcsweep.records import ownership
 from fcsweep.saving import hide_password
 from fcsweep.search.outcomes import Outcome, returned
 from fcsweep.search.past import Guided, PastRuns, report_again
@@ -86,7 +86,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         stack.enter_context(quiet())
         stack.enter_context(_password_handed_on(settings["storage"]))
         hide_password(config)
-        stack.enter_context(folders.hold(folder, "hydra.sweep.dir"))
+        stack.enter_context(ownership.hold(folder, "hydra.sweep.dir"))
         if new := not any(folder.iterdir()):
             prepare()  # before anything is made
         in_folder = recorded is not None and settings["storage"] is None

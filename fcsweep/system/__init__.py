@@ -4,6 +4,7 @@
 ``atomic.py``   files written as a whole; a disk that takes no more
 ``rewrite.py``  the same file written over and over
 ``bounded.py``  reading what nobody vouches for
+``locks.py``    who holds a folder
 ``signals.py``  SIGINT, SIGTERM, SIGHUP: what they end, and when
 ``stdout.py``   standard output whose reader has left
 ``memory.py``   freed memory that is kept, garbage that is not looked for

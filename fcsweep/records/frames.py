@@ -23,10 +23,11 @@ import numpy as np
 import pandas as pd
 
 from fcsweep.config import flat
-from fcsweep.folders import SWEEP_FILES, changed_since, look, read_json
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, shown
-from fcsweep.records import HISTORY, LOSSES, PROVENANCE, HistoryRow, Result, losses_of
+from fcsweep.records.filenames import HISTORY, LOSSES, PROVENANCE, SWEEP_FILES
+from fcsweep.records.formats import HistoryRow, Result
+from fcsweep.records.reader import changed_since, look, losses_of, read_json
 from fcsweep.system.bounded import bounded
 
 LARGEST = 100_000_000  # bytes of a history, or of the losses: 25 million steps

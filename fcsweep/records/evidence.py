@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from fcsweep.config import ROWS, RunConfig, read, typed
 from fcsweep.config.allowed import COUNT, Device
-from fcsweep.folders import look, read_json
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line
-from fcsweep.records import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT, losses_of
-from fcsweep.seal import altered
+from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
+from fcsweep.records.reader import look, losses_of, read_json
+from fcsweep.records.seal import altered
 
 ROW_BYTES = 200
 """More than a row of ``history.csv`` has."""

@@ -5,9 +5,6 @@ state before or after a write and never half of it, whatever ends the process. `
 last: what it says is also in the others. When a run ends, ``provenance.json`` gets the sha256 of
 each of them and of itself, so that a byte that changes later is found. What each file holds, column
 by column, stands in ``multirun/README.md``.
-
-`load_runs` and `load_history` read runs into tables of pandas; they come from `fcsweep.frames` when
-they are first asked for, so that training does not import pandas.
 """
 
 from __future__ import annotations
@@ -19,102 +16,19 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fcsweep.folders import (
-    FINISHED,
-    is_held,
-    look,
-    read_json,
-    remove_checkpoints,
-    remove_half_written,
-)
-from fcsweep.seal import BEST as BEST
-from fcsweep.seal import CONFIG as CONFIG
-from fcsweep.seal import HISTORY as HISTORY
-from fcsweep.seal import LOSSES as LOSSES
-from fcsweep.seal import PROVENANCE as PROVENANCE
-from fcsweep.seal import RESULT as RESULT
-from fcsweep.seal import as_json, sealed
-from fcsweep.system.atomic import RecordError as RecordError
-from fcsweep.system.atomic import spare_of
-from fcsweep.system.atomic import write_atomically as write_atomically
-from fcsweep.system.bounded import bounded
+from fcsweep.records.filenames import BEST, CONFIG, FINISHED, HISTORY, LOSSES, PROVENANCE, RESULT
+from fcsweep.records.formats import HistoryRow, Result
+from fcsweep.records.ownership import remove_checkpoints, remove_half_written
+from fcsweep.records.reader import look, read_json
+from fcsweep.records.seal import as_json, sealed
+from fcsweep.system.atomic import RecordError, spare_of, write_atomically
+from fcsweep.system.locks import is_held
 from fcsweep.system.rewrite import rewrite_atomically, settle
-
-if TYPE_CHECKING:
-    from fcsweep.frames import load_history as load_history
-    from fcsweep.frames import load_runs as load_runs
-
-
-LARGEST_HISTORY = 100_000_000  # bytes
-
-
-def __getattr__(name: str) -> Any:
-    if name not in ("load_runs", "load_history"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fcsweep import frames
-
-    return getattr(frames, name)
-
-
-@dataclass(frozen=True)
-class HistoryRow:
-    """One epoch, as a row of ``history.csv``."""
-
-    epoch: int
-    """From 1."""
-    step: int
-    """Updates since the start of training."""
-    loss: float
-    """Mean over the epoch's steps, with the L2 term; in nats for softmax."""
-    train_accuracy: float | None
-    """Fractions; None (empty in the file) where not evaluated."""
-    val_accuracy: float | None
-    learning_rate: float
-    """Used in this epoch."""
-
-    def accuracy(self, objective: str) -> float | None:
-        """The one that ``objective`` names, ``val_accuracy`` or ``train_accuracy``."""
-        return self.val_accuracy if objective == "val_accuracy" else self.train_accuracy
-
-    def line(self, num_epochs: int) -> str:
-        """As plain text, in columns."""
-        width = len(str(num_epochs))
-        return (
-            f"epoch {self.epoch:>{width}}/{num_epochs}  loss {self.loss:<8.4g}  "
-            f"train {shown(self.train_accuracy)}  val {shown(self.val_accuracy)}"
-        )
-
-
-@dataclass
-class Result:
-    """``result.json``: how a run ended, or where it stands."""
-
-    objective: str
-    """``val_accuracy`` or ``train_accuracy``."""
-    target: float | None = None
-    status: str = "running"
-    """``running``, ``completed``, ``pruned``, ``diverged``, ``interrupted`` or ``failed``."""
-    reason: str | None = None
-    """Why, where the status needs a reason; one line."""
-    value: float | None = None
-    """Best objective over the epochs; None before the first evaluation."""
-    best_val_accuracy: float | None = None
-    best_train_accuracy: float | None = None
-    best_epoch: int | None = None
-    """The first epoch that reached ``value``; its parameters are in ``best.safetensors``."""
-    epochs: int = 0
-    """Epochs trained."""
-    target_reached: bool = False
-    """Whether ``value >= target``."""
-    seconds: float = 0.0
-    """Wall time from the start of training."""
-    best_sha256: str | None = None
-    """Of ``best.safetensors``."""
 
 
 @dataclass(frozen=True)
@@ -266,35 +180,6 @@ def _unseal(folder: Path) -> None:
             write_json(folder / PROVENANCE, facts)
 
 
-def read_history(path: Path) -> list[HistoryRow]:
-    """The rows of a ``history.csv``.
-
-    Raises:
-        OSError, ValueError: it cannot be read, or is damaged.
-    """
-    text = bounded(path, LARGEST_HISTORY).decode()
-    heading, *lines = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
-    if heading != [field.name for field in fields(HistoryRow)]:
-        raise ValueError("it has no heading")
-    if any(len(line) != len(heading) for line in lines):
-        raise ValueError("a row has too few or too many cells")
-    return [
-        HistoryRow(
-            int(epoch), int(step), float(loss), _accuracy(train), _accuracy(val), float(rate)
-        )
-        for epoch, step, loss, train, val, rate in lines
-    ]
-
-
-def _accuracy(cell: str) -> float | None:
-    return float(cell) if cell else None
-
-
-def shown(accuracy: float | None) -> str:
-    """``0.9650``; a dash for what was not evaluated."""
-    return "-" if accuracy is None else f"{accuracy:.4f}"
-
-
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write strict JSON."""
     write_atomically(path, as_json(content))
@@ -311,30 +196,6 @@ def _as_npy(losses: NDArray[Any]) -> bytes:
     memory = io.BytesIO()
     np.save(memory, losses, allow_pickle=False)
     return memory.getvalue()
-
-
-def losses_of(content: bytes) -> NDArray[Any]:
-    """The ``(steps,)`` losses in the content of ``losses.npy``.
-
-    Not by ``np.load``, which takes memory for what a header announces before it looks for it.
-
-    Raises:
-        ValueError: it does not hold one float a step.
-    """
-    file = io.BytesIO(content)
-    try:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError("another version")
-        (*shape,), _, dtype = np.lib.format.read_array_header_1_0(file)
-    except Exception as error:  # a header is Python, and can be wrong in any way
-        raise ValueError("it is not an array of numbers") from error
-    if dtype.kind in "OV":
-        raise ValueError("it is not an array of numbers")
-    if len(shape) != 1 or dtype.kind != "f":
-        raise ValueError("it does not hold one number a step")
-    if len(content) - file.tell() != shape[0] * dtype.itemsize:
-        raise ValueError(f"it does not hold the {shape[0]} numbers that it announces")
-    return np.frombuffer(content, dtype, offset=file.tell())
 
 
 def _highest(best: float | None, accuracy: float | None) -> float | None:

@@ -8,9 +8,7 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
-CONFIG = ".hydra/config.yaml"
-HISTORY, LOSSES, RESULT = "history.csv", "losses.npy", "result.json"
-PROVENANCE, BEST = "provenance.json", "best.safetensors"
+from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
 
 LARGEST = 4_000_000_000
 """Bytes of a file of a run: a thousand million parameters."""

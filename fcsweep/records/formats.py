@@ -1,0 +1,82 @@
+"""What the records of a run hold: a row an epoch, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """One epoch, as a row of ``history.csv``."""
+
+    epoch: int
+    """From 1."""
+    step: int
+    """Updates since the start of training."""
+    loss: float
+    """Mean over the epoch's steps, with the L2 term; in nats for softmax."""
+    train_accuracy: float | None
+    """Fractions; None (empty in the file) where not evaluated."""
+    val_accuracy: float | None
+    learning_rate: float
+    """Used in this epoch."""
+
+    def accuracy(self, objective: str) -> float | None:
+        """The one that ``objective`` names, ``val_accuracy`` or ``train_accuracy``."""
+        return self.val_accuracy if objective == "val_accuracy" else self.train_accuracy
+
+    def line(self, num_epochs: int) -> str:
+        """As plain text, in columns."""
+        width = len(str(num_epochs))
+        return (
+            f"epoch {self.epoch:>{width}}/{num_epochs}  loss {self.loss:<8.4g}  "
+            f"train {shown(self.train_accuracy)}  val {shown(self.val_accuracy)}"
+        )
+
+
+@dataclass
+class Result:
+    """``result.json``: how a run ended, or where it stands."""
+
+    objective: str
+    """``val_accuracy`` or ``train_accuracy``."""
+    target: float | None = None
+    status: str = "running"
+    """``running``, ``completed``, ``pruned``, ``diverged``, ``interrupted`` or ``failed``."""
+    reason: str | None = None
+    """Why, where the status needs a reason; one line."""
+    value: float | None = None
+    """Best objective over the epochs; None before the first evaluation."""
+    best_val_accuracy: float | None = None
+    best_train_accuracy: float | None = None
+    best_epoch: int | None = None
+    """The first epoch that reached ``value``; its parameters are in ``best.safetensors``."""
+    epochs: int = 0
+    """Epochs trained."""
+    target_reached: bool = False
+    """Whether ``value >= target``."""
+    seconds: float = 0.0
+    """Wall time from the start of training."""
+    best_sha256: str | None = None
+    """Of ``best.safetensors``."""
+
+
+def shown(accuracy: float | None) -> str:
+    """``0.9650``; a dash for what was not evaluated."""
+    return "-" if accuracy is None else f"{accuracy:.4f}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a hook is told of a trial after an epoch."""
+
+    trial: int
+    """Its position in the ``configs`` of ``run_many``."""
+    row: HistoryRow
+    result: Result
+    """So far; it goes on to change."""
+
+
+OnEpoch = Callable[[Sequence[Report]], Collection[int]]
+"""Told of all trials that are still training, at once; returns the positions of those to prune."""

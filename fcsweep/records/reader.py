@@ -1,0 +1,214 @@
+"""What a run has left in its folder, read as data: bounded, checked, never executed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcsweep.config import read, typed
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import one_line
+from fcsweep.records.filenames import FINISHED, PROVENANCE, STATUSES
+from fcsweep.records.formats import HistoryRow
+from fcsweep.records.seal import altered
+from fcsweep.system.bounded import bounded
+from fcsweep.system.locks import is_held
+
+LARGEST_JSON = 1_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run has left in its folder; each part None where it is not there or damaged."""
+
+    config: dict[str, Any] | None
+    """``.hydra/config.yaml``, not yet checked against the schemas."""
+    result: dict[str, Any] | None
+    """``result.json``: ``status`` is one of `STATUSES`, every number finite."""
+    damage: str | None
+    """What is damaged, and how; None if nothing is."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its own end."""
+        return self.result is not None and self.result["status"] in FINISHED
+
+
+def look(folder: Path) -> Found:
+    """Read the config and the result that a run has left; never raises for what they hold."""
+    config, result, damage = None, None, None
+    config_file, result_file = folder / ".hydra" / "config.yaml", folder / "result.json"
+    if config_file.exists():
+        try:
+            config = read(config_file)
+        except ConfigError as error:
+            damage = str(error)
+    if result_file.exists():
+        try:
+            result = _read_result(result_file)
+        except (OSError, ValueError) as error:
+            damage = f"{result_file} cannot be read: {one_line(error)}"
+    return Found(config, result, damage)
+
+
+def are_ours(runs: Iterable[Path]) -> bool | None:
+    """Whether folders hold runs of this program; False: of another Hydra app; None: nothing tells.
+
+    A run is ours by a record or by a config that fits the schemas; the runs of a sweep are alike.
+    """
+    of_another = False
+    for found in map(look, runs):
+        if found.result is not None or (found.config is not None and _is_ours(found.config)):
+            return True
+        of_another = of_another or found.config is not None
+    return False if of_another else None
+
+
+def _is_ours(config: dict[str, Any]) -> bool:
+    try:
+        typed(config)
+    except ConfigError:
+        return False
+    return True
+
+
+def damaged_since(folder: Path, gone: bool = True) -> str | None:
+    """Which file of a run that has ended is not as the run left it; None if all are.
+
+    A run without ``provenance.json`` has no seal to compare with.
+
+    Args:
+        folder: of the run.
+        gone: whether a file that is not there any more counts.
+    """
+    path = folder / PROVENANCE
+    if not path.exists():
+        return None
+    try:
+        provenance = read_json(path)
+        if not isinstance(provenance.get("files"), Mapping):
+            raise ValueError("it has no sha256 of the files that the run left")
+        found = altered(folder, provenance)
+        names = [str(folder / name) for name, (_, now) in found.items() if gone or now is not None]
+    except (OSError, ValueError) as error:
+        return f"{path} cannot be read: {one_line(error)}"
+    return f"{', '.join(names)} changed since it ended" if names else None
+
+
+def changed_since(folder: Path, found: Found) -> str | None:
+    """Which file was changed after the record says that the run has ended; None if none was.
+
+    For tables of runs: a file that is gone tells nothing false, such as parameters that were
+    removed for their size.
+    """
+    if found.finished:
+        return damaged_since(folder, gone=False)
+    if found.result is None or found.result["status"] == "running" or not _is_sealed(folder):
+        return None
+    changed = damaged_since(folder, gone=False)
+    return changed if changed and not is_held(folder) else None  # else it goes on, and writes
+
+
+def _is_sealed(folder: Path) -> bool:
+    try:
+        return "files" in read_json(folder / PROVENANCE)
+    except (OSError, ValueError):
+        return False
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A mapping from a file of strict JSON.
+
+    Raises:
+        ValueError: It is larger than 1 MB, nested too deeply, or is not what was expected.
+        OSError: It cannot be read.
+    """
+    text = bounded(path, LARGEST_JSON)
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(content, Mapping):
+        raise ValueError("expected a mapping")
+    return dict(cast("Mapping[str, Any]", content))
+
+
+def _read_result(path: Path) -> dict[str, Any]:
+    """``result.json``, or a ValueError that says what is wrong with it."""
+    record = read_json(path)
+    if record.get("status") not in STATUSES:
+        raise ValueError("it has no status")
+    for name in ("value", "best_val_accuracy", "best_train_accuracy", "seconds"):
+        number = record.get(name)
+        if number is not None and not _is_finite(number):
+            raise ValueError(f"{name} is not a finite number")
+    return record
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _is_finite(value: object) -> bool:
+    # 1e999 is JSON, and inf to Python.
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+LARGEST_HISTORY = 100_000_000  # bytes
+
+
+def read_history(path: Path) -> list[HistoryRow]:
+    """The rows of a ``history.csv``.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is damaged.
+    """
+    text = bounded(path, LARGEST_HISTORY).decode()
+    heading, *lines = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
+    if heading != [field.name for field in fields(HistoryRow)]:
+        raise ValueError("it has no heading")
+    if any(len(line) != len(heading) for line in lines):
+        raise ValueError("a row has too few or too many cells")
+    return [
+        HistoryRow(
+            int(epoch), int(step), float(loss), _accuracy(train), _accuracy(val), float(rate)
+        )
+        for epoch, step, loss, train, val, rate in lines
+    ]
+
+
+def _accuracy(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
+def losses_of(content: bytes) -> NDArray[Any]:
+    """The ``(steps,)`` losses in the content of ``losses.npy``.
+
+    Not by ``np.load``, which takes memory for what a header announces before it looks for it.
+
+    Raises:
+        ValueError: it does not hold one float a step.
+    """
+    file = io.BytesIO(content)
+    try:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("another version")
+        (*shape,), _, dtype = np.lib.format.read_array_header_1_0(file)
+    except Exception as error:  # a header is Python, and can be wrong in any way
+        raise ValueError("it is not an array of numbers") from error
+    if dtype.kind in "OV":
+        raise ValueError("it is not an array of numbers")
+    if len(shape) != 1 or dtype.kind != "f":
+        raise ValueError("it does not hold one number a step")
+    if len(content) - file.tell() != shape[0] * dtype.itemsize:
+        raise ValueError(f"it does not hold the {shape[0]} numbers that it announces")
+    return np.frombuffer(content, dtype, offset=file.tell())
