@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from fcsweep import board, cli, data, display, provenance, run, stacks  # noqa: F401
-from fcsweep.compose import ComposedOnce
+from fcsweep.composition.jobs import ComposedOnce
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import sgd_momentum
 from fcsweep.solver import Solver

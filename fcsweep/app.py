@@ -31,13 +31,13 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fcsweep.composition.loader import STAMP, CheckedLoader
+from fcsweep.composition.secrets import hide_password, overrides_of
 from fcsweep.config import Cifar10Config, RunConfig, typed
-from fcsweep.loader import STAMP, CheckedLoader
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.numbered import launch_numbered
 from fcsweep.records import ownership, reader, sweep_table
-from fcsweep.saving import hide_password, overrides_of
 from fcsweep.system import signals
 from fcsweep.system.atomic import giving_way, writing
 from fcsweep.system.memory import nothing_collected

@@ -26,9 +26,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from fcsweep.app import App
+from fcsweep.composition.loader import conf_dir, is_unicode
+from fcsweep.composition.yaml_dump import save_config
 from fcsweep.config import RunConfig, typed
-from fcsweep.launch import Ended, TrialError, save_config, stackable
-from fcsweep.loader import conf_dir, is_unicode
+from fcsweep.launch import Ended, TrialError, stackable
 from fcsweep.logs import lost_lines_kept
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import (
     JobReturn,
@@ -29,19 +28,14 @@ from hydra.core.utils import (
 )
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from omegaconf._utils import get_omega_conf_dumper
 
+from fcsweep.composition.yaml_dump import quick_yaml, save_config
 from fcsweep.config import RunConfig
 from fcsweep.logs import JobLog, said_to_all
 from fcsweep.numbered import Numbered
 from fcsweep.stacks import stacks
 from fcsweep.system.atomic import write_atomically, writing
 from fcsweep.system.memory import nothing_collected
-
-try:
-    from yaml import CDumper
-except ImportError:  # a PyYAML without libyaml
-    from yaml import Dumper as CDumper
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +70,6 @@ def stackable(train: Train) -> Callable[[TaskFunction], TaskFunction]:
 
     return mark
 
-
-WIDTH = 80
-"""Columns from which libyaml and PyYAML fold a line in different places."""
-
-WRITTEN_IN_TWO_WAYS = ("\\", "'':")
-"""By them: characters that are escaped, and a key without any."""
 
 STACKABLE = "fcsweep_train"
 """The attribute of such a task."""
@@ -231,13 +219,7 @@ class Job:
         folder = self.folder / self.config.hydra.output_subdir
         save_config(self.returned.cfg, "config.yaml", folder)
         save_config(self.config.hydra.overrides.task, "overrides.yaml", folder)
-        write_atomically(folder / "hydra.yaml", _quick_yaml(self.returned.hydra_cfg).encode())
-
-
-def save_config(cfg: Any, filename: str, output_dir: Path) -> None:
-    """Save a config of Hydra's so that it is there as a whole or not at all."""
-    output_dir.mkdir(parents=True, exist_ok=True)
-    write_atomically(output_dir / filename, as_yaml(cfg).encode())
+        write_atomically(folder / "hydra.yaml", quick_yaml(self.returned.hydra_cfg).encode())
 
 
 def _hydra_of(config: DictConfig) -> DictConfig:
@@ -246,23 +228,3 @@ def _hydra_of(config: DictConfig) -> DictConfig:
     kept = DictConfig({"hydra": config.hydra}, flags={"no_deepcopy_set_nodes": True})
     kept.hydra._set_parent(config)  # the run's values may be named in it
     return kept
-
-
-def as_yaml(cfg: Any) -> str:
-    """The text of ``OmegaConf.to_yaml``, in a fifth of the time."""
-    text = _quick_yaml(cfg)
-    plain = text.isascii() and not any(part in text for part in WRITTEN_IN_TWO_WAYS)
-    plain = plain and max(map(len, text.splitlines()), default=0) <= WIDTH
-    return text if plain else OmegaConf.to_yaml(cfg)
-
-
-def _quick_yaml(cfg: Any) -> str:
-    """As ``OmegaConf.to_yaml`` but for where long lines are folded."""
-    content = OmegaConf.to_container(cfg, resolve=False, enum_to_str=True)
-    return yaml.dump(content, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
-
-
-class _Dumper(CDumper):  # pyright: ignore[reportGeneralTypeIssues]  one class or the other
-    """With OmegaConf's way of telling texts from numbers."""
-
-    yaml_representers = get_omega_conf_dumper().yaml_representers

@@ -27,10 +27,10 @@ import torch
 
 from fcsweep import __version__
 from fcsweep.cli import main, task
+from fcsweep.composition.loader import conf_dir
 from fcsweep.config import RunConfig, read, typed
 from fcsweep.data import DataError
 from fcsweep.launch import STACKABLE
-from fcsweep.loader import conf_dir
 from fcsweep.run import device_of
 
 
@@ -287,8 +287,10 @@ def test_a_run_has_a_folder_of_its_own(fcsweep, trained, tmp_path):
 
 def test_two_starts_with_one_stamp_have_two_folders(fcsweep, trained, tmp_path, monkeypatch):
     stamps = iter(["0a0a", "0a0a", "0b0b"])
-    monkeypatch.setattr("fcsweep.loader.secrets.token_hex", lambda _: next(stamps))
-    monkeypatch.setattr("fcsweep.loader.datetime", SimpleNamespace(now=lambda: Frozen()))
+    monkeypatch.setattr("fcsweep.composition.loader.secrets.token_hex", lambda _: next(stamps))
+    monkeypatch.setattr(
+        "fcsweep.composition.loader.datetime", SimpleNamespace(now=lambda: Frozen())
+    )
     assert [fcsweep().code, fcsweep().code] == [0, 0]
     assert trained == ["then_0a0a", "then_0b0b"]
 

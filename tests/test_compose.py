@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from fcsweep.app import App
+from fcsweep.composition.loader import conf_dir
 from fcsweep.config import typed
-from fcsweep.loader import conf_dir
 from fcsweep.messages.errors import ConfigError
 
 

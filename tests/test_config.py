@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from fcsweep.composition.loader import conf_dir
 from fcsweep.config import (
     GROUPS,
     ROWS,
@@ -33,7 +34,6 @@ from fcsweep.config import (
     typed,
 )
 from fcsweep.config.allowed import Device, FilePath, Range, Sizes, Words
-from fcsweep.loader import conf_dir
 from fcsweep.messages.errors import ConfigError
 
 SCHEMAS = list(dict.fromkeys(s for options in GROUPS.values() for s in options.values()))

@@ -36,7 +36,7 @@ EXECUTE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "runp
 RUN = {"eval", "exec", "compile", "__import__", "full_load", "unsafe_load", "load_all"}
 MAY = {
     ("fcsweep/data/batches.py", "pickle"),  # the restricted reader of CIFAR-10
-    ("fcsweep/compose.py", "pickle"),  # copies of its own configs, in memory
+    ("fcsweep/composition/jobs.py", "pickle"),  # copies of its own configs, in memory
     ("fcsweep/provenance.py", "subprocess"),  # asks git, without a shell
 }
 

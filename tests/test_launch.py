@@ -24,7 +24,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fcsweep import cli
-from fcsweep.launch import as_yaml
+from fcsweep.composition.yaml_dump import as_yaml
 from fcsweep.records.writer import RunRecord
 from fcsweep.search import pruning
 from fcsweep.solver import Solver

@@ -22,12 +22,12 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from fcsweep.compose import ComposedOnce, settle
+from fcsweep.composition.jobs import ComposedOnce, settle
+from fcsweep.composition.secrets import refuse_secrets
+from fcsweep.composition.yaml_files import Repository
 from fcsweep.config import GROUPS, RunConfig, flat, known_keys, register, typed
-from fcsweep.files import Repository
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, shown
-from fcsweep.saving import refuse_secrets
 from fcsweep.system.signals import end_if_asked
 
 STAMP = "fcsweep.stamp"
@@ -50,7 +50,7 @@ register()
 
 def conf_dir() -> Path:
     """The YAML groups: inside the package in a wheel, beside it in a checkout."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     return next(path for path in (here / "conf", here.parent / "conf") if path.is_dir())
 
 
