@@ -34,8 +34,9 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from fcsweep import board, cli, data, display, provenance, run, stacks  # noqa: F401
+from fcsweep import board, cli, data, display, provenance, run  # noqa: F401
 from fcsweep.composition.jobs import ComposedOnce
+from fcsweep.launchers import grouping  # noqa: F401
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import sgd_momentum
 from fcsweep.solver import Solver
@@ -74,7 +75,7 @@ def examples(rows: int, inputs: int, device: str = "cpu") -> tuple[Tensor, Tenso
 
 def stacked(size: Size, sets: dict[str, Tensor], together: int) -> None:
     """All trials, in stacks of at most ``together``, cut as the launcher cuts them."""
-    for positions in stacks.cut(range(size.trials), together):
+    for positions in grouping.cut(range(size.trials), together):
         start, count = positions[0], len(positions)
         scale = torch.linspace(1e-3, 1e-2, size.trials)[start : start + count]
         net = FullyConnectedNet(
@@ -130,7 +131,7 @@ def training(rounds: int) -> dict[str, object]:
         X, y = examples(size.rows, size.inputs)
         X_val, y_val = examples(size.val_rows, size.inputs)
         sets = {"X_train": X, "y_train": y, "X_val": X_val, "y_val": y_val}
-        together = stacks.largest(_config(size))
+        together = grouping.largest(_config(size))
         times = interleaved(
             {
                 "stack": lambda s=size, d=sets, k=together: stacked(s, d, k),

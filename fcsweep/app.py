@@ -26,7 +26,6 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.errors import HydraException
-from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -34,9 +33,9 @@ from omegaconf.errors import OmegaConfBaseException
 from fcsweep.composition.loader import STAMP, CheckedLoader
 from fcsweep.composition.secrets import hide_password, overrides_of
 from fcsweep.config import Cifar10Config, RunConfig, typed
+from fcsweep.launchers.resuming import Unfinished
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, printable
-from fcsweep.numbered import launch_numbered
 from fcsweep.records import ownership, reader, sweep_table
 from fcsweep.system import signals
 from fcsweep.system.atomic import giving_way, writing
@@ -164,38 +163,6 @@ class App(Hydra):
         return returned
 
 
-class Unfinished(Launcher):
-    """Hands another launcher the jobs that are not finished yet; a failed job costs only itself.
-
-    Hydra's grid sweeper stops at the batch with the first failure and shows only that one. Here it
-    goes on; the records tell which jobs failed.
-    """
-
-    def __init__(self, launcher: Launcher, finished: Sequence[int]) -> None:
-        self.launcher, self.finished = launcher, frozenset(finished)
-        self.failures: dict[int, BaseException] = {}
-
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Nothing to do: the other launcher is set up already."""
-
-    def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-    ) -> Sequence[JobReturn]:
-        """Launch what is left; each job keeps its number."""
-        jobs = list(enumerate(job_overrides, initial_job_idx))
-        left = [job for job in jobs if job[0] not in self.finished]
-        numbers = [number for number, _ in left]
-        launched = dict(zip(numbers, launch_numbered(self.launcher, left), strict=True))
-        returned = [launched.get(number, JobReturn(overrides=one)) for number, one in jobs]
-        for number, one in enumerate(returned, initial_job_idx):
-            if one.status is JobStatus.FAILED:
-                self.failures[number] = one._return_value  # return_value would raise it
-            one.status, one.return_value = JobStatus.COMPLETED, None
-        return returned
-
-
 def require_device(config: RunConfig) -> None:
     """Refuse a GPU that this machine does not have; imports torch only if one is asked for.
 
@@ -224,9 +191,6 @@ def require_data(configs: Iterable[RunConfig]) -> None:
             require(name, root=root)
         except DataError as error:
             raise ConfigError(str(error)) from error
-
-
-# --- Before a sweep -------------------------------------------------------------------------------
 
 
 def _checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[RunConfig] | None:
@@ -324,9 +288,6 @@ def _folder(cfg: DictConfig, key: str) -> tuple[Path, list[Path]]:
         if made := ownership.make(folder, key):
             return folder, made
         OmegaConf.clear_cache(cfg)  # another start had the same stamp: draw again
-
-
-# --- After it, and when it is stopped -------------------------------------------------------------
 
 
 def _refused(error: BaseException | None) -> bool:

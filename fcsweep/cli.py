@@ -29,8 +29,8 @@ from fcsweep.app import App
 from fcsweep.composition.loader import conf_dir, is_unicode
 from fcsweep.composition.yaml_dump import save_config
 from fcsweep.config import RunConfig, typed
-from fcsweep.launch import Ended, TrialError, stackable
-from fcsweep.logs import lost_lines_kept
+from fcsweep.launchers.logs import lost_lines_kept
+from fcsweep.launchers.protocols import Ended, TrialError, stackable
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
 from fcsweep.messages.wording import hint, one_line, printable

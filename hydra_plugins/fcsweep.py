@@ -52,8 +52,8 @@ class StackedLauncher(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Keep what a launch needs, and refuse a wrong ``max_trials`` before anything is made."""
-        from fcsweep.launch import Sweep
-        from fcsweep.stacks import max_trials
+        from fcsweep.launchers.grouping import max_trials
+        from fcsweep.launchers.stacked import Sweep
 
         self.sweep = Sweep(hydra_context, task_function, config, max_trials(self.max_trials))
 

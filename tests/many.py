@@ -68,7 +68,7 @@ def contents(folder: Path) -> list[str]:
 
 def _quickly(trained: list[Path]) -> None:
     from fcsweep.cli import task
-    from fcsweep.launch import STACKABLE
+    from fcsweep.launchers.protocols import STACKABLE
 
     def run(config, folder: Path, on_epoch: object) -> SimpleNamespace:
         trained.append(folder)

@@ -30,7 +30,7 @@ from fcsweep.cli import main, task
 from fcsweep.composition.loader import conf_dir
 from fcsweep.config import RunConfig, read, typed
 from fcsweep.data import DataError
-from fcsweep.launch import STACKABLE
+from fcsweep.launchers.protocols import STACKABLE
 from fcsweep.run import device_of
 
 
@@ -596,7 +596,7 @@ shown = lambda title, config: contextlib.nullcontext()
 sys.modules["fcsweep.run"] = types.SimpleNamespace(run=run)
 sys.modules["fcsweep.display"] = types.SimpleNamespace(shown=shown)
 from fcsweep.cli import main, task
-from fcsweep.launch import STACKABLE
+from fcsweep.launchers.stacked import STACKABLE
 delattr(task, STACKABLE)
 main()
 """

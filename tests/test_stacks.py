@@ -6,7 +6,7 @@ import psutil
 import pytest
 import torch
 
-from fcsweep import data, stacks
+from fcsweep import data
 from fcsweep.accuracy import EVALUATION_ROWS
 from fcsweep.config import (
     GROUPS,
@@ -18,6 +18,7 @@ from fcsweep.config import (
     SolverConfig,
     SyntheticConfig,
 )
+from fcsweep.launchers import grouping
 from fcsweep.messages.errors import ConfigError
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import RULES
@@ -53,26 +54,26 @@ def changed():
 @pytest.mark.parametrize(("key", "one", "two"), [*changed()])
 def test_a_stack_differs_only_in_what_is_per_trial(key, one, two):
     expected = [[0, 1]] if key in PER_TRIAL else [[0], [1]]
-    assert stacks.stacks([one, two], 10) == expected
+    assert grouping.stacks([one, two], 10) == expected
 
 
 def test_stacks_are_cut_evenly_and_come_in_the_order_of_their_first():
     rules = [RunConfig(seed=n, optimizer=(MomentumConfig, AdamConfig)[n % 2]()) for n in range(10)]
-    assert stacks.stacks(rules, 4) == [[0, 2], [1, 3], [4, 6, 8], [5, 7, 9]]
-    assert stacks.stacks(rules, 1) == [[n] for n in range(10)]
-    assert stacks.stacks([], 4) == []
-    assert [len(stack) for stack in stacks.stacks([RunConfig()] * 65, 64)] == [32, 33]
+    assert grouping.stacks(rules, 4) == [[0, 2], [1, 3], [4, 6, 8], [5, 7, 9]]
+    assert grouping.stacks(rules, 1) == [[n] for n in range(10)]
+    assert grouping.stacks([], 4) == []
+    assert [len(stack) for stack in grouping.stacks([RunConfig()] * 65, 64)] == [32, 33]
 
 
 @pytest.mark.parametrize("given", [0, -1, 1.5, True, None, "eight", "8", [8]])
 def test_a_size_that_is_none(given):
     with pytest.raises(ConfigError, match=r"hydra.launcher.max_trials is .*expected auto or a w"):
-        stacks.max_trials(given)
+        grouping.max_trials(given)
 
 
 def test_sizes_that_are():
-    assert stacks.max_trials("auto") is None
-    assert stacks.max_trials(8) == 8
+    assert grouping.max_trials("auto") is None
+    assert grouping.max_trials(8) == 8
 
 
 def shaped(hidden, inputs="synthetic", batch=100, rule=MomentumConfig):
@@ -92,7 +93,7 @@ def machine(monkeypatch):
     def of(free, cache):
         memory = psutil.virtual_memory()._replace(available=free)
         monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
-        monkeypatch.setattr(stacks, "_last_level_cache", lambda: cache)
+        monkeypatch.setattr(grouping, "_last_level_cache", lambda: cache)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
     return of
@@ -101,37 +102,37 @@ def machine(monkeypatch):
 def test_auto_is_what_was_fastest_where_it_was_measured(machine):
     """On a cache of 32 MiB; benchmarks/notes.md."""
     machine(20 << 30, 32 << 20)
-    assert stacks.largest(shaped([100], "digits")) == 64
-    assert 4 <= stacks.largest(shaped([100, 100], batch=25)) <= 6
-    assert 4 <= stacks.largest(shaped([100], batch=200)) <= 6
-    assert 4 <= stacks.largest(shaped([1000], "digits")) <= 12
-    assert stacks.largest(shaped([500], batch=200)) == 1
+    assert grouping.largest(shaped([100], "digits")) == 64
+    assert 4 <= grouping.largest(shaped([100, 100], batch=25)) <= 6
+    assert 4 <= grouping.largest(shaped([100], batch=200)) <= 6
+    assert 4 <= grouping.largest(shaped([1000], "digits")) <= 12
+    assert grouping.largest(shaped([500], batch=200)) == 1
 
 
 def test_auto_fits_in_memory_whatever_the_cache(machine):
     config = shaped([100], "digits")
-    machine(10 * stacks.held(config), 1 << 40)
-    assert stacks.largest(config) == 5
+    machine(10 * grouping.held(config), 1 << 40)
+    assert grouping.largest(config) == 5
     machine(0, 1 << 40)
-    assert stacks.largest(config) == 1
+    assert grouping.largest(config) == 1
 
 
 def test_auto_on_a_gpu_asks_for_its_memory_alone(machine, monkeypatch):
     machine(0, 1)
     config = shaped([100], batch=200)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2000 * stacks.held(config), 0))
-    assert stacks.largest(config) == 1000
-    assert stacks.largest(replace(config, device="cpu")) == 1
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2000 * grouping.held(config), 0))
+    assert grouping.largest(config) == 1000
+    assert grouping.largest(replace(config, device="cpu")) == 1
 
 
 def test_what_the_rule_takes_for_granted():
     for name, inputs in INPUTS.items():
         if name != "cifar10":
             assert data.load(name).X_train.shape[1] == inputs
-    assert {name: len(RULES[rule].state) for name, rule in RULE_OF.items()} == stacks.STATE
-    assert stacks.EVALUATED == EVALUATION_ROWS
+    assert {name: len(RULES[rule].state) for name, rule in RULE_OF.items()} == grouping.STATE
+    assert grouping.EVALUATED == EVALUATION_ROWS
     net = FullyConnectedNet([30, 20], input_dim=64)
     count = sum(p.numel() for p in net.params.values())
-    assert stacks._parameters(shaped([30, 20], "digits")) == count
-    assert stacks.largest(RunConfig()) >= 1  # this machine's own cache and memory can be read
+    assert grouping._parameters(shaped([30, 20], "digits")) == count
+    assert grouping.largest(RunConfig()) >= 1  # this machine's own cache and memory can be read

@@ -21,9 +21,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
+from fcsweep.launchers.numbered import launch_numbered
 from fcsweep.messages.secrets import masked_url
 from fcsweep.messages.wording import printable
-from fcsweep.numbered import launch_numbered
 from fcsweep.records import ownership
 from fcsweep.search.outcomes import Outcome, returned
 from fcsweep.search.past import Guided, PastRuns, report_again

@@ -1,0 +1,118 @@
+"""The stacked launcher's work: Hydra's bookkeeping for jobs that train together.
+
+Hydra's ``run_job`` makes a job's folder, saves its config, sets up its log, calls the callbacks,
+runs the task and collects what it returns. Here the two halves of that, before the task and after
+it, are done for each job of a stack, with one training between them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import (
+    JobReturn,
+    JobStatus,
+    configure_log,
+    env_override,
+    filter_overrides,
+    run_job,
+    setup_globals,
+)
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from fcsweep.config import RunConfig
+from fcsweep.launchers.grouping import stacks
+from fcsweep.launchers.job import Job
+from fcsweep.launchers.logs import said_to_all
+from fcsweep.launchers.numbered import Numbered
+from fcsweep.launchers.protocols import STACKABLE, Ended, Train
+from fcsweep.system.memory import nothing_collected
+
+log = logging.getLogger(__name__)
+
+Stack = tuple[list[Numbered], list[RunConfig]]
+"""Jobs that train together, and their checked configs; a lone one has none."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is the same for all jobs of a sweep."""
+
+    context: HydraContext
+    task: TaskFunction
+    config: DictConfig
+    max_trials: int | None
+    """In a stack; None for as many as are fastest."""
+
+    def launch(self, jobs: Sequence[Numbered]) -> list[JobReturn]:
+        """Run the jobs, stack by stack; what they return, in the order of the jobs."""
+        setup_globals()
+        self._log_of_the_sweep()
+        Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+        log.info("Launching %d jobs locally", len(jobs))
+        returned: dict[int, JobReturn] = {}
+        for stack, configs in self._stacks(jobs):
+            for number, overrides in stack:
+                log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
+            done = self._together(stack, configs) if configs else self._alone(*stack[0])
+            returned |= zip((number for number, _ in stack), done, strict=True)
+            self._log_of_the_sweep()
+        return [returned[number] for number, _ in jobs]
+
+    def _log_of_the_sweep(self) -> None:
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+
+    def _stacks(self, jobs: Sequence[Numbered]) -> list[Stack]:
+        """The jobs that train together; each alone if the task is not ours to stack."""
+        loader: Any = self.context.config_loader
+        in_its_folder = self.config.hydra.job.chdir  # a process can be in one folder only
+        if in_its_folder or not hasattr(self.task, STACKABLE) or not hasattr(loader, "check_job"):
+            return [([job], []) for job in jobs]
+        configs = [loader.check_job(self.config, list(overrides)) for _, overrides in jobs]
+        return [
+            ([jobs[n] for n in stack], [configs[n] for n in stack] if len(stack) > 1 else [])
+            for stack in stacks(configs, self.max_trials)
+        ]
+
+    def _composed(self, number: int, overrides: Sequence[str]) -> DictConfig:
+        cfg = self.context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(cfg):
+            cfg.hydra.job.id = cfg.hydra.job.num = number
+        return cfg
+
+    def _alone(self, number: int, overrides: Sequence[str]) -> list[JobReturn]:
+        """As the basic launcher."""
+        done = run_job(
+            hydra_context=self.context,
+            task_function=self.task,
+            config=self._composed(number, overrides),
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+        return [done]
+
+    def _together(self, stack: list[Numbered], configs: list[RunConfig]) -> list[JobReturn]:
+        """One training for all jobs; what goes wrong with one of them costs only that one."""
+        with nothing_collected():
+            jobs = [Job(self, self._composed(*numbered)) for numbered in stack]
+        with env_override(jobs[0].config.hydra.job.env_set):
+            for job in jobs:
+                job.begin()
+            ready = [job for job in jobs if job.returned.status is JobStatus.UNKNOWN]
+            trained = [config for job, config in zip(jobs, configs, strict=True) if job in ready]
+            ended = self._train(ready, trained) if ready else []
+            for job, one in zip(ready, ended, strict=True):
+                job.end(one)
+        return [job.returned for job in jobs]
+
+    def _train(self, jobs: list[Job], configs: list[RunConfig]) -> list[Ended]:
+        train: Train = getattr(self.task, STACKABLE)
+        logs = [job.log for job in jobs]
+        # HydraConfig is that of one job: what differs between the jobs is handed over.
+        with jobs[0].current(), said_to_all(logs):
+            return train(configs, [job.folder for job in jobs], logs)
