@@ -34,11 +34,15 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from fcsweep import board, cli, data, display, provenance, run  # noqa: F401
+from fcsweep import board, cli, data, display  # noqa: F401
 from fcsweep.composition.jobs import ComposedOnce
 from fcsweep.launchers import grouping  # noqa: F401
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import sgd_momentum
+from fcsweep.run import (
+    provenance,  # noqa: F401
+    stack,  # noqa: F401
+)
 from fcsweep.solver import Solver
 from fcsweep.system.memory import keep_freed
 
@@ -160,7 +164,7 @@ def training(rounds: int) -> dict[str, object]:
     return found
 
 
-def _config(size: Size) -> run.RunConfig:
+def _config(size: Size) -> stack.RunConfig:
     from fcsweep.config import (
         DigitsConfig,
         FullyConnectedConfig,

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from fcsweep.nets import FullyConnectedNet
-from fcsweep.provenance import device_name, git_commit
+from fcsweep.run.provenance import device_name, git_commit
 from fcsweep.solver import Solver
 from fcsweep.system.memory import keep_freed
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from fcsweep.nets import TwoLayerNet
 from fcsweep.optim import sgd_momentum
-from fcsweep.provenance import device_name, git_commit
+from fcsweep.run.provenance import device_name, git_commit
 from fcsweep.solver import Solver
 
 SIZES = {

@@ -33,7 +33,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import Trial, TrialState
 
-from fcsweep.provenance import device_name, git_commit
+from fcsweep.run.provenance import device_name, git_commit
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress
 from fcsweep.search.pruning import prune, searching

@@ -24,7 +24,8 @@ from fcsweep.records import sweep_table
 from fcsweep.records.evidence import largest
 from fcsweep.records.filenames import BEST
 from fcsweep.records.reader import are_ours, damaged_since, look
-from fcsweep.run import data_of, device_of, net_of
+from fcsweep.run import device_of
+from fcsweep.run.build import data_of, net_of
 from fcsweep.system.bounded import bounded
 
 

@@ -143,7 +143,8 @@ def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
     import torch  # not before everything is checked
 
     from fcsweep.records.formats import Report
-    from fcsweep.run import Trial, train
+    from fcsweep.run.stack import train
+    from fcsweep.run.trial import Trial
 
     (again / CONFIG).parent.mkdir(parents=True)
     (again / CONFIG).write_bytes(run.config_text)

@@ -14,13 +14,12 @@ import pytest
 import torch
 from test_run import assert_same_numbers, config_of, folders_in, result_of
 
-from fcsweep import provenance
-from fcsweep.checkpoint import Checkpoint, find, groups, pack, unpack
 from fcsweep.config import AdamConfig, MomentumConfig, RmspropConfig, SgdConfig
 from fcsweep.records.filenames import CHECKPOINTS
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.records.writer import Past
-from fcsweep.run import run, run_many
+from fcsweep.run import provenance, run, run_many
+from fcsweep.run.checkpoint import Checkpoint, find, groups, pack, unpack
 
 ALWAYS = 1e-9
 """Seconds: a checkpoint after every epoch."""

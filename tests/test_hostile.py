@@ -21,7 +21,6 @@ from many import Command, contents, said
 from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
 from fcsweep import findings, report
-from fcsweep.checkpoint import find
 from fcsweep.config import RunConfig
 from fcsweep.data.cache import Copy
 from fcsweep.data.images import Images
@@ -32,6 +31,7 @@ from fcsweep.records.frames import DamageWarning, load_history, load_losses, loa
 from fcsweep.records.ownership import check_run, check_sweep
 from fcsweep.records.reader import losses_of
 from fcsweep.rerun import rerun
+from fcsweep.run.checkpoint import find
 from fcsweep.search.outcomes import recorded
 from fcsweep.search.storage import storage_of
 from fcsweep.terminal import sweep_view

@@ -37,7 +37,7 @@ RUN = {"eval", "exec", "compile", "__import__", "full_load", "unsafe_load", "loa
 MAY = {
     ("fcsweep/data/batches.py", "pickle"),  # the restricted reader of CIFAR-10
     ("fcsweep/composition/jobs.py", "pickle"),  # copies of its own configs, in memory
-    ("fcsweep/provenance.py", "subprocess"),  # asks git, without a shell
+    ("fcsweep/run/provenance.py", "subprocess"),  # asks git, without a shell
 }
 
 

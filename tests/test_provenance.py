@@ -12,10 +12,10 @@ import torch
 from packaging.requirements import Requirement
 from test_run import config_of, folders_in, result_of
 
-from fcsweep import provenance as module
-from fcsweep.provenance import provenance
 from fcsweep.records.seal import as_json, sealed
+from fcsweep.run import provenance as module
 from fcsweep.run import run, run_many
+from fcsweep.run.provenance import provenance
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -168,7 +168,7 @@ import os, torch
 from fcsweep.run import _deterministic
 _deterministic(torch.device("cuda"))
 assert not torch.cuda.is_initialized()
-from fcsweep.provenance import _determinism
+from fcsweep.run.provenance import _determinism
 print(_determinism())
 """
     words = [sys.executable, "-c", code]

@@ -17,11 +17,10 @@ import torch
 import yaml
 from test_run import assert_same_numbers, config_of, folders_in, result_of
 
-from fcsweep import provenance
 from fcsweep.messages.errors import ConfigError
 from fcsweep.records.seal import as_json, sealed
 from fcsweep.rerun import main, rerun
-from fcsweep.run import run, run_many
+from fcsweep.run import provenance, run, run_many
 
 RECORDS = ("history.csv", "losses.npy", "result.json", "best.safetensors", "provenance.json")
 CONFIG = ".hydra/config.yaml"

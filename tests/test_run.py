@@ -20,9 +20,9 @@ from fcsweep.config import (
     SolverConfig,
     SyntheticConfig,
 )
-from fcsweep.provenance import masked
 from fcsweep.records.writer import RunRecord
 from fcsweep.run import run, run_many
+from fcsweep.run.provenance import masked
 from fcsweep.solver import Solver
 from fcsweep.system.atomic import RecordError
 

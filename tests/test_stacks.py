@@ -22,7 +22,7 @@ from fcsweep.launchers import grouping
 from fcsweep.messages.errors import ConfigError
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import RULES
-from fcsweep.run import RULE_OF
+from fcsweep.run.build import RULE_OF
 
 PER_TRIAL = {
     "weight_scale", "learning_rate", "momentum", "decay_rate", "beta1", "beta2", "epsilon",

@@ -21,4 +21,4 @@ LOG = "fcsweep.log"
 """The first file of a run."""
 
 CHECKPOINTS = ("checkpoint-0.safetensors", "checkpoint-1.safetensors")
-"""Two generations, in the folder of a run while it trains; see `fcsweep.checkpoint`."""
+"""Two generations, in the folder of a run while it trains; see `fcsweep.run.checkpoint`."""

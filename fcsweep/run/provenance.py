@@ -19,7 +19,7 @@ import torch
 from fcsweep.config import RunConfig
 from fcsweep.messages.secrets import masked
 
-CODE = Path(__file__).parent
+CODE = Path(__file__).parents[1]
 CHECKOUT = CODE.parent
 _SOURCES = (CODE.name, "hydra_plugins", "conf", "pyproject.toml", "constraints.txt")
 """What decides the numbers of a run, in the checkout; not its results, nor documents and tests."""

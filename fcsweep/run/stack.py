@@ -5,37 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import time
-import traceback
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import fields
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from fcsweep import data
-from fcsweep.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
-from fcsweep.config import RunConfig, TwoLayerConfig
-from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.secrets import masked
+from fcsweep.config import RunConfig
 from fcsweep.messages.wording import one_line
-from fcsweep.nets import FullyConnectedNet, TwoLayerNet
-from fcsweep.optim import RULES
-from fcsweep.provenance import provenance
 from fcsweep.records.formats import HistoryRow, OnEpoch, Report, Result
-from fcsweep.records.writer import RunRecord
+from fcsweep.run.build import data_of, device_of, solver_of
+from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
+from fcsweep.run.provenance import provenance
+from fcsweep.run.trial import Trial, out_of_memory
 from fcsweep.solver import Epoch, Solver
-from fcsweep.system.atomic import RecordError, writing
+from fcsweep.system.atomic import writing
 from fcsweep.system.memory import keep_freed
 from fcsweep.system.signals import end_if_asked, stopped_by_signals
 
 log = logging.getLogger(__name__)
-
-RULE_OF = {"sgd": "sgd", "momentum": "sgd_momentum", "rmsprop": "rmsprop", "adam": "adam"}
-"""Which update rule an option of ``optimizer`` is."""
 
 
 def run(config: RunConfig, folder: Path, on_epoch: OnEpoch | None = None) -> Result:
@@ -92,61 +82,6 @@ def train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
         raise trials[0].error
 
 
-class Trial:
-    """A trial while it trains: its config, its records, its log."""
-
-    def __init__(
-        self, place: int, config: RunConfig, folder: Path, log: logging.Logger = log
-    ) -> None:
-        self.place, self.config, self.log = place, config, log
-        self.record = RunRecord(folder, config.objective, config.target)
-        self.made_with: dict[str, Any] = {}
-        self.error: Exception | None = None
-
-    @property
-    def result(self) -> Result:
-        """So far."""
-        return self.record.result
-
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended yet."""
-        return self.result.status == "running"
-
-    def add(
-        self, row: HistoryRow, losses: NDArray[Any], seconds: float, best: bytes | None
-    ) -> None:
-        """Record an epoch."""
-        self.record.add(row, losses, seconds, best)
-        self.log.info(row.line(self.config.solver.num_epochs))
-
-    def end(self, status: str, reason: str | None = None) -> None:
-        """Record how it ended."""
-        if status == "diverged":
-            self.log.warning("diverged: %s", reason)
-        self.record.finish(status, reason)
-
-    def fail(self, error: Exception) -> None:
-        """Record an error, as far as anything can be written; a full disk is none of the run."""
-        self.error = error
-        told = "".join(traceback.format_exception(error)).rstrip()
-        self.log.error("the run failed\n%s", masked(told))
-        status = "interrupted" if isinstance(error, RecordError) else "failed"
-        with suppress(RecordError):
-            self.record.finish(status, one_line(error))
-        traceback.clear_frames(error.__traceback__)  # they would hold the memory of the stack
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """What goes wrong in the block costs this trial and no other."""
-        try:
-            yield
-        except Exception as error:
-            if _out_of_memory(error):  # which concerns the whole stack
-                raise
-            self.fail(error)
-
-
 def _running(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.running]
 
@@ -158,7 +93,7 @@ def _train_what_fits(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
     except Exception as error:
         end_if_asked()  # what a signal raised may have become another error
         left = _running(trials)
-        if not _out_of_memory(error) or not left:
+        if not out_of_memory(error) or not left:
             raise
         if len(left) == 1:
             return left[0].fail(error)
@@ -169,13 +104,6 @@ def _train_what_fits(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
     log.warning("out of memory with %d trials in a stack; training %d of them", len(trials), half)
     for part in (left[:half], left[half:]):
         _train_what_fits(part, on_epoch)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """On a CPU torch raises a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
 
 
 def _train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
@@ -214,7 +142,7 @@ def _train_together(
     on_epoch: OnEpoch,
 ) -> None:
     """Train a stack from its first step, or from its checkpoints, to its end."""
-    solver = _solver([trial.config for trial in trials], dataset, device)
+    solver = solver_of([trial.config for trial in trials], dataset, device)
     if checkpoints:
         go_on(checkpoints, solver, [trial.record for trial in trials])
     decisive = {trial.record.folder: trial.made_with for trial in trials}
@@ -266,89 +194,12 @@ def _staying(training: Sequence[Trial], solver: Solver) -> list[Trial]:
     return [training[place] for place in staying]
 
 
-def _solver(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device) -> Solver:
-    """Net and rule of a stack."""
-    first = configs[0]
-    net = net_of(configs, dataset, device)
-    rule = RULES[RULE_OF[first.optimizer.name]]
-    solver = first.solver
-    return Solver(
-        net,
-        dataset,
-        update_rule=rule,
-        optim_config={name: _constant(configs, "optimizer", name) for name in rule.constants},
-        lr_decay=_constant(configs, "solver", "lr_decay"),
-        num_epochs=solver.num_epochs,
-        batch_size=solver.batch_size,
-        num_train_samples=solver.num_train_samples,
-        num_val_samples=solver.num_val_samples,
-        eval_every=solver.eval_every,
-        seed=[config.seed for config in configs],
-        verbose=False,
-        objective=first.objective,
-    )
-
-
 def _say_where_from(trials: Sequence[Trial], device: torch.device, fingerprint: str | None) -> None:
     for place, trial in enumerate(trials):
         with trial.alone():
             facts = provenance(trial.config, device, fingerprint, place, len(trials))
             trial.made_with = made_with(trial.config, facts)
             trial.record.provenance(facts)
-
-
-def data_of(config: RunConfig) -> data.Dataset:
-    """The data that a config names."""
-    chosen = {f.name: getattr(config.data, f.name) for f in fields(config.data)}
-    return data.load(**chosen, dtype=getattr(torch, config.dtype))
-
-
-def net_of(
-    configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device
-) -> FullyConnectedNet:
-    """A stack with a trial for each config, with its initial weights."""
-    model = configs[0].model
-    shared: dict[str, Any] = {
-        "input_dim": dataset.X_train.shape[1],
-        "num_classes": dataset.num_classes,
-        "weight_scale": _constant(configs, "model", "weight_scale"),
-        "reg": _constant(configs, "model", "reg"),
-        "loss_function": model.loss_function,
-        "seed": [config.seed for config in configs],
-        "dtype": dataset.X_train.dtype,
-        "device": device,
-    }
-    if isinstance(model, TwoLayerConfig):
-        return TwoLayerNet(hidden_dim=model.hidden_dims[0], **shared)
-    dropout = _constant(configs, "model", "dropout")
-    return FullyConnectedNet(model.hidden_dims, dropout=dropout, **shared)
-
-
-def _constant(configs: Sequence[RunConfig], group: str, key: str) -> torch.Tensor:
-    """A key of each trial, ``(k,)`` float64."""
-    values = [getattr(getattr(config, group), key) for config in configs]
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def device_of(name: str) -> torch.device:
-    """The device that a config names; ``auto`` is a GPU where there is one.
-
-    Raises:
-        ConfigError: torch finds no such GPU here.
-    """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    device = torch.device(("cuda" if count else "cpu") if name == "auto" else name)
-    if device.type != "cuda":
-        return device
-    if count == 0:
-        raise ConfigError(
-            f"device is {name!r}, but torch {torch.__version__} finds no GPU here; "
-            "expected cpu, or auto for a GPU only where there is one"
-        )
-    if (device.index or 0) >= count:
-        names = ", ".join(f"cuda:{number}" for number in range(count))
-        raise ConfigError(f"device is {name!r}; expected one of {names}, cpu, auto")
-    return device
 
 
 def _deterministic(device: torch.device) -> None:

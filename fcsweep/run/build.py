@@ -1,0 +1,96 @@
+"""Data, net, rule and Solver of a config: the one module that knows both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import torch
+
+from fcsweep import data
+from fcsweep.config import RunConfig, TwoLayerConfig
+from fcsweep.messages.errors import ConfigError
+from fcsweep.nets import FullyConnectedNet, TwoLayerNet
+from fcsweep.optim import RULES
+from fcsweep.solver import Solver
+
+RULE_OF = {"sgd": "sgd", "momentum": "sgd_momentum", "rmsprop": "rmsprop", "adam": "adam"}
+"""Which update rule an option of ``optimizer`` is."""
+
+
+def solver_of(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device) -> Solver:
+    """Net and rule of a stack."""
+    first = configs[0]
+    net = net_of(configs, dataset, device)
+    rule = RULES[RULE_OF[first.optimizer.name]]
+    solver = first.solver
+    return Solver(
+        net,
+        dataset,
+        update_rule=rule,
+        optim_config={name: _constant(configs, "optimizer", name) for name in rule.constants},
+        lr_decay=_constant(configs, "solver", "lr_decay"),
+        num_epochs=solver.num_epochs,
+        batch_size=solver.batch_size,
+        num_train_samples=solver.num_train_samples,
+        num_val_samples=solver.num_val_samples,
+        eval_every=solver.eval_every,
+        seed=[config.seed for config in configs],
+        verbose=False,
+        objective=first.objective,
+    )
+
+
+def data_of(config: RunConfig) -> data.Dataset:
+    """The data that a config names."""
+    chosen = {f.name: getattr(config.data, f.name) for f in fields(config.data)}
+    return data.load(**chosen, dtype=getattr(torch, config.dtype))
+
+
+def net_of(
+    configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device
+) -> FullyConnectedNet:
+    """A stack with a trial for each config, with its initial weights."""
+    model = configs[0].model
+    shared: dict[str, Any] = {
+        "input_dim": dataset.X_train.shape[1],
+        "num_classes": dataset.num_classes,
+        "weight_scale": _constant(configs, "model", "weight_scale"),
+        "reg": _constant(configs, "model", "reg"),
+        "loss_function": model.loss_function,
+        "seed": [config.seed for config in configs],
+        "dtype": dataset.X_train.dtype,
+        "device": device,
+    }
+    if isinstance(model, TwoLayerConfig):
+        return TwoLayerNet(hidden_dim=model.hidden_dims[0], **shared)
+    dropout = _constant(configs, "model", "dropout")
+    return FullyConnectedNet(model.hidden_dims, dropout=dropout, **shared)
+
+
+def _constant(configs: Sequence[RunConfig], group: str, key: str) -> torch.Tensor:
+    """A key of each trial, ``(k,)`` float64."""
+    values = [getattr(getattr(config, group), key) for config in configs]
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def device_of(name: str) -> torch.device:
+    """The device that a config names; ``auto`` is a GPU where there is one.
+
+    Raises:
+        ConfigError: torch finds no such GPU here.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    device = torch.device(("cuda" if count else "cpu") if name == "auto" else name)
+    if device.type != "cuda":
+        return device
+    if count == 0:
+        raise ConfigError(
+            f"device is {name!r}, but torch {torch.__version__} finds no GPU here; "
+            "expected cpu, or auto for a GPU only where there is one"
+        )
+    if (device.index or 0) >= count:
+        names = ", ".join(f"cuda:{number}" for number in range(count))
+        raise ConfigError(f"device is {name!r}; expected one of {names}, cpu, auto")
+    return device
