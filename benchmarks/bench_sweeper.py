@@ -34,15 +34,15 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import Trial, TrialState
 
 from fcsweep.run.provenance import device_name, git_commit
+from fcsweep.search.loop import Search
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress
 from fcsweep.search.pruning import prune, searching
-from fcsweep.search.samplers import pruner_of, sampler_of
 from fcsweep.search.settings import PRUNERS, SAMPLERS
 from fcsweep.search.space import space_of
-from fcsweep.search.storage import storage_of
-from fcsweep.search.study import Start, open_study
-from fcsweep.search.sweep import Search
+from fcsweep.search.study.samplers import pruner_of, sampler_of
+from fcsweep.search.study.storage import storage_of
+from fcsweep.search.study.study import Start, open_study
 
 EPOCHS, BATCH = 10, 5
 SPACE = space_of(
@@ -108,7 +108,7 @@ class Reporting(Launcher):
 
 
 def ours(folder: Path, trials: int) -> Spent:
-    """A search as `fcsweep.search.sweep.sweep` does it, once its folder is made."""
+    """A search as `fcsweep.search.loop.sweep` does it, once its folder is made."""
     spent = Spent(trials)
     plan = Plan(
         task=OmegaConf.create({}),

@@ -243,7 +243,7 @@ def _checked_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> boo
     jobs = [loader.check_job(cfg, space.overrides(corner)) for corner in space.corners()]
     sweeper.prepare = None if _elsewhere(cfg) else partial(require_data, jobs)
     if sys.stdout.isatty():
-        from fcsweep.search.live import LiveProgress  # imports optuna, as the plan did
+        from fcsweep.terminal.search_view import LiveProgress  # imports optuna, as the plan did
 
         sweeper.display = LiveProgress
     return True

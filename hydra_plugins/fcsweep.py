@@ -105,7 +105,7 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Search until ``n_trials``, a target or a time limit is reached."""
-        from fcsweep.search.sweep import SweepFailed, sweep
+        from fcsweep.search.loop import SweepFailed, sweep
 
         try:
             sweep(self, self.planned or self.plan(arguments))

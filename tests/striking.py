@@ -144,8 +144,7 @@ def imported() -> None:
     import fcsweep.display
     import fcsweep.report
     import fcsweep.run
-    import fcsweep.search.past
-    import fcsweep.search.sweep  # noqa: F401
+    import fcsweep.search.loop  # noqa: F401
 
     torch.set_num_threads(1)
 

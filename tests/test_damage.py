@@ -14,7 +14,7 @@ from fcsweep import evaluate, rerun
 from fcsweep.messages.errors import ConfigError
 from fcsweep.records.frames import load_history, load_runs
 from fcsweep.report.__main__ import main as report
-from fcsweep.search.storage import storage_of
+from fcsweep.search.study.storage import storage_of
 
 SMALL = ["-m", "data=synthetic", "data.num_train=40", "data.num_val=20", "solver.num_epochs=4"]
 SMALL += ["solver.batch_size=20", "model.hidden_dims=[8]", "hydra.sweep.dir=s"]

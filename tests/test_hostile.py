@@ -33,7 +33,7 @@ from fcsweep.records.reader import losses_of
 from fcsweep.rerun import rerun
 from fcsweep.run.checkpoint import find
 from fcsweep.search.outcomes import recorded
-from fcsweep.search.storage import storage_of
+from fcsweep.search.study.storage import storage_of
 from fcsweep.terminal import sweep_view
 
 SECONDS = 5

@@ -9,8 +9,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from rich.console import Console
 
-from fcsweep.search import live
 from fcsweep.search.outcomes import Outcome
+from fcsweep.terminal import search_view
 
 KEYS = ["model.weight_scale", "optimizer.learning_rate", "model.reg", "optimizer.momentum"]
 SPACE = {key: FloatDistribution(1e-4, 1.0, log=True) for key in KEYS}
@@ -21,7 +21,9 @@ def said(monkeypatch):
     """What reaches the terminal."""
     said, options = io.StringIO(), {"force_terminal": True, "color_system": None, "width": 80}
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(live, "Console", lambda **given: Console(**given, **options, file=said))
+    monkeypatch.setattr(
+        search_view, "Console", lambda **given: Console(**given, **options, file=said)
+    )
     return said
 
 
@@ -29,7 +31,7 @@ def said(monkeypatch):
 def progress(said):
     """Of a search of 200 trials, 8 of which are running."""
     study = optuna.create_study(direction="maximize")
-    progress = live.LiveProgress(study, 200, ".4f")
+    progress = search_view.LiveProgress(study, 200, ".4f")
     for number in range(96):
         study.ask(SPACE)
         state = TrialState.PRUNED if number % 4 else TrialState.COMPLETE

@@ -20,7 +20,7 @@ from sweeping import multirun, sweep, told
 from fcsweep.messages.errors import ConfigError
 from fcsweep.search import prune, should_prune
 from fcsweep.search.outcomes import recorded, returned
-from fcsweep.search.study import COUNTS, REASON, best_of, reached
+from fcsweep.search.study.study import COUNTS, REASON, best_of, reached
 
 X = ["x=interval(-1,1)", "hydra.sweeper.sampler.seed=1"]
 FREE = "hydra.sweeper.max_failure_rate=1.0"

@@ -13,11 +13,11 @@ from optuna.samplers import QMCSampler
 from optuna.trial import TrialState
 
 from fcsweep.messages.errors import ConfigError
-from fcsweep.search import samplers
-from fcsweep.search.samplers import is_grid, pruner_of, quiet, sampler_of, seed_of
 from fcsweep.search.settings import PRUNERS, SAMPLERS
 from fcsweep.search.space import space_of
-from fcsweep.search.study import ask, complete
+from fcsweep.search.study import samplers
+from fcsweep.search.study.samplers import is_grid, pruner_of, quiet, sampler_of, seed_of
+from fcsweep.search.study.study import ask, complete
 
 INSTALLED = [
     name

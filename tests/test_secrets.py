@@ -15,7 +15,7 @@ from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked, masked_url, without_password
 from fcsweep.messages.wording import shown
 from fcsweep.run import build
-from fcsweep.search.storage import storage_of
+from fcsweep.search.study.storage import storage_of
 
 SECRET = "s3cret-Zq7"
 ENVIRONMENT = {

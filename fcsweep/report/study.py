@@ -94,8 +94,8 @@ def read_study(folder: Path) -> Study | None:
 
 def _of_journal(folder: Path) -> Study | None:
     from fcsweep.search.results import STATES, folder_of  # import Optuna
-    from fcsweep.search.storage import JOURNAL
-    from fcsweep.search.storage import read_study as kept
+    from fcsweep.search.study.storage import JOURNAL
+    from fcsweep.search.study.storage import read_study as kept
 
     study = kept(folder)
     if study is None:

@@ -16,7 +16,7 @@ from fcsweep.messages.wording import printable
 from fcsweep.records.sweep_table import ties
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.results import STATES, counts
-from fcsweep.search.study import best_of, counting, finished
+from fcsweep.search.study.study import best_of, counting, finished
 
 log = logging.getLogger(__name__)
 

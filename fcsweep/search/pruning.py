@@ -204,8 +204,8 @@ def _opened() -> _Session | None:
     if _session is None and job_number() is not None:
         import optuna
 
-        from fcsweep.search.samplers import pruner_of, quiet
-        from fcsweep.search.storage import SECRET_URL, storage_of
+        from fcsweep.search.study.samplers import pruner_of, quiet
+        from fcsweep.search.study.storage import SECRET_URL, storage_of
 
         hydra: Any = HydraConfig.get()
         folder = Path(hydra.runtime.cwd, hydra.sweep.dir)

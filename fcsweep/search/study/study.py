@@ -39,7 +39,7 @@ COUNTS = "counts"
 
 
 class PastRuns(Protocol):
-    """Runs in the folder of a sweep; see `fcsweep.search.past`."""
+    """Runs in the folder of a sweep; see `fcsweep.search.study.rebuild`."""
 
     def check(self, first: int) -> int:
         """Take in those from number ``first`` on; their count."""

@@ -26,7 +26,6 @@ from fcsweep.messages.secrets import masked_url
 from fcsweep.messages.wording import printable
 from fcsweep.records import ownership
 from fcsweep.search.outcomes import Outcome, returned
-from fcsweep.search.past import Guided, PastRuns, report_again
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress, best
 from fcsweep.search.pruning import PRUNED_AT, RETURNED, keep_returned, searching
@@ -37,9 +36,10 @@ from fcsweep.search.results import (
     write_results,
     write_trials,
 )
-from fcsweep.search.samplers import quiet
-from fcsweep.search.storage import JOURNAL, SECRET_URL, storage_of
-from fcsweep.search.study import (
+from fcsweep.search.study.rebuild import Guided, PastRuns, report_again
+from fcsweep.search.study.samplers import quiet
+from fcsweep.search.study.storage import JOURNAL, SECRET_URL, storage_of
+from fcsweep.search.study.study import (
     COUNTS,
     REASON,
     ask,
