@@ -34,7 +34,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from fcsweep import board, cli, data, display  # noqa: F401
+from fcsweep import cli, data  # noqa: F401
 from fcsweep.composition.jobs import ComposedOnce
 from fcsweep.launchers import grouping  # noqa: F401
 from fcsweep.nets import FullyConnectedNet
@@ -45,6 +45,10 @@ from fcsweep.run import (
 )
 from fcsweep.solver import Solver
 from fcsweep.system.memory import keep_freed
+from fcsweep.terminal import (
+    run_view,  # noqa: F401
+    stack_view,  # noqa: F401
+)
 
 LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 FOLDER = tempfile.TemporaryDirectory()

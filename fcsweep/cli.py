@@ -105,8 +105,8 @@ def train_stack(
 ) -> list[Ended]:
     """Train jobs of a sweep together, each in the folder that Hydra made for it."""
     with held_back():
-        from fcsweep.board import shown_stack
         from fcsweep.run import run_many
+        from fcsweep.terminal.stack_view import shown_stack
     keep_loaded()
 
     if job_number() is not None:  # the search shows its trials
@@ -128,8 +128,8 @@ def _error(result: Result) -> Exception | None:
 def task(cfg: DictConfig) -> float | None:
     """Train what ``cfg`` says in the folder that Hydra made for it; returns the objective."""
     with held_back():  # torch is imported here, not for --help
-        from fcsweep.display import shown
         from fcsweep.run import run
+        from fcsweep.terminal.run_view import shown
     keep_loaded()
 
     config, folder = typed(cfg), Path(HydraConfig.get().runtime.output_dir)

@@ -78,7 +78,7 @@ def _quickly(trained: list[Path]) -> None:
 
     sys.modules["fcsweep.run"] = SimpleNamespace(run=run, device_of=print)
     shown = lambda title, config: contextlib.nullcontext()  # noqa: E731
-    sys.modules["fcsweep.display"] = SimpleNamespace(shown=shown)
+    sys.modules["fcsweep.terminal.run_view"] = SimpleNamespace(shown=shown)
     delattr(task, STACKABLE)
 
 

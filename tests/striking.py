@@ -140,8 +140,6 @@ def imported() -> None:
     """Everything that a child would import, once."""
     import torch
 
-    import fcsweep.board
-    import fcsweep.display
     import fcsweep.report
     import fcsweep.run
     import fcsweep.search.loop  # noqa: F401

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 from test_run import config_of
 
-from fcsweep import board
 from fcsweep.records.formats import HistoryRow, Report, Result
+from fcsweep.terminal import stack_view
 
 
 def reports(epoch, values, **statuses):
@@ -29,9 +29,9 @@ def printed(monkeypatch):
     def of(terminal, count, *told):
         out = io.StringIO()
         console = Console(file=out, force_terminal=terminal, width=120, highlight=False)
-        monkeypatch.setattr(board, "Screen", lambda **_: console)
+        monkeypatch.setattr(stack_view, "Screen", lambda **_: console)
         configs = [config_of(0.1 * (n + 1)) for n in range(count)]
-        with board.shown_stack([Path("s") / str(n) for n in range(count)], configs) as hook:
+        with stack_view.shown_stack([Path("s") / str(n) for n in range(count)], configs) as hook:
             for one in told:
                 assert not hook(one)
         return out.getvalue()
@@ -71,12 +71,12 @@ def test_a_table_on_a_terminal(printed, count, rows):
 def test_a_trial_is_one_line_and_below_is_a_bar(width, monkeypatch):
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=width, highlight=False)
-    monkeypatch.setattr(board, "Screen", lambda **_: console)
+    monkeypatch.setattr(stack_view, "Screen", lambda **_: console)
     configs = [
         replace(one, model=replace(one.model, weight_scale=0.1 / 3**n))
         for n, one in enumerate(config_of(0.0123456789 * (n + 1)) for n in range(8))
     ]
-    with board.shown_stack([Path("s") / str(n) for n in range(8)], configs) as hook:
+    with stack_view.shown_stack([Path("s") / str(n) for n in range(8)], configs) as hook:
         hook(reports(1, [0.5] * 8))
         hook(reports(2, [0.75] * 8))
         hook([])

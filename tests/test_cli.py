@@ -69,7 +69,7 @@ def trained(monkeypatch) -> Trained:
     quick = SimpleNamespace(run=trained.run, device_of=device_of)
     silent = SimpleNamespace(shown=lambda title, config: nullcontext())
     monkeypatch.setitem(sys.modules, "fcsweep.run", quick)
-    monkeypatch.setitem(sys.modules, "fcsweep.display", silent)
+    monkeypatch.setitem(sys.modules, "fcsweep.terminal.run_view", silent)
     monkeypatch.delattr(task, STACKABLE)
     return trained
 
@@ -594,7 +594,7 @@ def run(config, folder, on_epoch):
 
 shown = lambda title, config: contextlib.nullcontext()
 sys.modules["fcsweep.run"] = types.SimpleNamespace(run=run)
-sys.modules["fcsweep.display"] = types.SimpleNamespace(shown=shown)
+sys.modules["fcsweep.terminal.run_view"] = types.SimpleNamespace(shown=shown)
 from fcsweep.cli import main, task
 from fcsweep.launchers.stacked import STACKABLE
 delattr(task, STACKABLE)

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 from test_run import config_of
 
-from fcsweep import display
 from fcsweep.records.formats import HistoryRow, Report, Result
+from fcsweep.terminal import run_view
 
 
 def reports(epoch, val, best=None):
@@ -22,8 +22,8 @@ def printed(monkeypatch):
     def of(terminal):
         out = io.StringIO()
         console = Console(file=out, force_terminal=terminal, width=100, highlight=False)
-        monkeypatch.setattr(display, "Screen", lambda **_: console)
-        with display.shown("outputs/x", config_of()) as show:
+        monkeypatch.setattr(run_view, "Screen", lambda **_: console)
+        with run_view.shown("outputs/x", config_of()) as show:
             assert not show(reports(1, 0.25, 0.25))
             assert not show(reports(2, None, 0.25))
             assert not show(reports(3, 0.75, 0.75))
@@ -49,6 +49,6 @@ def test_a_table_on_a_terminal(printed):
 
 
 def test_how_a_run_ended():
-    assert display.ending(Result("val_accuracy")) == "no val accuracy yet"
+    assert run_view.ending(Result("val_accuracy")) == "no val accuracy yet"
     diverged = Result("val_accuracy", status="diverged", reason="the loss is not finite")
-    assert display.ending(diverged) == "diverged: the loss is not finite"
+    assert run_view.ending(diverged) == "diverged: the loss is not finite"

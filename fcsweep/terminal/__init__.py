@@ -1,1 +1,10 @@
-"""PACKAGE."""
+"""What is seen while something runs, and at its end.
+
+==================  ============================================================
+``console.py``      the terminal, or the file or the pipe in its place
+``run_view.py``     a run
+``stack_view.py``   a stack
+``search_view.py``  a search
+``sweep_view.py``   the runs of a sweep as a table
+==================  ============================================================
+"""

@@ -20,7 +20,7 @@ from rich.table import Table
 from fcsweep.config import RunConfig, flat
 from fcsweep.messages.wording import printable
 from fcsweep.records.formats import OnEpoch, Report, shown
-from fcsweep.screen import Screen
+from fcsweep.terminal.console import Screen
 
 EACH = 20
 BEST = 5

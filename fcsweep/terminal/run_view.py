@@ -14,7 +14,7 @@ from fcsweep.config import RunConfig
 from fcsweep.messages.wording import printable
 from fcsweep.records import formats
 from fcsweep.records.formats import HistoryRow, OnEpoch, Report, Result
-from fcsweep.screen import Screen
+from fcsweep.terminal.console import Screen
 
 SHOWN = 15
 """Epochs that the table holds; earlier ones scroll out."""
