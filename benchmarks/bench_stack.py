@@ -34,7 +34,8 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from fcsweep import cli, data  # noqa: F401
+from fcsweep import data  # noqa: F401
+from fcsweep.cli import main as cli
 from fcsweep.composition.jobs import ComposedOnce
 from fcsweep.launchers import grouping  # noqa: F401
 from fcsweep.nets import FullyConnectedNet

@@ -14,9 +14,9 @@ def main() -> None:
     try:
         with listening():
             _say_starting()
-            from fcsweep import cli
+            from fcsweep.cli import main
 
-            cli.main()
+            main.main()
     finally:
         unheard()
 

@@ -67,7 +67,7 @@ def contents(folder: Path) -> list[str]:
 
 
 def _quickly(trained: list[Path]) -> None:
-    from fcsweep.cli import task
+    from fcsweep.cli.task import task
     from fcsweep.launchers.protocols import STACKABLE
 
     def run(config, folder: Path, on_epoch: object) -> SimpleNamespace:
@@ -85,7 +85,7 @@ def _quickly(trained: list[Path]) -> None:
 def _one(command: Command, trained: list[Path]) -> Said:
     program, *arguments = command.words
     os.chdir(command.cwd)
-    module = {"fcsweep": "fcsweep.cli", "report": "fcsweep.report.__main__"}
+    module = {"fcsweep": "fcsweep.cli.main", "report": "fcsweep.report.__main__"}
     main = import_module(module.get(program, f"fcsweep.{program}")).main
     sys.argv = [program, *arguments]
     trained.clear()

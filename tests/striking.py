@@ -107,12 +107,12 @@ def started(words: Sequence[str], folder: Path, strike: Any = None, page: bool =
                 os.close(pipe)
             sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
             sys.argv = ["fcsweep", *words]
-            from fcsweep.cli import main
+            from fcsweep.cli.main import main
 
             if not page:
-                import fcsweep.app
+                from fcsweep.cli import summary
 
-                fcsweep.app._report = lambda folder, rows: None
+                summary._report = lambda folder, rows: None
             if strike is not None:
                 strike()
             code = 0
@@ -141,8 +141,10 @@ def imported() -> None:
     import torch
 
     import fcsweep.report
-    import fcsweep.run
-    import fcsweep.search.loop  # noqa: F401
+    import fcsweep.run.stack
+    import fcsweep.search.loop
+    import fcsweep.terminal.run_view
+    import fcsweep.terminal.stack_view  # noqa: F401
 
     torch.set_num_threads(1)
 

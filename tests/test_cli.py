@@ -26,7 +26,8 @@ import pytest
 import torch
 
 from fcsweep import __version__
-from fcsweep.cli import main, task
+from fcsweep.cli.main import main
+from fcsweep.cli.task import task
 from fcsweep.composition.loader import conf_dir
 from fcsweep.config import RunConfig, read, typed
 from fcsweep.data import DataError
@@ -467,7 +468,7 @@ def test_data_that_are_missing_stop_what_is_left_of_a_sweep_only(
 
 
 def test_jobs_of_slurm_find_their_data_themselves(fcsweep, trained, downloads, monkeypatch):
-    monkeypatch.setattr("fcsweep.app._elsewhere", lambda cfg: True)
+    monkeypatch.setattr("fcsweep.cli.checks._elsewhere", lambda cfg: True)
     assert fcsweep("-m", "data=cifar10", "seed=1,2", "hydra.sweep.dir=s").code == 0
     assert (trained, downloads) == (["0", "1"], [])
 
@@ -595,7 +596,8 @@ def run(config, folder, on_epoch):
 shown = lambda title, config: contextlib.nullcontext()
 sys.modules["fcsweep.run"] = types.SimpleNamespace(run=run)
 sys.modules["fcsweep.terminal.run_view"] = types.SimpleNamespace(shown=shown)
-from fcsweep.cli import main, task
+from fcsweep.cli.main import main
+from fcsweep.cli.task import task
 from fcsweep.launchers.stacked import STACKABLE
 delattr(task, STACKABLE)
 main()
@@ -821,7 +823,7 @@ def test_the_stack_trace_is_there_for_who_wants_it(tmp_path):
 
 def test_help_imports_nothing_heavy(tmp_path):
     heavy = "torch numpy pandas optuna rich sklearn matplotlib".split()
-    code = "import sys; from fcsweep.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code = "import sys; from fcsweep.cli.main import main\ntry: main()\nexcept SystemExit: pass\n"
     code += f"print([name for name in {heavy} if name in sys.modules])"
     said = start(sys.executable, "-c", code, "--help", cwd=tmp_path)
     assert said.out.splitlines()[-1] == "[]"

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from fcsweep.app import App
+from fcsweep.cli.app import App
 from fcsweep.composition.loader import conf_dir
 from fcsweep.config import typed
 from fcsweep.messages.errors import ConfigError

@@ -83,7 +83,7 @@ def test_importing_the_package_imports_nothing_heavy():
     assert not {"torch", "numpy", "hydra", "optuna", "pandas"} & set(loaded)
 
 
-@pytest.mark.parametrize("module", ["fcsweep.config", "fcsweep.cli"])
+@pytest.mark.parametrize("module", ["fcsweep.config", "fcsweep.cli.main"])
 def test_configs_and_the_command_line_load_without_torch(module):
     code = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run(

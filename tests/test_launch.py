@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fcsweep import cli
+from fcsweep.cli import main
 from fcsweep.composition.yaml_dump import as_yaml
 from fcsweep.records.writer import RunRecord
 from fcsweep.search import pruning
@@ -73,7 +73,7 @@ def fcsweep(tmp_path, monkeypatch, capfd):
         capfd.readouterr()
         code = 0
         try:
-            cli.main()
+            main.main()
         except SystemExit as leave:
             code = leave.code
         said = capfd.readouterr()
@@ -335,7 +335,7 @@ def test_pruning_hears_all_before_it_decides(fcsweep, monkeypatch):
     grid = "seed=0,1,2,3", "solver.num_epochs=4", "hydra/launcher=stacked"
     fcsweep(*grid, "hydra.sweep.dir=whole")
     monkeypatch.setattr(pruning, "prune", prune)
-    monkeypatch.setattr(cli, "job_number", lambda: 0)  # as in a search
+    monkeypatch.setattr(main, "job_number", lambda: 0)  # as in a search
     said = fcsweep(*grid, "hydra.sweep.dir=s")
     assert said.code == 0
     assert [(step, sorted(values)) for step, values in told] == [

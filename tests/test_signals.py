@@ -312,8 +312,9 @@ def test_an_import_that_must_not_be_broken_off_comes_to_its_end_first():
 
 HANGING = """
 import time
-from fcsweep import __main__, app
-app._report = lambda *_: time.sleep(100)
+from fcsweep import __main__
+from fcsweep.cli import summary
+summary._report = lambda *_: time.sleep(100)
 __main__.main()
 """
 

@@ -6,44 +6,30 @@ A mistake is one line on standard error. torch is imported when a run starts, no
 from __future__ import annotations
 
 import io
-import logging
 import os
 import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from typing import NoReturn
 
 import hydra
 import hydra._internal.hydra
 import hydra._internal.utils
 import hydra.core.utils
 from hydra._internal.utils import get_args_parser
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
 
-from fcsweep.app import App
+from fcsweep.cli.app import App
+from fcsweep.cli.task import task
 from fcsweep.composition.loader import conf_dir, is_unicode
-from fcsweep.composition.yaml_dump import save_config
-from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.logs import lost_lines_kept
-from fcsweep.launchers.protocols import Ended, TrialError, stackable
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
 from fcsweep.messages.wording import hint, one_line, printable
-from fcsweep.records import ownership
-from fcsweep.search.pruning import job_number, reporting
-from fcsweep.system.atomic import RecordError, writing
-from fcsweep.system.memory import keep_loaded
-from fcsweep.system.signals import end_if_asked, held_back, listening
+from fcsweep.system.atomic import writing
+from fcsweep.system.signals import end_if_asked, listening
 from fcsweep.system.stdout import ReaderLeft, give_up_stdout
-
-if TYPE_CHECKING:
-    from fcsweep.records.formats import Result
-    from fcsweep.search.outcomes import Outcome
 
 CONF = str(conf_dir())
 
@@ -98,67 +84,6 @@ def _all_said() -> Iterator[None]:
         raise
     with writing("standard output"):
         sys.stdout.flush()
-
-
-def train_stack(
-    configs: Sequence[RunConfig], folders: Sequence[Path], logs: Sequence[logging.Logger]
-) -> list[Ended]:
-    """Train jobs of a sweep together, each in the folder that Hydra made for it."""
-    with held_back():
-        from fcsweep.run import run_many
-        from fcsweep.terminal.stack_view import shown_stack
-    keep_loaded()
-
-    if job_number() is not None:  # the search shows its trials
-        numbers = [int(folder.name) for folder in folders]
-        results = run_many(configs, folders, reporting(numbers), logs)
-    else:
-        with writing("standard output"), shown_stack(folders, configs) as on_epoch:
-            results = run_many(configs, folders, on_epoch, logs)
-    return [Ended(result.value, _error(result)) for result in results]
-
-
-def _error(result: Result) -> Exception | None:
-    """Why a trial of a stack has no end, as its record says; the traceback is in its log."""
-    kinds = {"failed": TrialError, "interrupted": RecordError}
-    return kinds[result.status](result.reason) if result.status in kinds else None
-
-
-@stackable(train_stack)
-def task(cfg: DictConfig) -> float | None:
-    """Train what ``cfg`` says in the folder that Hydra made for it; returns the objective."""
-    with held_back():  # torch is imported here, not for --help
-        from fcsweep.run import run
-        from fcsweep.terminal.run_view import shown
-    keep_loaded()
-
-    config, folder = typed(cfg), Path(HydraConfig.get().runtime.output_dir)
-    number = job_number()
-    with _held(folder):
-        if number is not None:  # the search shows its trials
-            return run(config, folder, reporting([number])).value
-        with writing("standard output"), shown(os.path.relpath(folder), config) as on_epoch:
-            return run(config, folder, on_epoch).value
-
-
-def _held(folder: Path) -> AbstractContextManager[None]:
-    """Keep others out of the folder of a job, which may be in a process that outlives its sweep."""
-    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # a lone run is held by the program
-    return ownership.hold(folder, "hydra.sweep.dir") if in_sweep else nullcontext()
-
-
-def recorded(folder: Path) -> Outcome | None:
-    """What the records of a run prove, for a search."""
-    from fcsweep.search.outcomes import recorded  # imports optuna
-
-    return recorded(folder)
-
-
-setattr(task, "recorded", recorded)  # noqa: B010  read by the sweeper from the task function
-
-# Hydra's own leaves half a file when it is killed. At import, because a parallel launcher's worker
-# imports this module for the task.
-hydra.core.utils._save_config = save_config
 
 
 @contextmanager

@@ -1,0 +1,10 @@
+"""The command line: ``python -m fcsweep``, also as the console script ``fcsweep``.
+
+==============  ================================================================
+``main.py``     the program: arguments, Hydra, errors as one line
+``app.py``      what a run and a sweep do around Hydra's own work
+``checks.py``   what is checked before anything is made
+``summary.py``  what is written and said at the end
+``task.py``     the task that Hydra runs
+==============  ================================================================
+"""

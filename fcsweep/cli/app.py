@@ -1,0 +1,164 @@
+"""What a run and a sweep do around Hydra's own work: checks before, records and a table after.
+
+Hydra parses, composes, makes the folders and launches. It leaves open that every job of a grid is
+checked before the first is trained, that folders are never shared, that a failed job costs only
+itself, and what is said and written when a sweep ends or is stopped.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra.errors import HydraException
+from hydra.types import HydraContext, RunMode, TaskFunction
+
+from fcsweep.cli.checks import (
+    _elsewhere,
+    checked_grid,
+    checked_search,
+    folder_of,
+    refuse_lone_sweep,
+    refuse_other_folder,
+    require_data,
+    require_device,
+)
+from fcsweep.cli.summary import Failure, advise, ending, refuse_failures, table_of
+from fcsweep.composition.loader import CheckedLoader
+from fcsweep.composition.secrets import hide_password
+from fcsweep.config import typed
+from fcsweep.launchers.resuming import Unfinished
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import one_line, printable
+from fcsweep.records import ownership, sweep_table
+from fcsweep.system.atomic import giving_way, writing
+
+
+class App(Hydra):
+    """Hydra's program, with checks before and records after what it does."""
+
+    @classmethod
+    def create_main_hydra2(cls, task_name: str, config_search_path: ConfigSearchPath) -> App:
+        """Hydra's constructor, with our loader."""
+        app = cls(task_name=task_name, config_loader=CheckedLoader(config_search_path))
+        GlobalHydra.instance().initialize(app)
+        return app
+
+    def get_mode(self, config_name: str | None, overrides: list[str]) -> Any:
+        """As Hydra's, which composes the config to see what it says; ``-m`` says more than that."""
+        known = get_args_parser().parse_args()
+        return None if known.multirun else super().get_mode(config_name, overrides)
+
+    def run(
+        self,
+        config_name: str | None,
+        task_function: TaskFunction,
+        overrides: list[str],
+        with_log_configuration: bool = True,
+    ) -> JobReturn:
+        """One run, as Hydra's, in a folder that is new or its own from before.
+
+        Raises:
+            ConfigError: A mistake; nothing was made. Failure: The run failed.
+            SystemExit: It was stopped by a signal.
+        """
+        cfg = self.compose_config(config_name, overrides, RunMode.RUN, with_log_configuration)
+        cfg.hydra.mode = RunMode.RUN
+        refuse_lone_sweep(cfg)
+        refuse_other_folder(cfg, "hydra.sweep.dir", "hydra.run.dir", "the folder of a run")
+        hide_password(cfg)
+        config = typed(cfg)
+        require_device(config)
+        callbacks = Callbacks(cfg)
+        context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
+        folder, made = folder_of(cfg, "hydra.run.dir")
+        with ownership.unmade_if_unused(made), ownership.hold(folder, "hydra.run.dir"):
+            if ownership.check_run(folder, config):
+                ownership.remove_checkpoints(folder)  # if it was killed just before it did that
+                print(printable(f"{folder} is done: {ending(folder)}"))
+                return JobReturn(status=JobStatus.COMPLETED)
+            keeps = config.solver.checkpoint_seconds is not None
+            advise("go on" if keeps else "run it again", "hydra.run.dir", folder)
+            with writing(folder):
+                callbacks.on_run_start(config=cfg, config_name=config_name)
+                done = run_job(
+                    hydra_context=context,
+                    task_function=task_function,
+                    config=cfg,
+                    job_dir_key="hydra.run.dir",
+                    job_subdir_key=None,
+                    configure_logging=with_log_configuration,
+                )
+            callbacks.on_run_end(config=cfg, config_name=config_name, job_return=done)
+            if done.status is JobStatus.FAILED:
+                error = done._return_value  # return_value would write a line of its own
+                raise Failure(f"the run failed: {one_line(error)} (see {folder})") from error
+        return done
+
+    def multirun(
+        self,
+        config_name: str | None,
+        task_function: TaskFunction,
+        overrides: list[str],
+        with_log_configuration: bool = True,
+    ) -> Any:
+        """A sweep, as Hydra's, that ends with ``trials.csv`` and a table however it ends.
+
+        Raises:
+            ConfigError: A mistake in any job of a grid; nothing was made. Failure: Jobs failed.
+            SystemExit: It was stopped by a signal.
+        """
+        cfg = self.compose_config(config_name, overrides, RunMode.MULTIRUN, with_log_configuration)
+        refuse_other_folder(cfg, "hydra.run.dir", "hydra.sweep.dir", "the folder of a sweep")
+        callbacks = Callbacks(cfg)
+        context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
+        sweeper: Any = Plugins.instance().instantiate_sweeper(
+            config=cfg, hydra_context=context, task_function=task_function
+        )
+        grid = checked_grid(sweeper, cfg, context)
+        searches = checked_search(sweeper, cfg, context)
+        folder, made = folder_of(cfg, "hydra.sweep.dir")
+        # A search holds its folder itself, as it does for other apps.
+        held = nullcontext() if searches else ownership.hold(folder, "hydra.sweep.dir")
+        with ownership.unmade_if_unused(made), held:
+            finished = ownership.check_sweep(folder, grid)
+            if not _elsewhere(cfg):
+                require_data(job for n, job in enumerate(grid or ()) if n not in finished)
+            for number in finished:
+                ownership.remove_checkpoints(folder / str(number))
+            if finished:
+                to_go = len(grid or ()) - len(finished)
+                text = f"resuming {folder}: {len(finished)} finished, {to_go} to go"
+                print(printable(text))
+            unfinished = Unfinished(sweeper.launcher, finished) if grid is not None else None
+            if unfinished is not None:
+                sweeper.launcher = unfinished
+            advise("go on", "hydra.sweep.dir", folder)
+            rows: Sequence[sweep_table.Row] = ()
+            with writing(folder):
+                try:
+                    callbacks.on_multirun_start(config=cfg, config_name=config_name)
+                    returned = sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
+                    callbacks.on_multirun_end(config=cfg, config_name=config_name)
+                finally:
+                    if folder.is_dir() and not _refused(sys.exc_info()[1]):
+                        with giving_way():
+                            sweep_table.end_lost(folder)
+                        rows = table_of(folder)
+            if unfinished is not None:  # a search has rules of its own for failures
+                refuse_failures(rows, unfinished.failures)
+        return returned
+
+
+def _refused(error: BaseException | None) -> bool:
+    """Whether a search was refused its folder: what lies there is another one's."""
+    return isinstance(error, HydraException) and isinstance(error.__cause__, ConfigError)

@@ -1,0 +1,148 @@
+"""What is checked before a run or a sweep starts: a mistake costs one line and trains nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fcsweep.composition.loader import STAMP
+from fcsweep.composition.secrets import overrides_of
+from fcsweep.config import Cifar10Config, RunConfig, typed
+from fcsweep.messages.errors import ConfigError
+from fcsweep.records import ownership
+
+
+def require_device(config: RunConfig) -> None:
+    """Refuse a GPU that this machine does not have; imports torch only if one is asked for.
+
+    Raises:
+        ConfigError: ``device`` names a GPU that torch cannot use.
+    """
+    if config.device.startswith("cuda"):
+        from fcsweep.run import device_of
+
+        device_of(config.device)
+
+
+def require_data(configs: Iterable[RunConfig]) -> None:
+    """Refuse data that are not on this machine and cannot be downloaded, each set once.
+
+    Raises:
+        ConfigError: One of the data sets is missing.
+    """
+    sets = {
+        (one.data.name, one.data.root) for one in configs if isinstance(one.data, Cifar10Config)
+    }
+    for name, root in sorted(sets, key=repr):
+        from fcsweep.data import DataError, require  # imports torch: not where data are built in
+
+        try:
+            require(name, root=root)
+        except DataError as error:
+            raise ConfigError(str(error)) from error
+
+
+def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[RunConfig] | None:
+    """The configs of all jobs of a grid, in order; None if the sweeper is another one.
+
+    Hydra's grid sweeper makes its folder before it looks at the jobs; here they come first.
+    """
+    if type(sweeper).__name__ != "BasicSweeper":  # its module is run twice, so not isinstance
+        return None
+    params = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+    arguments = [*params, *cfg.hydra.overrides.task]
+    parsed = OverridesParser.create(context.config_loader).parse_overrides(arguments)
+    for override in parsed:
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            what = f"{override.input_line} is a range to search"
+            raise ConfigError(f"{what}; add hydra/sweeper=optuna (a grid takes values: a,b,c)")
+    if sweeper.max_batch_size is not None and sweeper.max_batch_size < 1:
+        given = f"hydra.sweeper.max_batch_size is {sweeper.max_batch_size}"
+        raise ConfigError(f"{given}; expected a whole number >= 1 or null")
+    _refuse_empty(parsed)
+    (jobs,) = sweeper.split_arguments(parsed, None)
+    loader: Any = context.config_loader
+    configs = [loader.check_job(cfg, job) for job in jobs]
+    for config in () if _elsewhere(cfg) else configs:
+        require_device(config)
+    sweeper.validate_batch_is_legal = lambda batch: None  # it would compose every job once more
+    return configs
+
+
+def _elsewhere(cfg: DictConfig) -> bool:
+    """Whether the jobs run on other machines, with GPUs and data of their own."""
+    return "slurm" in str(cfg.hydra.runtime.choices.get("hydra/launcher"))
+
+
+def checked_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool:
+    """Whether the sweeper is ours for Optuna; if so its settings are checked, and its device.
+
+    Raises:
+        ConfigError: A mistake in them; nothing was made.
+    """
+    if not hasattr(sweeper, "planned"):  # its module is run twice, so not isinstance
+        return False
+    sweeper.planned = sweeper.plan(list(cfg.hydra.overrides.task))
+    if not sweeper.planned.space.distributions and sweeper.planned.extend is None:
+        example = "optimizer.learning_rate='tag(log,interval(1e-3,1))'"
+        raise ConfigError(f"hydra/sweeper=optuna has nothing to search; give a range: {example}")
+    require_device(typed(sweeper.planned.task))
+    loader: Any = context.config_loader
+    space = sweeper.planned.space
+    jobs = [loader.check_job(cfg, space.overrides(corner)) for corner in space.corners()]
+    sweeper.prepare = None if _elsewhere(cfg) else partial(require_data, jobs)
+    if sys.stdout.isatty():
+        from fcsweep.terminal.search_view import LiveProgress  # imports optuna, as the plan did
+
+        sweeper.display = LiveProgress
+    return True
+
+
+def _refuse_empty(parsed: Sequence[Override]) -> None:
+    """A glob that matches nothing would silently be a sweep of nothing."""
+    for override in parsed:
+        if override.is_sweep_override() and not list(override.sweep_iterator()):
+            raise ConfigError(f"{override.input_line} matches nothing; expected at least one value")
+
+
+def refuse_other_folder(cfg: DictConfig, given: str, used: str, what: str) -> None:
+    """Refuse a folder that would silently not be used, unless the one that is used is named too."""
+    lines = {line.lstrip("+").partition("=")[0]: line for line in overrides_of(cfg)}
+    if given in lines and used not in lines:
+        raise ConfigError(f"{lines[given]} has no effect here; {what} is {used}")
+
+
+def refuse_lone_sweep(cfg: DictConfig) -> None:
+    """An experiment that is a sweep, started as one run, would silently be something else."""
+    sweeper = cfg.hydra.sweeper
+    if sweeper is not None and sweeper.get("params"):
+        keys = ", ".join(sweeper.params)
+        raise ConfigError(f"hydra.sweeper.params is a sweep over {keys}; add -m")
+
+
+def folder_of(cfg: DictConfig, key: str) -> tuple[Path, list[Path]]:
+    """The folder that ``cfg`` names under ``key``; if it has a stamp of ours, made, and by us.
+
+    Also the folders that were made for it, innermost first.
+    """
+    group, _, name = key.rpartition(".")
+    raw: Any = OmegaConf.to_container(OmegaConf.select(cfg, group), resolve=False)
+    while True:
+        try:
+            folder = Path(str(OmegaConf.select(cfg, key)))
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"{key} has no value: {str(error).splitlines()[0]}") from error
+        if f"${{{STAMP}:" not in str(raw[name]):
+            return folder, []
+        if made := ownership.make(folder, key):
+            return folder, made
+        OmegaConf.clear_cache(cfg)  # another start had the same stamp: draw again

@@ -1,0 +1,97 @@
+"""What is written and said when a sweep ends or is stopped."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Quote, QuotedString
+
+from fcsweep.messages.wording import one_line, printable
+from fcsweep.records import reader, sweep_table
+from fcsweep.system import signals
+from fcsweep.system.atomic import giving_way
+from fcsweep.system.memory import nothing_collected
+from fcsweep.terminal import sweep_view
+
+
+class Failure(Exception):
+    """A run or jobs of a sweep that failed; one line."""
+
+
+def table_of(folder: Path) -> Sequence[sweep_table.Row]:
+    """Write the table of a sweep and the page, and show it, if anybody is there; what it holds."""
+    rows = sweep_table.load(folder)
+    with giving_way():
+        sweep_table.write(folder, rows)
+    try:
+        sweep_view.show(rows)
+    finally:
+        _report(folder, rows)
+    return rows
+
+
+def _report(folder: Path, rows: Sequence[sweep_table.Row]) -> None:
+    """Write the page of a sweep; that it cannot be is said, and changes nothing else."""
+    if not rows:
+        return
+    for name in ("matplotlib", "PIL"):  # hydra.verbose=true would show every font that they try
+        if logging.getLogger(name).level == logging.NOTSET:
+            logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        with nothing_collected():
+            from fcsweep.report import write  # imports pandas and matplotlib: not for --help
+
+            page = write(folder)
+    except Exception as error:
+        print(f"report.html was not written: {one_line(error)}", file=sys.stderr)
+    else:
+        print(printable(f"report: {page}"))
+
+
+def refuse_failures(
+    rows: Sequence[sweep_table.Row], errors: Mapping[int, BaseException], most: int = 5
+) -> None:
+    """Name the jobs that failed, with the reason from the record or, without one, the error."""
+    failed = [row for row in rows if row.failed]
+    each = [(str(row.folder), row.reason or _why(errors.get(row.number), row)) for row in failed]
+    nowhere = errors.keys() - {row.number for row in rows}  # not even a folder could be made
+    each += [(str(number), one_line(errors[number])) for number in sorted(nowhere)]
+    if each:
+        alike: dict[str, list[str]] = {}
+        for name, reason in each:
+            alike.setdefault(reason, []).append(name)
+        told = [f"{_first(names, most)} ({reason})" for reason, names in alike.items()]
+        count = f"{len(each)} of {len(rows) + len(nowhere)} jobs failed"
+        raise Failure(f"{count}: {_first(told, most)}")
+
+
+def _first(texts: Sequence[str], most: int) -> str:
+    """The first texts, and how many there are more."""
+    more = [f"{len(texts) - most} more"] if len(texts) > most else []
+    return ", ".join([*texts[:most], *more])
+
+
+def _why(error: BaseException | None, row: sweep_table.Row) -> str:
+    return row.status if error is None else one_line(error)
+
+
+def ending(folder: Path) -> str:
+    """How the run in a folder ended, in words."""
+    result: Mapping[str, Any] = reader.look(folder).result or {}
+    value = result.get("value")
+    reached = "null" if value is None else f"{value:.4f}"
+    return f"{result.get('status')}, {result.get('objective')} {reached}"
+
+
+def advise(what: str, key: str, folder: Path) -> None:
+    """Say how to go on after a signal: by the command that was given, with its folder named."""
+    given = [word for word in sys.argv[1:] if not word.startswith(f"{key}=")]
+    name = str(folder)
+    if not re.fullmatch(r"[\w./-]+", name):  # a text in Hydra's grammar
+        name = QuotedString(name, Quote.single).with_quotes()
+    signals.advise(what, [*given, f"{key}={name}"])
