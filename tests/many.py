@@ -85,7 +85,11 @@ def _quickly(trained: list[Path]) -> None:
 def _one(command: Command, trained: list[Path]) -> Said:
     program, *arguments = command.words
     os.chdir(command.cwd)
-    module = {"fcsweep": "fcsweep.cli.main", "report": "fcsweep.report.__main__"}
+    module = {
+        "fcsweep": "fcsweep.cli.main",
+        "report": "fcsweep.report.__main__",
+        "rerun": "fcsweep.rerun.__main__",
+    }
     main = import_module(module.get(program, f"fcsweep.{program}")).main
     sys.argv = [program, *arguments]
     trained.clear()

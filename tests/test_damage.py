@@ -10,10 +10,11 @@ import pytest
 from striking import imported, numbers_of, started
 from sweeping import study_of
 
-from fcsweep import evaluate, rerun
+from fcsweep import evaluate
 from fcsweep.messages.errors import ConfigError
 from fcsweep.records.frames import load_history, load_runs
 from fcsweep.report.__main__ import main as report
+from fcsweep.rerun import repeat
 from fcsweep.search.study.storage import storage_of
 
 SMALL = ["-m", "data=synthetic", "data.num_train=40", "data.num_val=20", "solver.num_epochs=4"]
@@ -230,7 +231,7 @@ def said_by(command, folder):
         if command == "evaluate":
             evaluate.evaluate(run)
         elif command == "rerun":
-            return "" if rerun.rerun([run]) else "different or refused, as printed"
+            return "" if repeat.rerun([run]) else "different or refused, as printed"
         return ""
     except ConfigError as error:
         return str(error)

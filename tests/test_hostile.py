@@ -30,7 +30,7 @@ from fcsweep.records import sweep_table
 from fcsweep.records.frames import DamageWarning, load_history, load_losses, load_runs
 from fcsweep.records.ownership import check_run, check_sweep
 from fcsweep.records.reader import losses_of
-from fcsweep.rerun import rerun
+from fcsweep.rerun.repeat import rerun
 from fcsweep.run.checkpoint import find
 from fcsweep.search.outcomes import recorded
 from fcsweep.search.study.storage import storage_of

@@ -14,7 +14,7 @@ from fcsweep import report
 from fcsweep.evaluate import main as evaluate
 from fcsweep.messages.errors import ConfigError
 from fcsweep.report.study import read_study
-from fcsweep.rerun import main as rerun
+from fcsweep.rerun.__main__ import main as rerun
 from fcsweep.search import should_prune
 
 CONFIG = {"x": 0.0, "rate": 1.0, "kind": "a"}

@@ -19,7 +19,8 @@ from test_run import assert_same_numbers, config_of, folders_in, result_of
 
 from fcsweep.messages.errors import ConfigError
 from fcsweep.records.seal import as_json, sealed
-from fcsweep.rerun import main, rerun
+from fcsweep.rerun.__main__ import main
+from fcsweep.rerun.repeat import rerun
 from fcsweep.run import provenance, run, run_many
 
 RECORDS = ("history.csv", "losses.npy", "result.json", "best.safetensors", "provenance.json")

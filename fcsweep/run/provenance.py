@@ -67,10 +67,10 @@ def _this_process() -> dict[str, Any]:
 def _program() -> list[str]:
     """How this process was started, in words that start it again."""
     path = Path(sys.argv[0])
-    if path.parent != CODE:
+    if CODE not in path.parents:
         return [path.name]
-    module = CODE.name if path.name == "__main__.py" else f"{CODE.name}.{path.stem}"
-    return ["python", "-m", module]
+    parts = [CODE.name, *path.relative_to(CODE).with_suffix("").parts]
+    return ["python", "-m", ".".join(part for part in parts if part != "__main__")]
 
 
 def _versions() -> dict[str, str | None]:

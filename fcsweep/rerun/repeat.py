@@ -7,48 +7,25 @@ before torch is imported; nothing from a folder is imported, built or executed. 
 
 from __future__ import annotations
 
-import argparse
-import logging
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-from fcsweep.comparison import altered, first_difference, likely_cause
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records.evidence import Recorded, recorded
 from fcsweep.records.filenames import CONFIG, PROVENANCE
 from fcsweep.records.reader import are_ours, read_json
-from fcsweep.system.stdout import reader_may_leave
+from fcsweep.rerun.comparison import altered, first_difference, likely_cause
 
 Progress = Callable[[int], None]
 """Told the number of each epoch that is finished."""
-
-
-def main() -> None:
-    """Exit code 0 if every run is repeated bit for bit, else 1; 130, 143, 129 after signals."""
-    parser = argparse.ArgumentParser(prog="python -m fcsweep.rerun", description=__doc__)
-    parser.add_argument("run_dir", type=Path, nargs="+", help="folder of a run or of a sweep")
-    parser.add_argument("--out", type=Path, help="a new folder, to keep the new runs in")
-    arguments = parser.parse_args()
-    logging.getLogger("fcsweep").addHandler(logging.NullHandler())
-    try:
-        with _signals_clean_up(), reader_may_leave():
-            good = rerun(arguments.run_dir, arguments.out)
-    except (ConfigError, OSError) as error:  # OSError: a folder that may not be read or written
-        sys.exit(f"error: {one_line(error)}")
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(0 if good else 1)
 
 
 def rerun(folders: Sequence[Path], out: Path | None = None) -> bool:
@@ -199,23 +176,3 @@ def _progress() -> Iterator[Callable[[Recorded, str], Progress]]:
             return lambda epoch: bar.update(task, completed=epoch)
 
         yield begin
-
-
-@contextmanager
-def _signals_clean_up() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise, as SIGINT does, so that nothing is left behind."""
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), stop) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
-
-
-if __name__ == "__main__":
-    main()

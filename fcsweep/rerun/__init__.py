@@ -1,0 +1,8 @@
+"""``python -m fcsweep.rerun``: train again as recorded, and compare bit for bit.
+
+=================  =============================================================
+``__main__.py``    the command
+``repeat.py``      train every run of some folders again
+``comparison.py``  the first difference, and its likely cause
+=================  =============================================================
+"""
