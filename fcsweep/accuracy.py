@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fcsweep.seeds import generator
+from fcsweep.kernels.random_streams import generator
 
 EVALUATION_ROWS = 500
 """Examples scored at once; for one trial as for a stack, so that the bits are the same."""

@@ -17,8 +17,8 @@ from typing import NotRequired, TypedDict
 import torch
 from torch import Tensor
 
-from fcsweep.reductions import Product, total
-from fcsweep.seeds import Stream, generator
+from fcsweep.kernels.arithmetic import Product, total
+from fcsweep.kernels.random_streams import Stream, generator
 
 LinearCache = tuple[Tensor, Tensor, Tensor]
 LinearReLUCache = tuple[LinearCache, Tensor]

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fcsweep.reductions import empty, total
+from fcsweep.kernels.arithmetic import empty, total
 
 
 class Loss(ABC):

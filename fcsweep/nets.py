@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from fcsweep.kernels.arithmetic import total
+from fcsweep.kernels.parameters import Parameters
 from fcsweep.layers import Dropout, DropoutCache, Linear, Linear_ReLU
 from fcsweep.losses import SoftmaxLoss, SvmLoss, check_labels
-from fcsweep.parameters import Parameters
 from fcsweep.passes import Pass
-from fcsweep.reductions import total
 
 LOSSES = {"softmax": SoftmaxLoss, "svm": SvmLoss}
 

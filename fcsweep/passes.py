@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from fcsweep.kernels.parameters import Parameters
 from fcsweep.layers import LinearBackward, LinearForward, ReLU
 from fcsweep.losses import Loss
-from fcsweep.parameters import Parameters
 
 Drop = Callable[[Tensor, int], Tensor | None]
 """Dropout mask for the units of a hidden layer, by its number from 1; None drops nothing."""

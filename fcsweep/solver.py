@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from fcsweep.accuracy import count_correct, fixed_sample
+from fcsweep.kernels.parameters import Parameters
+from fcsweep.kernels.random_streams import generator
 from fcsweep.losses import check_labels
 from fcsweep.optim import RULES, Config, UpdateRule, per_trial, sgd
-from fcsweep.parameters import Parameters
-from fcsweep.seeds import generator
 
 Numbers = Any
 """A float for a single trial, a list with one each for a stack."""

@@ -7,8 +7,8 @@ import pickle
 import pytest
 import torch
 
+from fcsweep.kernels.parameters import Parameters
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
-from fcsweep.parameters import Parameters
 from fcsweep.solver import Solver
 
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from fcsweep.kernels.parameters import Parameters
 from fcsweep.layers import Linear, Linear_ReLU
 from fcsweep.losses import SoftmaxLoss, SvmLoss, softmax_loss, svm_loss
 from fcsweep.nets import FullyConnectedNet
-from fcsweep.parameters import Parameters
 from fcsweep.passes import Pass
 
 LOSSES = {"softmax": (SoftmaxLoss, softmax_loss), "svm": (SvmLoss, svm_loss)}

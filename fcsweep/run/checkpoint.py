@@ -4,7 +4,7 @@ A trial has two generations of them, so that one is whole whatever happens to th
 checkpoint is a safetensors file: the parameters, the best parameters, the state of the rule and the
 losses as tensors; the record and what made it as JSON in its metadata. There, too, stands a sha256
 of the whole file (taken with zeros in its own place): safetensors itself takes a flipped byte for
-another number. Random numbers need no state (`fcsweep.seeds`).
+another number. Random numbers need no state (`fcsweep.kernels.random_streams`).
 
 A trial's checkpoint lies in its own folder, so that it may go on alone or in any stack.
 """

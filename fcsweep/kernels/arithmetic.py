@@ -27,10 +27,12 @@ Leading axes ``*t`` are trials: none for a single trial, ``(k,)`` for a stack of
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 
 import torch
 from torch import Tensor
+
+from fcsweep.kernels.onednn import AtOnce, OneByOne, has_one_dnn, in_threads, threads_agree
 
 ALIGNMENT = 16
 """Bytes."""
@@ -46,10 +48,6 @@ AT_ONCE = 2**19
 
 SPLIT = 32_768
 """Elements up to which torch sums in one thread."""
-
-
-Layout = tuple[tuple[int, ...], tuple[int, ...]]
-"""Sizes and strides of a matrix."""
 
 
 class Product:
@@ -79,7 +77,7 @@ class Product:
         n, inner, m = *a.shape[-2:], b.shape[-1]
         k = max(len(a), len(b))
         large = n * inner * m >= LARGE
-        one_by_one = large and _has_one_dnn(a)
+        one_by_one = large and has_one_dnn(a)
         skinny = min(n, inner, m) < SKINNY
         twice = k == 1 and skinny and a.is_cpu and not one_by_one
         shared = len(a) == 1 < k and b.mT.is_contiguous()
@@ -91,19 +89,19 @@ class Product:
             result = empty(2 if twice else k, m, n, a)
         self._copies: list[tuple[Tensor, Tensor]] = []
         self._compute: Callable[[], object]
-        if at_once and _AtOnce.same_bits(b.mT, a[0], large):
+        if at_once and AtOnce.same_bits(b.mT, a[0], large):
             row = None if plus is None else plus.reshape(-1, m, 1)
-            self._compute = _AtOnce(b.mT, a[0], result, row)
+            self._compute = AtOnce(b.mT, a[0], result, row)
             plus = None
         elif one_by_one:
-            agree = _threads_agree(True, b.mT[0], a[0])
-            self._compute = _in_threads(None if agree else 1, _OneByOne(b.mT, a, result))
+            agree = threads_agree(True, b.mT[0], a[0])
+            self._compute = in_threads(None if agree else 1, OneByOne(b.mT, a, result))
         else:
             left, right = (self._transposed(t, len(result)) for t in (b, a))
             compute = partial(torch.bmm, left, right, out=result)
-            agree = k == 1 and not skinny and _threads_agree(False, b.mT[0], a[0])
+            agree = k == 1 and not skinny and threads_agree(False, b.mT[0], a[0])
             most = None if agree or not a.is_cpu else k if aligned else 1
-            self._compute = _in_threads(most, compute)
+            self._compute = in_threads(most, compute)
         self._shape = (*trials, n, m)
         self._product = result[:k].mT.view(self._shape)
         self._in_new_memory = out is None and aligned
@@ -122,7 +120,7 @@ class Product:
 
     def once(self) -> Tensor:
         """Compute the product a single time: in new memory if that is faster."""
-        if not (isinstance(self._compute, _AtOnce) and self._in_new_memory):
+        if not (isinstance(self._compute, AtOnce) and self._in_new_memory):
             return self()
         return self._compute.rows().mT.view(self._shape)
 
@@ -144,129 +142,6 @@ class Product:
         down, across = (1, rows) if by_columns else (columns, 1)
         shared = 0 if trials < slices else step
         return matrices.as_strided((slices, columns, rows), (shared, across, down))
-
-
-class _OneByOne:
-    """``left (k, m, i)`` times the transposed ``right (k, n, i)`` by oneDNN, trial by trial."""
-
-    def __init__(self, left: Tensor, right: Tensor, result: Tensor) -> None:
-        k = len(result)
-        factors = left.expand(k, -1, -1).unbind(), right.expand(k, -1, -1).unbind()
-        self._trials = [*zip(*factors, result.unbind(), strict=True)]
-        # torch has no public name for it; torch.compile calls it too
-        self._product = torch.ops.mkldnn._linear_pointwise.default
-
-    def __call__(self) -> None:
-        for left, right, result in self._trials:
-            result.copy_(self._product(left, right, None, "none", [], ""))
-
-
-class _AtOnce:
-    """``left (k, m, i)`` times the transposed ``right (n, i)``, which they share, by oneDNN.
-
-    ``plus (k, m, 1)`` is added where the results are moved anyway.
-    """
-
-    def __init__(
-        self, left: Tensor, right: Tensor, result: Tensor, plus: Tensor | None = None
-    ) -> None:
-        self._left, self._right, self._result = left.flatten(0, 1), right, result
-        self._plus = plus
-        self._product = torch.ops.mkldnn._linear_pointwise.default
-
-    def __call__(self) -> None:
-        rows = self._multiplied()
-        if self._plus is None:
-            self._result.copy_(rows)
-        else:
-            torch.add(rows, self._plus, out=self._result)
-
-    def rows(self) -> Tensor:
-        """``(k, m, n)`` in new memory."""
-        rows = self._multiplied()
-        return rows if self._plus is None else rows.add_(self._plus)
-
-    def _multiplied(self) -> Tensor:
-        rows = self._product(self._left, self._right, None, "none", [], "")
-        return rows.view_as(self._result)
-
-    @classmethod
-    def same_bits(cls, left: Tensor, right: Tensor, large: bool) -> bool:
-        """Whether each trial would have the bits that it has by itself, by oneDNN if ``large``."""
-        shape, layout = (*left.shape, len(right)), right.stride()
-        return _has_one_dnn(left) and cls._tried(shape, layout, large, torch.get_num_threads())
-
-    @staticmethod
-    @cache
-    def _tried(
-        shape: tuple[int, int, int, int], layout: tuple[int, int], large: bool, threads: int
-    ) -> bool:
-        k, m, i, n = shape
-        source = torch.Generator().manual_seed(0)
-        pair = torch.randn(2, m, i, generator=source)
-        right = torch.empty_strided((n, i), layout).copy_(torch.randn(n, i, generator=source))
-        expected, result = torch.empty(2, m, n), torch.empty(k, m, n)
-        batched = partial(torch.bmm, pair, right.mT.expand(2, i, n), out=expected)
-        _in_threads(1, _OneByOne(pair, right[None], expected) if large else batched)()
-        _AtOnce(pair.repeat(-(-k // 2), 1, 1)[:k], right, result)()
-        return torch.equal(result, expected.repeat(-(-k // 2), 1, 1)[:k])
-
-
-def _in_threads(most: int | None, compute: Callable[[], object]) -> Callable[[], object]:
-    """The function, with at most so many of torch's threads; None for as many as there are."""
-    threads = torch.get_num_threads()
-    if most is None or threads <= most:
-        return compute
-
-    def computed() -> None:
-        torch.set_num_threads(most)
-        try:
-            compute()
-        finally:
-            torch.set_num_threads(threads)
-
-    return computed
-
-
-def _threads_agree(one_dnn: bool, left: Tensor, right: Tensor) -> bool:
-    """Whether ``left (m, i)`` times the transposed ``right (n, i)`` has the bits of one thread."""
-    threads = torch.get_num_threads()
-    if threads == 1 or not left.is_cpu:
-        return True
-    layouts = [(tuple(t.shape), t.stride()) for t in (left, right)]
-    return _agreed(one_dnn, *layouts, left.dtype, threads)
-
-
-@cache
-def _agreed(one_dnn: bool, left: Layout, right: Layout, dtype: torch.dtype, threads: int) -> bool:
-    source = torch.Generator().manual_seed(0)
-    a, b = (
-        torch.empty_strided((1, *shape), (0, *stride), dtype=dtype).copy_(
-            torch.randn(shape, generator=source, dtype=dtype)
-        )
-        for shape, stride in (left, right)
-    )
-    results = torch.empty(2, 1, a.shape[1], b.shape[1], dtype=dtype)
-    for result, most in zip(results, (threads, 1), strict=True):
-        multiply = partial(torch.bmm, a, b.mT, out=result)
-        _in_threads(most, _OneByOne(a, b, result) if one_dnn else multiply)()
-    return torch.equal(*results)
-
-
-def _has_one_dnn(matrices: Tensor) -> bool:
-    """Whether oneDNN can multiply them."""
-    return matrices.is_cpu and matrices.dtype == torch.float32 and _one_dnn_answers()
-
-
-@cache
-def _one_dnn_answers() -> bool:
-    """Whether this torch has oneDNN, under the name and in the form used here."""
-    pair = torch.ones(1, 2, 2)
-    try:
-        _OneByOne(pair, pair, torch.empty(1, 2, 2))()
-    except (AttributeError, RuntimeError, TypeError):
-        return False
-    return True
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
