@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from striking import PROGRAMS, Event, imported, left_over, numbers_of, started, strike_at
 
-from fcsweep.plots.style import thinned
+from fcsweep.analysis.style import thinned
 from fcsweep.records.reader import damaged_since, look
 from fcsweep.system.atomic import RecordError, giving_way, write_atomically, writing
 

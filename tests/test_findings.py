@@ -5,8 +5,8 @@ import math
 import pytest
 from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
-from fcsweep import findings
-from fcsweep.findings import Axis
+from fcsweep.analysis import findings
+from fcsweep.analysis.findings import Axis
 from fcsweep.records.frames import load_runs
 
 

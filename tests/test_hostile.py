@@ -20,7 +20,8 @@ import pytest
 from many import Command, contents, said
 from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
-from fcsweep import findings, report
+from fcsweep import report
+from fcsweep.analysis import findings
 from fcsweep.config import RunConfig
 from fcsweep.data.cache import Copy
 from fcsweep.data.images import Images

@@ -17,8 +17,9 @@ import pandas as pd
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
-from fcsweep import findings, plots
-from fcsweep.findings import CHANCE, LEARNS_NOTHING, Axis, missing, written
+from fcsweep import analysis
+from fcsweep.analysis import findings
+from fcsweep.analysis.findings import CHANCE, LEARNS_NOTHING, Axis, missing, written
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import printable
 from fcsweep.records import frames
@@ -91,13 +92,13 @@ def write(folder: str | Path, kinds: Sequence[str] = ()) -> Path:
     sweep = read(Path(folder))
     shown = pictures(sweep)
     drawn = [(picture, picture.draw()) for picture in shown]
-    page = _template().render(**content(sweep), pictures=[(p, plots.svg(f)) for p, f in drawn])
+    page = _template().render(**content(sweep), pictures=[(p, analysis.svg(f)) for p, f in drawn])
     path = sweep.folder / FILE
     write_atomically(path, page.encode())
     for kind in kinds:
         (sweep.folder / FIGURES).mkdir(exist_ok=True)
         for picture, figure in drawn:
-            plots.save(figure, sweep.folder / FIGURES / f"{picture.name}.{kind}")
+            analysis.save(figure, sweep.folder / FIGURES / f"{picture.name}.{kind}")
     return path
 
 
@@ -290,17 +291,17 @@ def _training(sweep: Sweep) -> Iterator[Picture]:
         losses = _losses(sweep.folder)
         if len(losses):
             caption = "The loss of each minibatch, with the L2 term."
-            draw = lambda: plots.loss_per_step(losses, unit)  # noqa: E731
+            draw = lambda: analysis.loss_per_step(losses, unit)  # noqa: E731
             yield Picture("loss", "Loss per step", caption, draw)
         caption = "Accuracy after each epoch, on training and on validation rows."
-        yield Picture("accuracy", "Accuracy", caption, lambda: plots.accuracies(history))
+        yield Picture("accuracy", "Accuracy", caption, lambda: analysis.accuracies(history))
         return
     groups = findings.groups(sweep.runs, sweep.searched)
     told = sum(map(len, groups.values()))
     caption = "Loss and accuracies per epoch" + (
         f" of the {told} best runs; the others in grey." if told < len(sweep.runs) else "."
     )
-    draw = lambda: plots.learning_curves(history, groups, unit=unit)  # noqa: E731
+    draw = lambda: analysis.learning_curves(history, groups, unit=unit)  # noqa: E731
     yield Picture("learning_curves", "Learning curves", caption, draw, tall=True)
 
 
@@ -319,19 +320,19 @@ def _search(sweep: Sweep) -> Iterator[Picture]:
         caption = f"Each {what} at its {x.name} and {y.name}: how it ended, and how good it became."
         if LEARNS_NOTHING in sweep.verdicts.tolist():
             caption += f" To learn nothing is to stay at a train accuracy of at most {CHANCE:g}."
-        draw = lambda: plots.landscape(runs, sweep.verdicts, x, y)  # noqa: E731
+        draw = lambda: analysis.landscape(runs, sweep.verdicts, x, y)  # noqa: E731
         yield Picture("landscape", "Landscape", caption, draw)
     if len(runs) > 3:
         caption = "The value of each trial in the order of their numbers."
-        draw = lambda: plots.progress(runs, sweep.verdicts, direction)  # noqa: E731
+        draw = lambda: analysis.progress(runs, sweep.verdicts, direction)  # noqa: E731
         yield Picture("history", "History", caption, draw)
     if len(searched) > 2 and valued > 3:
         caption = "A line is a run; the five best are blue."
-        draw = lambda: plots.parallel(runs, searched, direction)  # noqa: E731
+        draw = lambda: analysis.parallel(runs, searched, direction)  # noqa: E731
         yield Picture("parallel", "All parameters", caption, draw)
     if sweep.parts:
         caption = "How far each parameter alone explains which runs are among the best (PED-ANOVA)."
-        draw = lambda: plots.importance(sweep.parts)  # noqa: E731
+        draw = lambda: analysis.importance(sweep.parts)  # noqa: E731
         yield Picture("importance", "Importance", caption, draw)
 
 

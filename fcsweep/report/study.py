@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fcsweep import findings
+from fcsweep.analysis import findings
+from fcsweep.analysis.findings import UNKNOWN, Axis, Direction
 from fcsweep.config import read
-from fcsweep.findings import UNKNOWN, Axis, Direction
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line
 from fcsweep.records import frames

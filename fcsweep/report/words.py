@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fcsweep.findings import Axis, missing, standard_error, written
+from fcsweep.analysis.findings import Axis, missing, standard_error, written
 from fcsweep.report.study import Study
 
 OBJECTIVES = {"val_accuracy": "validation accuracy", "train_accuracy": "train accuracy"}

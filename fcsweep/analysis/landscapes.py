@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fcsweep.findings import (
+from fcsweep.analysis.findings import (
     DIVERGED,
     HITS,
     LEARNS,
@@ -23,7 +23,7 @@ from fcsweep.findings import (
     Axis,
     Direction,
 )
-from fcsweep.plots.style import (
+from fcsweep.analysis.style import (
     COLOURS,
     GREY,
     HEIGHT,
@@ -71,8 +71,8 @@ def landscape(
 
     Args:
         runs: of one sweep.
-        verdicts: of the same runs, as `fcsweep.findings.verdicts` gives them, or how trials of
-            another app ended: one of `MARKS`.
+        verdicts: of the same runs, as `findings.verdicts` gives them, or how trials of another app
+            ended: one of `MARKS`.
         x: the parameter on the horizontal axis.
         y: the one on the vertical axis.
         title: above the picture.

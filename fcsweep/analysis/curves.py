@@ -12,7 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from fcsweep.plots.style import (
+from fcsweep.analysis.style import (
     COLOURS,
     DASHES,
     GREY,
@@ -49,9 +49,9 @@ def learning_curves(
 
     Args:
         history: of the runs.
-        groups: label and folders, as `fcsweep.findings.groups` makes them.
+        groups: label and folders, as `fcsweep.analysis.findings.groups` makes them.
         columns: of the history.
-        unit: of the loss, as `fcsweep.findings.loss_unit` knows it.
+        unit: of the loss, as `fcsweep.analysis.findings.loss_unit` knows it.
         beside: the panels beside each other, not one above the other.
     """
     shape = (1, len(columns)) if beside else (len(columns), 1)
