@@ -24,16 +24,16 @@ from fcsweep.data import (
     SIZES,
     DataError,
     Dataset,
-    batches,
     cifar10,
+    cifar10_files,
     dataset,
     download,
     load,
     require,
 )
 from fcsweep.data import load_test as load_test_rows
-from fcsweep.data.batches import BINARY, PYTHON, TEST, TRAINING
 from fcsweep.data.cache import Copy, workshop
+from fcsweep.data.cifar10_files import BINARY, PYTHON, TEST, TRAINING
 from fcsweep.data.images import Images
 
 ROWS = 20
@@ -149,7 +149,7 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of 20 rows: 80 train, 20 validate, 20 test."""
-    monkeypatch.setattr(batches, "BATCH_ROWS", ROWS)
+    monkeypatch.setattr(cifar10_files, "BATCH_ROWS", ROWS)
     monkeypatch.setitem(SIZES, "cifar10", (4 * ROWS, ROWS, ROWS))
 
 
@@ -519,11 +519,11 @@ def test_pickles_that_are_no_batch_are_refused(tmp_path, tiny, raw: bytes, expec
 
 
 def test_a_pickle_leaves_no_trace_in_what_stands_in_for_numpy():
-    names = [(stand_in, set(vars(stand_in))) for stand_in in batches._STAND_INS.values()]
-    for module, name in batches._STAND_INS:
+    names = [(stand_in, set(vars(stand_in))) for stand_in in cifar10_files._STAND_INS.values()]
+    for module, name in cifar10_files._STAND_INS:
         changing = reduced(module, name, b"", b"N}(U\x08__init__I1\nu\x86b")
         with pytest.raises(DataError):
-            batches._parse_python(changing)
+            cifar10_files._parse_python(changing)
     assert names == [(stand_in, set(vars(stand_in))) for stand_in, _ in names]
 
 

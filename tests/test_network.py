@@ -11,7 +11,7 @@ import pytest
 from many import Command, said
 
 from fcsweep.data import cifar10, download
-from fcsweep.data.batches import CLASSES, ROW, TEST, TRAINING
+from fcsweep.data.cifar10_files import CLASSES, ROW, TEST, TRAINING
 from fcsweep.data.images import Images
 
 WATCH = """

@@ -17,7 +17,7 @@ package imports neither torch nor Hydra.
 """
 
 from fcsweep.config.allowed import INPUTS, ROWS, Range, Rows
-from fcsweep.config.door import typed
+from fcsweep.config.check import typed
 from fcsweep.config.saved import differences, flat, read
 from fcsweep.config.schemas import (
     GROUPS,

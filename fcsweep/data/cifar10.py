@@ -19,9 +19,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from fcsweep.data import batches, download
-from fcsweep.data.batches import BINARY, LAYOUTS, PYTHON, ROW, TEST, TRAINING, Layout
+from fcsweep.data import cifar10_files, download
 from fcsweep.data.cache import Copy
+from fcsweep.data.cifar10_files import BINARY, LAYOUTS, PYTHON, ROW, TEST, TRAINING, Layout
 from fcsweep.data.images import DataError, Images
 
 PLANES = 3
@@ -180,7 +180,7 @@ Batches = Iterator[tuple[str, Layout, bytes]]
 
 def _collected(files: Batches, part: tuple[str, ...]) -> Images:
     """The images of all batches, whatever order they come in."""
-    rows = batches.BATCH_ROWS
+    rows = cifar10_files.BATCH_ROWS
     pixels = np.empty((len(part) * rows, ROW), np.uint8)
     labels = np.empty(len(part) * rows, np.uint8)
     missing = list(part)
