@@ -13,6 +13,7 @@ from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
 from fcsweep import report
 from fcsweep.messages.errors import ConfigError
+from fcsweep.report import page as pages
 from fcsweep.report import words
 from fcsweep.system.atomic import RecordError
 
@@ -154,7 +155,7 @@ def test_a_forged_record_is_named_and_never_the_best(tmp_path):
     assert "2/result.json changed since it ended." in said
     assert "3 runs: 2 completed, 1 damaged." in said
     assert len([of for _, of in page.tags if of.get("class") == "damaged"]) == 1
-    curves = report.page.read(sweep).history
+    curves = pages.read(sweep).history
     assert set(curves["number"]) == {0, 1}
 
 

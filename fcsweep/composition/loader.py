@@ -24,8 +24,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from fcsweep.composition.jobs import ComposedOnce, settle
 from fcsweep.composition.secrets import refuse_secrets
+from fcsweep.composition.stored_schemas import register
 from fcsweep.composition.yaml_files import Repository
-from fcsweep.config import GROUPS, RunConfig, flat, known_keys, register, typed
+from fcsweep.config import GROUPS, RunConfig, flat, known_keys, typed
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, shown
 from fcsweep.system.signals import end_if_asked

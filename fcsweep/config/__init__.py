@@ -36,7 +36,6 @@ from fcsweep.config.schemas import (
     SyntheticConfig,
     TwoLayerConfig,
     known_keys,
-    register,
 )
 from fcsweep.messages.errors import ConfigError as ConfigError
 
@@ -65,6 +64,5 @@ __all__ = [
     "flat",
     "known_keys",
     "read",
-    "register",
     "typed",
 ]

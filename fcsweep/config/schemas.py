@@ -10,7 +10,7 @@ below its field.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias, TypeVar
 
 from fcsweep.config.allowed import (
@@ -240,20 +240,3 @@ def known_keys() -> Iterator[str]:
 def names(schema: type[Any]) -> list[str]:
     """The keys of a schema, in order."""
     return [spec.name for spec in fields(schema)]
-
-
-def register() -> None:
-    """Store the schemas in Hydra's ConfigStore, as ``GROUP/OPTION_schema`` and ``run_schema``.
-
-    They go in as plain mappings, not as structured configs: OmegaConf would turn the text "0.1"
-    into a number before :func:`typed` sees it, and there would be two voices for one mistake.
-    """
-    from hydra.core.config_store import ConfigStore
-
-    store = ConfigStore.instance()
-    alone = {key: value for key, value in asdict(RunConfig()).items() if key not in GROUPS}
-    store.store(name="run_schema", node=alone, provider="fcsweep")
-    for group, options in GROUPS.items():
-        for schema in set(options.values()):
-            node = asdict(schema())
-            store.store(group=group, name=f"{node['name']}_schema", node=node, provider="fcsweep")
