@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 from test_run import config_of
 
-from fcsweep.records.formats import HistoryRow, Report, Result
+from fcsweep.records.events import Report
+from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.terminal import stack_view
 
 

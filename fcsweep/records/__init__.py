@@ -2,7 +2,8 @@
 
 ==================  ============================================================================
 ``filenames.py``    the files of a run and of a sweep, the statuses of a run
-``formats.py``      a row an epoch, how a run ended, what a hook is told
+``formats.py``      a row an epoch, how a run ended
+``events.py``       what is told of trials while they train, and to whom
 ``writer.py``       `RunRecord`: the files of a run, up to date while it trains
 ``reader.py``       what a run has left, read as data
 ``evidence.py``     a finished run, checked and bounded, to be repeated

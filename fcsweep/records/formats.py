@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 
@@ -65,18 +64,3 @@ class Result:
 def shown(accuracy: float | None) -> str:
     """``0.9650``; a dash for what was not evaluated."""
     return "-" if accuracy is None else f"{accuracy:.4f}"
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a hook is told of a trial after an epoch."""
-
-    trial: int
-    """Its position in the ``configs`` of ``run_many``."""
-    row: HistoryRow
-    result: Result
-    """So far; it goes on to change."""
-
-
-OnEpoch = Callable[[Sequence[Report]], Collection[int]]
-"""Told of all trials that are still training, at once; returns the positions of those to prune."""

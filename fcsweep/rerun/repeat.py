@@ -119,7 +119,7 @@ def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
     """Train as recorded, for as many epochs; returns where the new numbers come from."""
     import torch  # not before everything is checked
 
-    from fcsweep.records.formats import Report
+    from fcsweep.records.events import Report
     from fcsweep.run.stack import train
     from fcsweep.run.trial import Trial
 

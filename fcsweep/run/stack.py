@@ -15,7 +15,8 @@ from safetensors.numpy import save
 from fcsweep import data
 from fcsweep.config import RunConfig
 from fcsweep.messages.wording import one_line
-from fcsweep.records.formats import HistoryRow, OnEpoch, Report, Result
+from fcsweep.records.events import OnEpoch, Report
+from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.run.build import data_of, device_of, solver_of
 from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
 from fcsweep.run.provenance import provenance

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import Trial
 
-    from fcsweep.records.formats import Report
+    from fcsweep.records.events import Report
 
 PRUNED_AT = "pruned_at"
 """User attribute of a trial that was told to stop: the step."""

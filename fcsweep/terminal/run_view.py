@@ -13,7 +13,8 @@ from rich.table import Table
 from fcsweep.config import RunConfig
 from fcsweep.messages.wording import printable
 from fcsweep.records import formats
-from fcsweep.records.formats import HistoryRow, OnEpoch, Report, Result
+from fcsweep.records.events import OnEpoch, Report
+from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.terminal.console import Screen
 
 SHOWN = 15

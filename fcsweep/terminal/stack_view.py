@@ -19,7 +19,8 @@ from rich.table import Table
 
 from fcsweep.config import RunConfig, flat
 from fcsweep.messages.wording import printable
-from fcsweep.records.formats import OnEpoch, Report, shown
+from fcsweep.records.events import OnEpoch, Report
+from fcsweep.records.formats import shown
 from fcsweep.terminal.console import Screen
 
 EACH = 20
