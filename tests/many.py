@@ -67,19 +67,19 @@ def contents(folder: Path) -> list[str]:
 
 
 def _quickly(trained: list[Path]) -> None:
-    from fcsweep.cli.task import task
-    from fcsweep.launchers.protocols import STACKABLE
+    from fcsweep.cli.task import Task
 
-    def run(config, folder: Path, on_epoch: object) -> SimpleNamespace:
+    def run(
+        config: object, folder: Path, on_epoch: object = None, observers: object = ()
+    ) -> SimpleNamespace:
         trained.append(folder)
         record = {"status": "completed", "value": 0.5, "seconds": 1.0, "objective": "val_accuracy"}
         (folder / "result.json").write_text(json.dumps(record))
         return SimpleNamespace(value=0.5)
 
     sys.modules["fcsweep.run"] = SimpleNamespace(run=run, device_of=print)
-    shown = lambda title, config: contextlib.nullcontext()  # noqa: E731
-    sys.modules["fcsweep.terminal.run_view"] = SimpleNamespace(shown=shown)
-    delattr(task, STACKABLE)
+    sys.modules["fcsweep.terminal.run_view"] = SimpleNamespace(RunView=lambda title: None)
+    delattr(Task, "train")
 
 
 def _one(command: Command, trained: list[Path]) -> Said:

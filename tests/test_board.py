@@ -32,9 +32,11 @@ def printed(monkeypatch):
         console = Console(file=out, force_terminal=terminal, width=120, highlight=False)
         monkeypatch.setattr(stack_view, "Screen", lambda **_: console)
         configs = [config_of(0.1 * (n + 1)) for n in range(count)]
-        with stack_view.shown_stack([Path("s") / str(n) for n in range(count)], configs) as hook:
+        with stack_view.StackView() as view:
+            view.started(configs, [Path("s") / str(n) for n in range(count)])
             for one in told:
-                assert not hook(one)
+                view.epoch(one)
+            view.ended([])
         return out.getvalue()
 
     return of
@@ -77,10 +79,11 @@ def test_a_trial_is_one_line_and_below_is_a_bar(width, monkeypatch):
         replace(one, model=replace(one.model, weight_scale=0.1 / 3**n))
         for n, one in enumerate(config_of(0.0123456789 * (n + 1)) for n in range(8))
     ]
-    with stack_view.shown_stack([Path("s") / str(n) for n in range(8)], configs) as hook:
-        hook(reports(1, [0.5] * 8))
-        hook(reports(2, [0.75] * 8))
-        hook([])
+    with stack_view.StackView() as view:
+        view.started(configs, [Path("s") / str(n) for n in range(8)])
+        view.epoch(reports(1, [0.5] * 8))
+        view.epoch(reports(2, [0.75] * 8))
+        view.epoch([])
         out.seek(0)
         out.truncate()
     shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", out.getvalue().partition("trial 0,")[0])

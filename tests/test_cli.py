@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,11 +27,10 @@ import torch
 
 from fcsweep import __version__
 from fcsweep.cli.main import main
-from fcsweep.cli.task import task
+from fcsweep.cli.task import Task
 from fcsweep.composition.loader import conf_dir
 from fcsweep.config import RunConfig, read, typed
 from fcsweep.data import DataError
-from fcsweep.launchers.protocols import STACKABLE
 from fcsweep.run import device_of
 
 
@@ -50,7 +49,9 @@ Command = Callable[..., Said]
 class Trained(list[str]):
     """The folders that were trained in, in order; a run of ours is quick, and fails if told to."""
 
-    def run(self, config: RunConfig, folder: Path, on_epoch: object) -> SimpleNamespace:
+    def run(
+        self, config: RunConfig, folder: Path, on_epoch: object = None, observers: object = ()
+    ) -> SimpleNamespace:
         self.append(folder.name)
         value = config.seed / 100
         record: dict[str, Any] = {"status": "completed", "value": value, "seconds": 0.5}
@@ -68,10 +69,10 @@ def trained(monkeypatch) -> Trained:
     """Replaces `fcsweep.run`, and the display of its epochs; jobs are run one by one."""
     trained = Trained()
     quick = SimpleNamespace(run=trained.run, device_of=device_of)
-    silent = SimpleNamespace(shown=lambda title, config: nullcontext())
+    silent = SimpleNamespace(RunView=lambda title: None)
     monkeypatch.setitem(sys.modules, "fcsweep.run", quick)
     monkeypatch.setitem(sys.modules, "fcsweep.terminal.run_view", silent)
-    monkeypatch.delattr(task, STACKABLE)
+    monkeypatch.delattr(Task, "train")
     return trained
 
 
@@ -581,7 +582,7 @@ STAND_IN = """
 import contextlib, os, signal, sys, time, types
 from pathlib import Path
 
-def run(config, folder, on_epoch):
+def run(config, folder, observers=()):
     result = Path(folder) / "result.json"
     with open("trained", "a") as file:
         file.write(Path(folder).name + "\\n")
@@ -593,13 +594,11 @@ def run(config, folder, on_epoch):
     result.write_text('{"status": "completed", "value": 0.5}')
     return types.SimpleNamespace(value=0.5)
 
-shown = lambda title, config: contextlib.nullcontext()
 sys.modules["fcsweep.run"] = types.SimpleNamespace(run=run)
-sys.modules["fcsweep.terminal.run_view"] = types.SimpleNamespace(shown=shown)
+sys.modules["fcsweep.terminal.run_view"] = types.SimpleNamespace(RunView=lambda title: None)
 from fcsweep.cli.main import main
-from fcsweep.cli.task import task
-from fcsweep.launchers.stacked import STACKABLE
-delattr(task, STACKABLE)
+from fcsweep.cli.task import Task
+del Task.train
 main()
 """
 
@@ -711,7 +710,7 @@ def test_what_is_finished_keeps_no_checkpoint(fcsweep, trained, tmp_path):
 def test_a_signal_that_becomes_another_error_stops_the_run_all_the_same(tmp_path):
     """As it does while torch is being imported."""
     begin, _, end = STAND_IN.partition("def run")
-    run = """def run(config, folder, on_epoch):
+    run = """def run(config, folder, observers=()):
     try:
         os.kill(os.getpid(), signal.SIGTERM)
         sum(range(10**6))
@@ -719,7 +718,7 @@ def test_a_signal_that_becomes_another_error_stops_the_run_all_the_same(tmp_path
         raise KeyError
 
 """
-    code = begin + run + end[end.index("shown = ") :]
+    code = begin + run + end[end.index("sys.modules[") :]
     for arguments in (["hydra.run.dir=x"], ["-m", "seed=1,2", "hydra.sweep.dir=y"]):
         said = start(sys.executable, "-c", code, *arguments, cwd=tmp_path)
         assert said.code == 143

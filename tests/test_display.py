@@ -1,6 +1,7 @@
 """What a run shows: a line an epoch, or on a terminal a table."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -24,10 +25,12 @@ def printed(monkeypatch):
         out = io.StringIO()
         console = Console(file=out, force_terminal=terminal, width=100, highlight=False)
         monkeypatch.setattr(run_view, "Screen", lambda **_: console)
-        with run_view.shown("outputs/x", config_of()) as show:
-            assert not show(reports(1, 0.25, 0.25))
-            assert not show(reports(2, None, 0.25))
-            assert not show(reports(3, 0.75, 0.75))
+        with run_view.RunView("outputs/x") as view:
+            view.started([config_of()], [Path("outputs/x")])
+            view.epoch(reports(1, 0.25, 0.25))
+            view.epoch(reports(2, None, 0.25))
+            view.epoch(last := reports(3, 0.75, 0.75))
+            view.ended([report.result for report in last])
         return out.getvalue()
 
     return of

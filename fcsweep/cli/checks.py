@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fcsweep.composition.loader import STAMP
 from fcsweep.composition.secrets import overrides_of
 from fcsweep.config import Cifar10Config, RunConfig, typed
+from fcsweep.launchers.protocols import CheckingLoader, GridSweeper, PlanningSweeper
 from fcsweep.messages.errors import ConfigError
 from fcsweep.records import ownership
 
@@ -56,7 +57,7 @@ def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[R
 
     Hydra's grid sweeper makes its folder before it looks at the jobs; here they come first.
     """
-    if type(sweeper).__name__ != "BasicSweeper":  # its module is run twice, so not isinstance
+    if not isinstance(sweeper, GridSweeper):
         return None
     params = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
     arguments = [*params, *cfg.hydra.overrides.task]
@@ -70,12 +71,20 @@ def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[R
         raise ConfigError(f"{given}; expected a whole number >= 1 or null")
     _refuse_empty(parsed)
     (jobs,) = sweeper.split_arguments(parsed, None)
-    loader: Any = context.config_loader
-    configs = [loader.check_job(cfg, job) for job in jobs]
+    configs = _checked_jobs(cfg, context, jobs)
     for config in () if _elsewhere(cfg) else configs:
         require_device(config)
     sweeper.validate_batch_is_legal = lambda batch: None  # it would compose every job once more
     return configs
+
+
+def _checked_jobs(
+    cfg: DictConfig, context: HydraContext, jobs: Sequence[list[str]]
+) -> list[RunConfig]:
+    """The configs of jobs, by their overrides."""
+    loader = context.config_loader
+    assert isinstance(loader, CheckingLoader)
+    return [loader.check_job(cfg, job) for job in jobs]
 
 
 def _elsewhere(cfg: DictConfig) -> bool:
@@ -89,16 +98,15 @@ def checked_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool
     Raises:
         ConfigError: A mistake in them; nothing was made.
     """
-    if not hasattr(sweeper, "planned"):  # its module is run twice, so not isinstance
+    if not isinstance(sweeper, PlanningSweeper):
         return False
     sweeper.planned = sweeper.plan(list(cfg.hydra.overrides.task))
     if not sweeper.planned.space.distributions and sweeper.planned.extend is None:
         example = "optimizer.learning_rate='tag(log,interval(1e-3,1))'"
         raise ConfigError(f"hydra/sweeper=optuna has nothing to search; give a range: {example}")
     require_device(typed(sweeper.planned.task))
-    loader: Any = context.config_loader
     space = sweeper.planned.space
-    jobs = [loader.check_job(cfg, space.overrides(corner)) for corner in space.corners()]
+    jobs = _checked_jobs(cfg, context, [*map(space.overrides, space.corners())])
     sweeper.prepare = None if _elsewhere(cfg) else partial(require_data, jobs)
     if sys.stdout.isatty():
         from fcsweep.terminal.search_view import LiveProgress  # imports optuna, as the plan did

@@ -70,6 +70,10 @@ class ComposedOnce:
         self._lines: dict[str, Override] = {}
         self._groups: dict[str, bool] = {}
         self._bases: dict[tuple[str | None, ...], Base | None] = {}
+        self._configs: dict[tuple[str, ...], RunConfig] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_configs": {}}  # the process of a job needs none of the others
 
     def checked(self, master: DictConfig, lines: Sequence[str]) -> RunConfig | None:
         """The checked values of a job; None where only Hydra can compose it.
@@ -82,7 +86,14 @@ class ComposedOnce:
             ConfigError: As `typed`.
         """
         found = self._found(master, lines)
-        return None if found is None else _checked(*found)
+        return None if found is None else self._checked(lines, *found)
+
+    def _checked(self, lines: Sequence[str], base: Base, values: Sequence[Override]) -> RunConfig:
+        """Each job is checked once, however often it is asked for."""
+        key = tuple(lines)
+        if key not in self._configs:
+            self._configs[key] = _checked(base, values)
+        return self._configs[key]
 
     def job(self, master: DictConfig, lines: Sequence[str]) -> DictConfig | None:
         """The same as Hydra's ``load_sweep_config`` would return it."""
@@ -90,7 +101,7 @@ class ComposedOnce:
         if found is None:
             return None
         base, values = found
-        checked = flat(asdict(_checked(base, values)))
+        checked = flat(asdict(self._checked(lines, base, values)))
         cfg: DictConfig = pickle.loads(base.whole)  # noqa: S301  pickled below
         for override in values:
             OmegaConf.update(cfg, override.key_or_group, checked[override.key_or_group])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from hydra.core.utils import configure_log
 from omegaconf import DictConfig
@@ -45,16 +46,31 @@ class JobLog(logging.Logger):
                     handler.close()
 
 
+_OPEN: dict[Path, JobLog] = {}
+"""The logs of the jobs that this process runs now, by their folders."""
+
+
+def log_of(folder: Path) -> logging.Logger:
+    """The log of the job in a folder; the program's own where it has none."""
+    return _OPEN.get(folder, logging.getLogger("fcsweep"))
+
+
 @contextmanager
-def said_to_all(logs: Sequence[JobLog]) -> Iterator[None]:
-    """While the block runs, what is logged elsewhere in the process goes to every job's log."""
+def said_to_all(logs: Mapping[Path, JobLog]) -> Iterator[None]:
+    """While the block runs, `log_of` knows these logs of jobs, by their folders.
+
+    What is logged elsewhere in the process goes to all of them.
+    """
     root = logging.getLogger()
     before = root.handlers[:]
-    root.handlers[:] = [_ToAll(logs)]
+    root.handlers[:] = [_ToAll([*logs.values()])]
+    _OPEN.update(logs)
     try:
         yield
     finally:
         root.handlers[:] = before
+        for folder in logs:
+            del _OPEN[folder]
 
 
 class _ToAll(logging.Handler):

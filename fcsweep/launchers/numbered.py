@@ -12,8 +12,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus, env_override
 from hydra.plugins.launcher import Launcher
 
-Numbered = tuple[int, Sequence[str]]
-"""A job: its number and its overrides."""
+from fcsweep.launchers.protocols import Numbered, NumberingLauncher
 
 
 class ProcessLost(Exception):
@@ -23,15 +22,14 @@ class ProcessLost(Exception):
 def launch_numbered(launcher: Launcher, jobs: Sequence[Numbered]) -> list[JobReturn]:
     """Launch jobs, each with its number; what they return, in the same order.
 
-    At once where the launcher can number them (ours has a method of this name); else in runs of
-    consecutive numbers, as Hydra's launchers count from the first.
+    At once where the launcher can number them; else in runs of consecutive numbers, as Hydra's
+    launchers count from the first.
 
     Raises:
         ProcessLost: with ``joblib``, which ends with the first of its workers that is killed.
     """
-    ours: Any = launcher
-    if hasattr(ours, "launch_numbered"):
-        return ours.launch_numbered(jobs) if jobs else []
+    if isinstance(launcher, NumberingLauncher):
+        return launcher.launch_numbered(jobs) if jobs else []
     returned: list[JobReturn] = []
     with _processes_may_be_killed(launcher):
         for _, run in itertools.groupby(enumerate(jobs), lambda job: job[1][0] - job[0]):

@@ -1,15 +1,24 @@
-"""What a task, a trainer, a launcher and a sweeper offer each other."""
+"""The seam: what a task, a trainer, a loader, a launcher and a sweeper offer each other.
+
+Hydra executes its plugins' modules twice, so that a class is not the class it was: whether an
+object has a role is asked by ``isinstance`` of these protocols, which look at its methods alone.
+"""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
-from hydra.types import TaskFunction
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn
+from omegaconf import DictConfig
 
 from fcsweep.config import RunConfig
+
+Numbered = tuple[int, Sequence[str]]
+"""A job that is still to be composed: its number in the sweep, from 0, and its overrides."""
 
 
 class TrialError(Exception):
@@ -17,8 +26,19 @@ class TrialError(Exception):
 
 
 @dataclass(frozen=True)
+class Job:
+    """A job of a sweep: what is trained, and where. It can be pickled."""
+
+    number: int
+    """In its sweep, from 0."""
+    config: RunConfig
+    folder: Path
+    """That Hydra made for it."""
+
+
+@dataclass(frozen=True)
 class Ended:
-    """How a trial of a stack ended."""
+    """How a job ended."""
 
     value: float | None
     """What the task returns."""
@@ -26,19 +46,74 @@ class Ended:
     """Why it has no end, one line; None if it has."""
 
 
-Train = Callable[[Sequence[RunConfig], Sequence[Path], Sequence[logging.Logger]], list[Ended]]
-"""Trains a stack; each trial has its config, its folder and its log."""
+@runtime_checkable
+class StackableTask(Protocol):
+    """A task whose jobs can train together."""
+
+    def train(self, jobs: Sequence[Job]) -> list[Ended]:
+        """Train jobs of one shape together, each in its folder; how they ended, in their order."""
+        ...
 
 
-def stackable(train: Train) -> Callable[[TaskFunction], TaskFunction]:
-    """Mark a task whose jobs ``train`` can train together."""
+@runtime_checkable
+class RecordingTask(Protocol):
+    """A task whose jobs leave the records of `fcsweep.records` in their folders."""
 
-    def mark(task: TaskFunction) -> TaskFunction:
-        setattr(task, STACKABLE, train)
-        return task
-
-    return mark
+    keeps_records: bool
 
 
-STACKABLE = "fcsweep_train"
-"""The attribute of such a task."""
+@runtime_checkable
+class CheckingLoader(Protocol):
+    """A config loader that knows the checked config of a job."""
+
+    def check_job(self, master_config: DictConfig, sweep_overrides: list[str]) -> RunConfig:
+        """The checked config of a job of a sweep.
+
+        Raises:
+            ConfigError: a mistake in its overrides.
+        """
+        ...
+
+
+@runtime_checkable
+class NumberingLauncher(Protocol):
+    """A launcher of jobs whose numbers need not follow each other."""
+
+    def launch_numbered(self, jobs: Sequence[Numbered]) -> list[JobReturn]:
+        """Launch jobs, each with its number; what they return, in the same order."""
+        ...
+
+
+@runtime_checkable
+class GridSweeper(Protocol):
+    """Hydra's own sweeper, ``BasicSweeper``: every combination of the values that are given."""
+
+    params: Any
+    max_batch_size: int | None
+    launcher: Any
+
+    def split_arguments(
+        self, overrides: list[Override], max_batch_size: int | None
+    ) -> list[list[list[str]]]:
+        """The overrides of the jobs, batch by batch."""
+        ...
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Compose every job of a batch, to see that it can be composed."""
+        ...
+
+
+@runtime_checkable
+class PlanningSweeper(Protocol):
+    """A sweeper whose settings can be checked before anything is made: the search."""
+
+    planned: Any
+    """A `fcsweep.search.plan.Plan` that was checked before; None if none was."""
+    prepare: Callable[[], object] | None
+    """Called before the first trial."""
+    display: Any
+    """Shows the search; None for a line a trial."""
+
+    def plan(self, arguments: list[str]) -> Any:
+        """The settings, checked, with nothing made yet."""
+        ...

@@ -1,9 +1,4 @@
-"""The stacked launcher's work: Hydra's bookkeeping for jobs that train together.
-
-Hydra's ``run_job`` makes a job's folder, saves its config, sets up its log, calls the callbacks,
-runs the task and collects what it returns. Here the two halves of that, before the task and after
-it, are done for each job of a stack, with one training between them.
-"""
+"""The stacked launcher: jobs that may share a stack train together, all others one by one."""
 
 from __future__ import annotations
 
@@ -11,11 +6,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hydra.core.utils import (
     JobReturn,
-    JobStatus,
     configure_log,
     env_override,
     filter_overrides,
@@ -27,10 +20,9 @@ from omegaconf import DictConfig, open_dict
 
 from fcsweep.config import RunConfig
 from fcsweep.launchers.grouping import stacks
-from fcsweep.launchers.job import Job
+from fcsweep.launchers.job import Bookkeeping
 from fcsweep.launchers.logs import said_to_all
-from fcsweep.launchers.numbered import Numbered
-from fcsweep.launchers.protocols import STACKABLE, Ended, Train
+from fcsweep.launchers.protocols import CheckingLoader, Numbered, StackableTask
 from fcsweep.system.memory import nothing_collected
 
 log = logging.getLogger(__name__)
@@ -69,10 +61,12 @@ class Sweep:
 
     def _stacks(self, jobs: Sequence[Numbered]) -> list[Stack]:
         """The jobs that train together; each alone if the task is not ours to stack."""
-        loader: Any = self.context.config_loader
+        loader = self.context.config_loader
         in_its_folder = self.config.hydra.job.chdir  # a process can be in one folder only
-        if in_its_folder or not hasattr(self.task, STACKABLE) or not hasattr(loader, "check_job"):
+        stackable = isinstance(self.task, StackableTask) and isinstance(loader, CheckingLoader)
+        if in_its_folder or not stackable:
             return [([job], []) for job in jobs]
+        assert isinstance(loader, CheckingLoader)
         configs = [loader.check_job(self.config, list(overrides)) for _, overrides in jobs]
         return [
             ([jobs[n] for n in stack], [configs[n] for n in stack] if len(stack) > 1 else [])
@@ -99,20 +93,23 @@ class Sweep:
     def _together(self, stack: list[Numbered], configs: list[RunConfig]) -> list[JobReturn]:
         """One training for all jobs; what goes wrong with one of them costs only that one."""
         with nothing_collected():
-            jobs = [Job(self, self._composed(*numbered)) for numbered in stack]
-        with env_override(jobs[0].config.hydra.job.env_set):
-            for job in jobs:
-                job.begin()
-            ready = [job for job in jobs if job.returned.status is JobStatus.UNKNOWN]
-            trained = [config for job, config in zip(jobs, configs, strict=True) if job in ready]
-            ended = self._train(ready, trained) if ready else []
-            for job, one in zip(ready, ended, strict=True):
-                job.end(one)
-        return [job.returned for job in jobs]
+            composed = [self._composed(*numbered) for numbered in stack]
+            books = [
+                Bookkeeping(self.context, self.task, *one)
+                for one in zip(composed, configs, strict=True)
+            ]
+        with env_override(composed[0].hydra.job.env_set):
+            for book in books:
+                book.begin()
+            if ready := [book for book in books if book.began]:
+                self._train(ready)
+        return [book.returned for book in books]
 
-    def _train(self, jobs: list[Job], configs: list[RunConfig]) -> list[Ended]:
-        train: Train = getattr(self.task, STACKABLE)
-        logs = [job.log for job in jobs]
+    def _train(self, books: Sequence[Bookkeeping]) -> None:
+        assert isinstance(self.task, StackableTask)
+        logs = {book.job.folder: book.log for book in books}
         # HydraConfig is that of one job: what differs between the jobs is handed over.
-        with jobs[0].current(), said_to_all(logs):
-            return train(configs, [job.folder for job in jobs], logs)
+        with books[0].current(), said_to_all(logs):
+            ended = self.task.train([book.job for book in books])
+        for book, one in zip(books, ended, strict=True):
+            book.end(one)

@@ -13,6 +13,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -71,14 +72,17 @@ class RunRecord:
         """Write the records of a run that starts, or starts again: nothing is known yet."""
         self._forget(self.result.objective, self.result.target)
         try:
-            config = self.folder / CONFIG
-            self._config = config.read_bytes() if config.is_file() else None
+            self._config = self._saved_config()
             remove_half_written(self.folder)
             (self.folder / BEST).unlink(missing_ok=True)  # of an unfinished run
         except OSError as error:
             path, why = error.filename or self.folder, error.strerror or error
             raise RecordError(f"{path} cannot be read or removed: {why}") from error
         self._write()
+
+    def _saved_config(self) -> bytes | None:
+        config = self.folder / CONFIG
+        return config.read_bytes() if config.is_file() else None
 
     def past(self) -> Past:
         """A copy of what is recorded so far."""
@@ -153,6 +157,9 @@ class RunRecord:
             RESULT: as_json(vars(self.result)),
         }
         if seal:
+            if self._config is None:  # the run failed before its start
+                with suppress(OSError):
+                    self._config = self._saved_config()
             hashes = {name: sha256(content).hexdigest() for name, content in contents.items()}
             config = None if self._config is None else sha256(self._config).hexdigest()
             hashes |= {CONFIG: config, BEST: self.result.best_sha256}

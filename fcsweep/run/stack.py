@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from fcsweep import data
 from fcsweep.config import RunConfig
 from fcsweep.messages.wording import one_line
-from fcsweep.records.events import OnEpoch, Report
+from fcsweep.records.events import Observer, OnEpoch, Report
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.run.build import data_of, device_of, solver_of
 from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
@@ -29,15 +29,21 @@ from fcsweep.system.signals import end_if_asked, stopped_by_signals
 log = logging.getLogger(__name__)
 
 
-def run(config: RunConfig, folder: Path, on_epoch: OnEpoch | None = None) -> Result:
+def run(
+    config: RunConfig,
+    folder: Path,
+    on_epoch: OnEpoch | None = None,
+    observers: Sequence[Observer] = (),
+) -> Result:
     """Train one trial in its folder: ``run_many([config], [folder])[0]``."""
-    return run_many([config], [folder], on_epoch)[0]
+    return run_many([config], [folder], on_epoch, observers)[0]
 
 
 def run_many(
     configs: Sequence[RunConfig],
     folders: Sequence[Path],
     on_epoch: OnEpoch | None = None,
+    observers: Sequence[Observer] = (),
     logs: Sequence[logging.Logger] | None = None,
 ) -> list[Result]:
     """Train trials of one shape as one stack, each with its records in its own folder.
@@ -48,8 +54,9 @@ def run_many(
     Args:
         configs: equal but for what a schema marks as per trial.
         folders: one for each; they exist.
-        on_epoch: called after every epoch. After a lack of memory it is told again of the epochs
-            that are trained again.
+        on_epoch: decides after every epoch which trials are pruned. After a lack of memory it is
+            told again of the epochs that are trained again.
+        observers: are told when training starts, after every epoch, and of its end.
         logs: where each trial says how it gets on; by default in the log of this module.
 
     Returns:
@@ -64,8 +71,15 @@ def run_many(
     """
     each = zip(configs, folders, logs or [log] * len(configs), strict=True)
     trials = [Trial(place, *one) for place, one in enumerate(each)]
-    train(trials, on_epoch or _prune_none)
-    return [trial.result for trial in trials]
+    with ExitStack() as stack:
+        for observer in observers:
+            stack.enter_context(observer)
+            observer.started(configs, folders)
+        train(trials, _telling(observers, on_epoch))
+        results = [trial.result for trial in trials]
+        for observer in observers:
+            observer.ended(results)
+    return results
 
 
 def train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
@@ -241,5 +255,12 @@ def _best(solver: Solver, place: int) -> bytes:
     return save({name: p[place].cpu().contiguous().numpy() for name, p in params.items()})
 
 
-def _prune_none(reports: Sequence[Report]) -> Collection[int]:
-    return ()
+def _telling(observers: Sequence[Observer], decide: OnEpoch | None) -> OnEpoch:
+    """Tells the observers, then decides."""
+
+    def on_epoch(reports: Sequence[Report]) -> Collection[int]:
+        for observer in observers:
+            observer.epoch(reports)
+        return decide(reports) if decide else ()
+
+    return on_epoch

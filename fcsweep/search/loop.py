@@ -22,10 +22,11 @@ from optuna.trial import FrozenTrial, TrialState
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.numbered import launch_numbered
+from fcsweep.launchers.protocols import RecordingTask
 from fcsweep.messages.secrets import masked_url
 from fcsweep.messages.wording import printable
 from fcsweep.records import ownership
-from fcsweep.search.outcomes import Outcome, returned
+from fcsweep.search.outcomes import Outcome, recorded, returned
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress, best
 from fcsweep.search.pruning import PRUNED_AT, RETURNED, keep_returned, searching
@@ -59,7 +60,7 @@ SAME_FAILURES = 5
 """Failures for one reason at the start that end a sweep: the sixth would be no other."""
 
 Recorded = Callable[[Path], Outcome | None]
-"""What the records in a job's folder prove; an attribute of a task that keeps some."""
+"""What the records in a job's folder prove, of a task that keeps some."""
 
 
 class SweepFailed(Exception):
@@ -80,7 +81,8 @@ def sweep(sweeper: Any, plan: Plan) -> None:
     """
     settings, config = sweeper.settings, sweeper.config
     folder = Path(str(config.hydra.sweep.dir)).absolute()
-    recorded = getattr(sweeper.task_function, "recorded", None)
+    task: TaskFunction = sweeper.task_function
+    proven = _recorded_by(task)
     prepare = sweeper.prepare or (lambda: None)
     with ExitStack() as stack:
         stack.enter_context(quiet())
@@ -89,7 +91,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         stack.enter_context(ownership.hold(folder, "hydra.sweep.dir"))
         if new := not any(folder.iterdir()):
             prepare()  # before anything is made
-        in_folder = recorded is not None and settings["storage"] is None
+        in_folder = proven is not None and settings["storage"] is None
         configured, extended = functools.partial(_configured, sweeper), plan.extend is not None
         past = PastRuns(folder, plan.space, configured, extended)
         storage = storage_of(settings["storage"], folder, in_folder)
@@ -99,11 +101,11 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         launcher = Plugins.instance().instantiate_launcher(
             config=config,
             hydra_context=sweeper.hydra_context,
-            task_function=sweeper.task_function if recorded else Kept(sweeper.task_function),
+            task_function=task if proven else Kept(task),
         )
-        digits = ".4f" if recorded else ".4g"  # an accuracy, or any number
+        digits = ".4f" if proven else ".4g"  # an accuracy, or any number
         progress = (sweeper.display or Progress)(study, plan.n_trials, digits)
-        search = Search(plan, folder, study, launcher, recorded, progress, config.hydra, past)
+        search = Search(plan, folder, study, launcher, proven, progress, config.hydra, past)
         if not new and any(search.to_go()):
             prepare()
         write_multirun(config, folder)
@@ -111,6 +113,10 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         stack.enter_context(progress)
         stack.enter_context(searching(study, progress))
         search.run()
+
+
+def _recorded_by(task: object) -> Recorded | None:
+    return recorded if isinstance(task, RecordingTask) else None
 
 
 class Search:

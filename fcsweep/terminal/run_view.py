@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Group
 from rich.live import Live
@@ -13,7 +13,7 @@ from rich.table import Table
 from fcsweep.config import RunConfig
 from fcsweep.messages.wording import printable
 from fcsweep.records import formats
-from fcsweep.records.events import OnEpoch, Report
+from fcsweep.records.events import Observer, Report
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.terminal.console import Screen
 
@@ -21,27 +21,53 @@ SHOWN = 15
 """Epochs that the table holds; earlier ones scroll out."""
 
 
-@contextmanager
-def shown(title: str, config: RunConfig) -> Iterator[OnEpoch]:
-    """A hook for ``run`` that shows each epoch, and at the end the best.
+class RunView(Observer):
+    """Shows each epoch of a run, and at the end the best.
 
     Args:
-        title: the folder of the run.
-        config: of the run.
+        title: the folder of the run, as it is shown.
     """
-    console = Screen(soft_wrap=True, highlight=False, markup=False)
-    console.print(heading(title, config))
-    last: list[Result] = []
-    with _table_of(console, config) if console.is_terminal else _lines(console, config) as show:
 
-        def hook(reports: Sequence[Report]) -> tuple[()]:
-            last[:] = [report.result for report in reports]
-            show(reports)
-            return ()
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._console = Screen(soft_wrap=True, highlight=False, markup=False)
+        self._rows: list[HistoryRow] = []
+        columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns)
+        self._live = Live(console=self._console, refresh_per_second=8)
 
-        yield hook
-    for result in last:
-        console.print(ending(result))
+    def started(self, configs: Sequence[RunConfig], folders: Sequence[Path]) -> None:
+        """Say what is trained; on a terminal, begin the table."""
+        self._num_epochs = configs[0].solver.num_epochs
+        self._console.print(heading(self._title, configs[0]))
+        if self._console.is_terminal:
+            self._bar.add_task("epochs", total=self._num_epochs)
+            self._live.start()
+            self._show()
+
+    def epoch(self, reports: Sequence[Report]) -> None:
+        """A line, or a row of the table."""
+        self._rows += [report.row for report in reports]
+        if self._console.is_terminal:
+            self._show()
+            return
+        for report in reports:
+            self._console.print(report.row.line(self._num_epochs))
+
+    def ended(self, results: Sequence[Result]) -> None:
+        """Say how good it became; the table stays."""
+        self._live.stop()
+        for result in results:
+            self._console.print(ending(result))
+
+    def __exit__(self, *error: object) -> None:
+        """Give the terminal back."""
+        self._live.stop()
+
+    def _show(self) -> None:
+        for task in self._bar.task_ids:
+            self._bar.update(task, completed=self._rows[-1].epoch if self._rows else 0)
+        self._live.update(Group(_table(self._rows), self._bar))
 
 
 def heading(title: str, config: RunConfig) -> str:
@@ -63,37 +89,6 @@ def ending(result: Result) -> str:
     if result.status not in ("running", "completed"):
         parts.append(f"{result.status}: {result.reason}")
     return "; ".join(parts) or f"no {name} yet"
-
-
-Show = Callable[[Sequence[Report]], None]
-
-
-@contextmanager
-def _lines(console: Screen, config: RunConfig) -> Iterator[Show]:
-    """A line an epoch."""
-
-    def show(reports: Sequence[Report]) -> None:
-        for report in reports:
-            console.print(report.row.line(config.solver.num_epochs))
-
-    yield show
-
-
-@contextmanager
-def _table_of(console: Screen, config: RunConfig) -> Iterator[Show]:
-    """A table of the epochs that grows, and how far the run is; both stay at the end."""
-    rows: list[HistoryRow] = []
-    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    progress = Progress(*columns)
-    task = progress.add_task("epochs", total=config.solver.num_epochs)
-    with Live(Group(_table(rows), progress), console=console, refresh_per_second=8) as live:
-
-        def show(reports: Sequence[Report]) -> None:
-            rows.extend(report.row for report in reports)
-            progress.update(task, completed=rows[-1].epoch)
-            live.update(Group(_table(rows), progress))
-
-        yield show
 
 
 def _table(rows: list[HistoryRow]) -> Table:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,44 +18,50 @@ from rich.table import Table
 
 from fcsweep.config import RunConfig, flat
 from fcsweep.messages.wording import printable
-from fcsweep.records.events import OnEpoch, Report
-from fcsweep.records.formats import shown
+from fcsweep.records.events import Observer, Report
+from fcsweep.records.formats import Result, shown
 from fcsweep.terminal.console import Screen
 
 EACH = 20
 BEST = 5
 
 
-@contextmanager
-def shown_stack(folders: Sequence[Path], configs: Sequence[RunConfig]) -> Iterator[OnEpoch]:
-    """A hook for ``run_many`` that shows how a stack gets on, and at the end how its trials ended.
+class StackView(Observer):
+    """Shows how a stack gets on, and at the end how its trials ended."""
 
-    Args:
-        folders: of the trials.
-        configs: of the trials.
-    """
-    console = Screen(soft_wrap=True, highlight=False, markup=False)
-    board = Board(folders, configs)
-    console.print(board.heading())
-    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    progress = Progress(*columns)
-    task = progress.add_task("epochs", total=configs[0].solver.num_epochs)
-    live = Live(console=console, refresh_per_second=8, transient=True)
-    with live if console.is_terminal else nullcontext():
+    def __init__(self) -> None:
+        self._console = Screen(soft_wrap=True, highlight=False, markup=False)
+        columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns)
+        self._live = Live(console=self._console, refresh_per_second=8, transient=True)
 
-        def hook(reports: Sequence[Report]) -> tuple[()]:
-            board.hear(reports)
-            if console.is_terminal:
-                if reports:
-                    progress.update(task, completed=reports[0].row.epoch)
-                live.update(Group(board.table(), progress))
-            elif reports:
-                console.print(board.line(reports[0].row.epoch))
-            return ()
+    def started(self, configs: Sequence[RunConfig], folders: Sequence[Path]) -> None:
+        """Say what is trained; on a terminal, begin the table."""
+        self._board = Board(folders, configs)
+        self._console.print(self._board.heading())
+        if self._console.is_terminal:
+            self._epochs = self._bar.add_task("epochs", total=configs[0].solver.num_epochs)
+            self._live.start()
 
-        yield hook
-    for line in board.endings():
-        console.print(line)
+    def epoch(self, reports: Sequence[Report]) -> None:
+        """A line, or a new table."""
+        self._board.hear(reports)
+        if self._console.is_terminal:
+            if reports:
+                self._bar.update(self._epochs, completed=reports[0].row.epoch)
+            self._live.update(Group(self._board.table(), self._bar))
+        elif reports:
+            self._console.print(self._board.line(reports[0].row.epoch))
+
+    def ended(self, results: Sequence[Result]) -> None:
+        """Say how each trial ended, or the best of many."""
+        self._live.stop()
+        for line in self._board.endings():
+            self._console.print(line)
+
+    def __exit__(self, *error: object) -> None:
+        """Give the terminal back."""
+        self._live.stop()
 
 
 class Board:
