@@ -469,7 +469,8 @@ def test_data_that_are_missing_stop_what_is_left_of_a_sweep_only(
 
 
 def test_jobs_of_slurm_find_their_data_themselves(fcsweep, trained, downloads, monkeypatch):
-    monkeypatch.setattr("fcsweep.cli.checks._elsewhere", lambda cfg: True)
+    for module in ("app", "checks"):
+        monkeypatch.setattr(f"fcsweep.cli.{module}.elsewhere", lambda cfg: True)
     assert fcsweep("-m", "data=cifar10", "seed=1,2", "hydra.sweep.dir=s").code == 0
     assert (trained, downloads) == (["0", "1"], [])
 

@@ -328,7 +328,7 @@ def test_a_hostile_record_costs_only_its_run(record, tmp_path, monkeypatch):
             (sweep / record).rmdir() if name == "a folder" else (sweep / record).unlink()
     write_run(sweep / "99", config_of(0.1, 99.0), (0.9,))
     began = time.process_time()
-    with pytest.warns(DamageWarning) if record in RECORDS else nullcontext():
+    with nullcontext() if record == "multirun.yaml" else pytest.warns(DamageWarning):
         runs, history, losses = load_runs(sweep), load_history(sweep), load_losses(sweep)
     assert len(runs) == len(HOSTILE) + 1
     assert (len(history), len(losses)) >= (1, 2)
@@ -545,6 +545,7 @@ def test_a_history_of_nan_and_inf_breaks_no_picture(tmp_path):
         ]
         (run / "history.csv").write_text("\n".join([lines[0], *changed]) + "\n")
         np.save(run / "losses.npy", np.array([float(loss)] * 4))
+        (run / "provenance.json").unlink()  # there is no seal to tell
     page = report.write(sweep).read_text()
     assert page.count("<svg") >= 2 and "NaN" not in page
     for number in range(len(rows)):

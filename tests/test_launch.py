@@ -263,7 +263,7 @@ def test_an_error_of_the_whole_stack_is_in_every_record(fcsweep, monkeypatch):
     def broken(config):
         raise OSError("no such data")
 
-    monkeypatch.setattr("fcsweep.run.data_of", broken)
+    monkeypatch.setattr("fcsweep.run.stack.data_of", broken)
     said = fcsweep("seed=0,1", "hydra/launcher=stacked", "hydra.sweep.dir=s")
     assert said.code == 1 and "2 of 2 jobs failed: s/0, s/1 (OSError: no such data)" in said.err
     for n in range(2):
@@ -335,7 +335,7 @@ def test_pruning_hears_all_before_it_decides(fcsweep, monkeypatch):
     grid = "seed=0,1,2,3", "solver.num_epochs=4", "hydra/launcher=stacked"
     fcsweep(*grid, "hydra.sweep.dir=whole")
     monkeypatch.setattr(pruning, "prune", prune)
-    monkeypatch.setattr(main, "job_number", lambda: 0)  # as in a search
+    monkeypatch.setattr("fcsweep.cli.task.job_number", lambda: 0)  # as in a search
     said = fcsweep(*grid, "hydra.sweep.dir=s")
     assert said.code == 0
     assert [(step, sorted(values)) for step, values in told] == [

@@ -165,7 +165,7 @@ def test_the_end_seals_every_record_of_every_member_of_a_stack(tmp_path):
 def test_on_a_gpu_determinism_is_asked_for_before_cuda_starts():
     code = """
 import os, torch
-from fcsweep.run import _deterministic
+from fcsweep.run.stack import _deterministic
 _deterministic(torch.device("cuda"))
 assert not torch.cuda.is_initialized()
 from fcsweep.run.provenance import _determinism

@@ -391,7 +391,7 @@ IN_A_PROCESS = """
 import sys, time
 began = time.perf_counter()
 sys.argv[0] = "rerun"
-from fcsweep.rerun import main
+from fcsweep.rerun.__main__ import main
 try:
     main()
 except SystemExit as stop:

@@ -109,7 +109,8 @@ LARGE_PRODUCTS = [(200, 3072, 100), (100, 200, 3072), (25, 3072, 101), (1000, 64
 @pytest.mark.parametrize("n, i, m", LARGE_PRODUCTS)
 def test_large_products(monkeypatch, n, i, m, threads, dtype, one_dnn):
     if not one_dnn:
-        monkeypatch.setattr(onednn, "_has_one_dnn", lambda matrices: False)
+        monkeypatch.setattr(arithmetic, "has_one_dnn", lambda matrices: False)
+        monkeypatch.setattr(onednn, "has_one_dnn", lambda matrices: False)
     torch.set_num_threads(threads)
     source = torch.Generator().manual_seed(n)
     a, b = (torch.randn(3, *shape, generator=source, dtype=dtype) for shape in ((n, i), (i, m)))

@@ -14,7 +14,7 @@ from fcsweep.config import RunConfig
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked, masked_url, without_password
 from fcsweep.messages.wording import shown
-from fcsweep.run import build
+from fcsweep.run import stack
 from fcsweep.search.study.storage import storage_of
 
 SECRET = "s3cret-Zq7"
@@ -189,7 +189,7 @@ def test_a_crash_has_no_secret_in_its_log(tmp_path, monkeypatch):
         raise RuntimeError(f"no answer from {URL} with {SECRET}")
 
     monkeypatch.setenv("FOO_TOKEN", SECRET)
-    monkeypatch.setattr(build, "data_of", broken)
+    monkeypatch.setattr(stack, "data_of", broken)
     log = logging.Logger("crash")
     handler = logging.FileHandler(tmp_path / "fcsweep.log")
     log.addHandler(handler)

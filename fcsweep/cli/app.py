@@ -23,9 +23,9 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode, TaskFunction
 
 from fcsweep.cli.checks import (
-    _elsewhere,
     checked_grid,
     checked_search,
+    elsewhere,
     folder_of,
     refuse_lone_sweep,
     refuse_other_folder,
@@ -131,7 +131,7 @@ class App(Hydra):
         held = nullcontext() if searches else ownership.hold(folder, "hydra.sweep.dir")
         with ownership.unmade_if_unused(made), held:
             finished = ownership.check_sweep(folder, grid)
-            if not _elsewhere(cfg):
+            if not elsewhere(cfg):
                 require_data(job for n, job in enumerate(grid or ()) if n not in finished)
             for number in finished:
                 ownership.remove_checkpoints(folder / str(number))

@@ -72,7 +72,7 @@ def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[R
     _refuse_empty(parsed)
     (jobs,) = sweeper.split_arguments(parsed, None)
     configs = _checked_jobs(cfg, context, jobs)
-    for config in () if _elsewhere(cfg) else configs:
+    for config in () if elsewhere(cfg) else configs:
         require_device(config)
     sweeper.validate_batch_is_legal = lambda batch: None  # it would compose every job once more
     return configs
@@ -87,7 +87,7 @@ def _checked_jobs(
     return [loader.check_job(cfg, job) for job in jobs]
 
 
-def _elsewhere(cfg: DictConfig) -> bool:
+def elsewhere(cfg: DictConfig) -> bool:
     """Whether the jobs run on other machines, with GPUs and data of their own."""
     return "slurm" in str(cfg.hydra.runtime.choices.get("hydra/launcher"))
 
@@ -107,7 +107,7 @@ def checked_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool
     require_device(typed(sweeper.planned.task))
     space = sweeper.planned.space
     jobs = _checked_jobs(cfg, context, [*map(space.overrides, space.corners())])
-    sweeper.prepare = None if _elsewhere(cfg) else partial(require_data, jobs)
+    sweeper.prepare = None if elsewhere(cfg) else partial(require_data, jobs)
     if sys.stdout.isatty():
         from fcsweep.terminal.search_view import LiveProgress  # imports optuna, as the plan did
 

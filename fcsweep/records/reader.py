@@ -9,10 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NoReturn, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from fcsweep.config import read, typed
 from fcsweep.messages.errors import ConfigError
@@ -22,6 +19,9 @@ from fcsweep.records.formats import HistoryRow
 from fcsweep.records.seal import altered
 from fcsweep.system.bounded import bounded
 from fcsweep.system.locks import is_held
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LARGEST_JSON = 1_000_000  # bytes
 
@@ -198,6 +198,8 @@ def losses_of(content: bytes) -> NDArray[Any]:
     Raises:
         ValueError: it does not hold one float a step.
     """
+    import numpy as np  # not for --help
+
     file = io.BytesIO(content)
     try:
         if np.lib.format.read_magic(file) != (1, 0):

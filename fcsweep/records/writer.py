@@ -13,7 +13,6 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
