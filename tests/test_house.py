@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+import fcsweep
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "fcsweep").rglob("*.py"))
@@ -136,6 +139,13 @@ def test_constraints_pin_every_dependency():
     for need in needs:
         name = Requirement(need).name.lower()
         assert name in pinned | {"fcsweep"}, need
+
+
+def test_the_newest_version_of_the_changelog_is_the_package_s():
+    versions = re.findall(
+        r"^## (\d\S+) - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.M
+    )
+    assert versions[0] == fcsweep.__version__ == version("fcsweep")
 
 
 def test_the_settings_of_the_tests_hold(request):
