@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+import fcsweep
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "fcsweep").rglob("*.py"))
@@ -125,42 +128,6 @@ def test_each_promise_of_reliability_names_a_test_that_is_there():
     assert not missing
 
 
-def example_of_the_readme(word, head, folder, *arguments):
-    """What the Python example that holds a word prints."""
-    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (code,) = [example for example in examples if word in example]
-    (folder / "app.py").write_text(head + code)
-    command = [sys.executable, "-W", "error", "app.py", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()
-
-
-def test_the_library_of_the_readme_trains(tmp_path):
-    said = example_of_the_readme("Solver(", "import torch; torch.manual_seed(0)\n", tmp_path)
-    accuracies = [float(line.split()[2]) for line in said]
-    assert len(accuracies) == 10 and max(accuracies) > 0.8
-
-
-def test_the_app_of_the_readme_searches_and_prunes(tmp_path):
-    words = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/pruner=median", "+x=interval(-3,3)"]
-    seed = "hydra.sweeper.sampler.seed=0"
-    said = example_of_the_readme("should_prune", "", tmp_path, *words, seed)
-    ended = re.search(r"all 20 trials done: (\d+) completed, (\d+) pruned", "\n".join(said))
-    assert ended and int(ended[1]) >= 5 and int(ended[2]) >= 1
-    assert "best: trial" in said[-1]
-
-
-def test_the_tables_of_the_readme(tmp_path):
-    sweep = [sys.executable, "-m", "fcsweep", "-m", "optimizer=sgd,adam", "solver.num_epochs=2"]
-    overfit = [*sweep[:4], "objective=train_accuracy", "data.num_train=20"]
-    overfit += ["solver.batch_size=10", "seed=7,8"]
-    for command in (sweep, overfit):  # the second has the higher values, of 20 images
-        subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
-    said = "\n".join(example_of_the_readme("load_runs", "", tmp_path))
-    assert "optimizer.name" in said and said.count("adam") == 1 and said.count("completed") == 2
-    assert re.search(r"epoch +val_accuracy\n0 +1 +0\.\d+\n1 +2 +0\.\d+", said)
-
-
 def test_constraints_pin_every_dependency():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = {
@@ -172,6 +139,13 @@ def test_constraints_pin_every_dependency():
     for need in needs:
         name = Requirement(need).name.lower()
         assert name in pinned | {"fcsweep"}, need
+
+
+def test_the_newest_version_of_the_changelog_is_the_package_s():
+    versions = re.findall(
+        r"^## (\d\S+) - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.M
+    )
+    assert versions[0] == fcsweep.__version__ == version("fcsweep")
 
 
 def test_the_settings_of_the_tests_hold(request):

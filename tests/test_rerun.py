@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -552,15 +553,21 @@ def test_a_rerun_that_is_stopped_leaves_nothing(long, tmp_path, name, code):
     assert list(scratch.iterdir()) == [] and not (tmp_path / "out").exists()
 
 
+def commands_of(page, section):
+    text = (Path(__file__).parents[1] / "docs" / page).read_text()
+    section = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    return [part.partition("\n```")[0] for part in section.split("```bash\n")[1:]]
+
+
 @pytest.mark.slow
-def test_the_commands_of_the_readme(tmp_path):
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    section = readme.partition("\n## Repeat and prove\n")[2].partition("\n## ")[0]
-    blocks = [part.partition("\n```")[0] for part in section.split("```bash\n")[1:]]
-    assert len(blocks) == 3
+def test_the_commands_of_the_guide(tmp_path):
+    text = (Path(__file__).parents[1] / "docs" / "search.md").read_text()
+    search = text.partition("```bash\n")[2].partition("\n```")[0]
+    (first, repeated, longer) = commands_of("guide.md", "Repeat and prove")
+    (resumed,) = commands_of("guide.md", "Resume")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     told = []
-    for block in blocks:
+    for block in (first, repeated, resumed, search, longer):
         command = ["bash", "-e", "-c", block]
         options = {"capture_output": True, "text": True, "cwd": tmp_path}
         variables = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
@@ -571,3 +578,5 @@ def test_the_commands_of_the_readme(tmp_path):
     (again,) = set((tmp_path / "outputs").glob("*/*/history.csv"))
     assert_same_numbers(tmp_path / "outputs" / "first", again.parent)
     assert told[2].splitlines()[-1] == "identical: outputs/long (500 epochs)"
+    assert re.search(r"^best: multirun/my_search/\d+ ", told[3], re.MULTILINE)
+    assert re.fullmatch(r"test +0\.\d+ .*", told[4].splitlines()[-1])
