@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
 
 import torch
 
@@ -13,17 +12,15 @@ from fcsweep.config import RunConfig, TwoLayerConfig
 from fcsweep.messages.errors import ConfigError
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES
+from fcsweep.run.stack import _model_options
 from fcsweep.solver import Solver
-
-RULE_OF = {"sgd": "sgd", "momentum": "sgd_momentum", "rmsprop": "rmsprop", "adam": "adam"}
-"""Which update rule an option of ``optimizer`` is."""
 
 
 def solver_of(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device) -> Solver:
     """Net and rule of a stack."""
     first = configs[0]
     net = net_of(configs, dataset, device)
-    rule = RULES[RULE_OF[first.optimizer.name]]
+    rule = RULES[first.optimizer.rule]
     solver = first.solver
     return Solver(
         net,
@@ -52,21 +49,18 @@ def net_of(
     configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device
 ) -> FullyConnectedNet:
     """A stack with a trial for each config, with its initial weights."""
-    model = configs[0].model
-    shared: dict[str, Any] = {
+    options = {
+        **_model_options(configs),
         "input_dim": dataset.X_train.shape[1],
         "num_classes": dataset.num_classes,
-        "weight_scale": _constant(configs, "model", "weight_scale"),
-        "reg": _constant(configs, "model", "reg"),
-        "loss_function": model.loss_function,
         "seed": [config.seed for config in configs],
         "dtype": dataset.X_train.dtype,
         "device": device,
     }
-    if isinstance(model, TwoLayerConfig):
-        return TwoLayerNet(hidden_dim=model.hidden_dims[0], **shared)
-    dropout = _constant(configs, "model", "dropout")
-    return FullyConnectedNet(model.hidden_dims, dropout=dropout, **shared)
+    if isinstance(configs[0].model, TwoLayerConfig):
+        (options["hidden_dim"],) = options.pop("hidden_dims")
+        return TwoLayerNet(**options)
+    return FullyConnectedNet(**options)
 
 
 def _constant(configs: Sequence[RunConfig], group: str, key: str) -> torch.Tensor:

@@ -7,7 +7,9 @@ import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.numpy import save
@@ -16,7 +18,7 @@ from fcsweep import data
 from fcsweep.config import RunConfig
 from fcsweep.messages.wording import one_line
 from fcsweep.records.formats import HistoryRow, OnEpoch, Report, Result
-from fcsweep.run.build import data_of, device_of, solver_of
+from fcsweep.run.build import _constant, data_of, device_of, solver_of
 from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
 from fcsweep.run.provenance import provenance
 from fcsweep.run.trial import Trial, out_of_memory
@@ -125,7 +127,7 @@ def _train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
     if first.solver.checkpoint_seconds is not None:
         _say_where_from(starting, device, dataset.fingerprint)
         starting = _running(starting)
-        found = [find(trial.record.folder, trial.made_with) for trial in starting]
+        found = [find(trial.record.folder, trial.config, trial.made_with) for trial in starting]
     for places, checkpoints in groups(found):
         together = [starting[place] for place in places]
         threads = checkpoints[0].threads if checkpoints else torch.get_num_threads()
@@ -200,6 +202,15 @@ def _say_where_from(trials: Sequence[Trial], device: torch.device, fingerprint: 
             facts = provenance(trial.config, device, fingerprint, place, len(trials))
             trial.made_with = made_with(trial.config, facts)
             trial.record.provenance(facts)
+
+
+def _model_options(configs: Sequence[RunConfig]) -> dict[str, Any]:
+    """Every key of the model but its name, as the net's argument of that name."""
+    model = configs[0].model
+    specs = [spec for spec in fields(model) if spec.name != "name"]
+    shared = {spec.name: getattr(model, spec.name) for spec in specs}
+    per_trial = [spec.name for spec in specs if spec.metadata["per_trial"]]
+    return shared | {name: _constant(configs, "model", name) for name in per_trial}
 
 
 def _deterministic(device: torch.device) -> None:
