@@ -397,10 +397,10 @@ def test_who_is_stopped_politely_loses_no_epoch(tmp_path):
 
 
 def test_the_best_parameters_are_those_of_the_checkpoint(tmp_path):
+    config = config_with()
     with pytest.raises(Killed):
-        run(config_with(), tmp_path, killed_after(4))
-    made_with = unpacked_made_with(tmp_path)
-    for found in find(tmp_path, made_with):
+        run(config, tmp_path, killed_after(4))
+    for found in find(tmp_path, config, unpacked_made_with(tmp_path)):
         assert sha256(found.best()).hexdigest() == found.past.result.best_sha256
 
 

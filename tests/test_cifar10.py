@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from fcsweep.data import SIZES, Dataset, dataset, load
+from fcsweep.data import SETS, Dataset, dataset, load
 from fcsweep.data import load_test as load_test_rows
 from fcsweep.data.cifar10_files import PYTHON, TEST, TRAINING
 
@@ -63,7 +63,7 @@ def published(root: Path) -> dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]
 
 @pytest.fixture(scope="module")
 def course_mean(published) -> torch.Tensor:
-    training = torch.from_numpy(published[TRAINING][0][: SIZES["cifar10"][0]])
+    training = torch.from_numpy(published[TRAINING][0][: SETS["cifar10"].sizes[0]])
     return training.view(-1, 3, 32, 32).float().div(255).double().mean(dim=(0, 2, 3))
 
 
@@ -75,7 +75,7 @@ def course_rows(pixels: np.ndarray, mean: torch.Tensor) -> torch.Tensor:
 
 def test_the_rows_are_those_of_the_course(data, published, course_mean):
     pixels, labels = published[TRAINING]
-    train, val, _ = SIZES["cifar10"]
+    train, val, _ = SETS["cifar10"].sizes
     assert (data.X_train.shape, data.X_val.shape) == ((train, 3072), (val, 3072))
     # The mean of 41 million numbers is rounded on the way there: one unit in the last place.
     for ours, theirs in ((data.X_train, pixels[:train]), (data.X_val, pixels[train:])):

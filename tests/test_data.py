@@ -12,6 +12,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pytest
 import torch
 
 from fcsweep.data import (
-    SIZES,
+    SETS,
     DataError,
     Dataset,
     cifar10,
@@ -150,7 +151,8 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of 20 rows: 80 train, 20 validate, 20 test."""
     monkeypatch.setattr(cifar10_files, "BATCH_ROWS", ROWS)
-    monkeypatch.setitem(SIZES, "cifar10", (4 * ROWS, ROWS, ROWS))
+    cut = replace(SETS["cifar10"], sizes=(4 * ROWS, ROWS, ROWS))
+    monkeypatch.setitem(SETS, "cifar10", cut)
 
 
 def forget() -> None:
@@ -169,7 +171,7 @@ def same(a: Dataset, b: Dataset) -> bool:
 @pytest.mark.parametrize("name", ["digits", "synthetic"])
 def test_a_set_has_its_sizes_types_and_memory_of_torch(name: str):
     data = load(name)
-    train, val, test = SIZES[name]
+    train, val, test = SETS[name].sizes
     width = {"digits": 64, "synthetic": 3072}[name]
     assert data.name == name and data.num_classes == 10
     assert data.X_train.shape == (train, width) and data.X_val.shape == (val, width)
@@ -185,8 +187,8 @@ def test_a_set_has_its_sizes_types_and_memory_of_torch(name: str):
 
 
 def test_sizes_are_the_published_ones():
-    assert SIZES["digits"] == (1397, 200, 200)
-    assert SIZES["cifar10"] == (40_000, 10_000, 10_000)
+    assert SETS["digits"].sizes == (1397, 200, 200)
+    assert SETS["cifar10"].sizes == (40_000, 10_000, 10_000)
 
 
 def test_digits_are_those_of_scikit_learn_shuffled_and_centred():

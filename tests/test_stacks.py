@@ -6,11 +6,8 @@ import psutil
 import pytest
 import torch
 
-from fcsweep import data
-from fcsweep.accuracy import EVALUATION_ROWS
 from fcsweep.config import (
     GROUPS,
-    INPUTS,
     AdamConfig,
     FullyConnectedConfig,
     MomentumConfig,
@@ -20,9 +17,6 @@ from fcsweep.config import (
 )
 from fcsweep.launchers import grouping
 from fcsweep.messages.errors import ConfigError
-from fcsweep.nets import FullyConnectedNet
-from fcsweep.optim import RULES
-from fcsweep.run.build import RULE_OF
 
 PER_TRIAL = {
     "weight_scale", "learning_rate", "momentum", "decay_rate", "beta1", "beta2", "epsilon",
@@ -126,13 +120,5 @@ def test_auto_on_a_gpu_asks_for_its_memory_alone(machine, monkeypatch):
     assert grouping.largest(replace(config, device="cpu")) == 1
 
 
-def test_what_the_rule_takes_for_granted():
-    for name, inputs in INPUTS.items():
-        if name != "cifar10":
-            assert data.load(name).X_train.shape[1] == inputs
-    assert {name: len(RULES[rule].state) for name, rule in RULE_OF.items()} == grouping.STATE
-    assert grouping.EVALUATED == EVALUATION_ROWS
-    net = FullyConnectedNet([30, 20], input_dim=64)
-    count = sum(p.numel() for p in net.params.values())
-    assert grouping._parameters(shaped([30, 20], "digits")) == count
-    assert grouping.largest(RunConfig()) >= 1  # this machine's own cache and memory can be read
+def test_this_machines_own_cache_and_memory_can_be_read():
+    assert grouping.largest(RunConfig()) >= 1

@@ -166,12 +166,12 @@ def standard_error(run: Mapping[Any, Any]) -> float | None:
     Args:
         run: a row of the runs; its config names the rows it was judged by.
     """
-    from fcsweep.config import ROWS
+    from fcsweep.config import GROUPS
 
-    data, value = run.get("data.name"), run["value"]
-    if run["objective"] != "val_accuracy" or data not in ROWS or not 0 < value < 1:
+    data, value = GROUPS["data"].get(str(run.get("data.name"))), run["value"]
+    if run["objective"] != "val_accuracy" or data is None or not 0 < value < 1:
         return None
-    named = [run.get("data.num_val"), run.get("solver.num_val_samples"), ROWS[data].val]
+    named = [run.get("data.num_val"), run.get("solver.num_val_samples"), data.rows.val]
     rows = min(int(count) for count in named if not missing(count))
     return math.sqrt(value * (1 - value) / rows)
 

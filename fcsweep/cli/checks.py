@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fcsweep.composition.loader import STAMP
 from fcsweep.composition.secrets import overrides_of
-from fcsweep.config import Cifar10Config, RunConfig, typed
+from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.protocols import CheckingLoader, GridSweeper, PlanningSweeper
 from fcsweep.messages.errors import ConfigError
 from fcsweep.records import ownership
@@ -40,9 +40,8 @@ def require_data(configs: Iterable[RunConfig]) -> None:
     Raises:
         ConfigError: One of the data sets is missing.
     """
-    sets = {
-        (one.data.name, one.data.root) for one in configs if isinstance(one.data, Cifar10Config)
-    }
+    datas: list[Any] = [one.data for one in configs if hasattr(one.data, "root")]
+    sets = {(data.name, data.root) for data in datas}
     for name, root in sorted(sets, key=repr):
         from fcsweep.data import DataError, require  # imports torch: not where data are built in
 

@@ -6,9 +6,10 @@
     config.optimizer.learning_rate  # a float > 0
 
 ==============  =========================================================================
-``allowed.py``  what a value may be: `Range`, `Words`, ...; the rows of the data sets
+``allowed.py``  what a value may be: `Range`, `Words`, ...; `Rows`
 ``schemas.py``  a dataclass for each option, `RunConfig`, `GROUPS`; every default and unit
-``door.py``     `typed`: check a config, return plain dataclasses
+``sizes.py``    how large a run is: its parameters, its steps, the bytes of a number
+``check.py``    `typed`: check a config, return plain dataclasses
 ``saved.py``    `read`: the config of a run as data; `flat` and `differences`
 ==============  =========================================================================
 
@@ -16,7 +17,7 @@ Left out: building nets, rules and data from a config, which is the run's work. 
 package imports neither torch nor Hydra.
 """
 
-from fcsweep.config.allowed import INPUTS, ROWS, Range, Rows
+from fcsweep.config.allowed import Range, Rows
 from fcsweep.config.check import typed
 from fcsweep.config.saved import differences, flat, read
 from fcsweep.config.schemas import (
@@ -41,8 +42,6 @@ from fcsweep.messages.errors import ConfigError as ConfigError
 
 __all__ = [
     "GROUPS",
-    "INPUTS",
-    "ROWS",
     "AdamConfig",
     "Cifar10Config",
     "ConfigError",

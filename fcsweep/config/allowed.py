@@ -1,4 +1,4 @@
-"""What a value may be, as data: numbers in a range, words, sizes, devices, paths; rows of the data.
+"""What a value may be, as data: numbers in a range, words, sizes, devices, paths; counts of rows.
 
 Each kind answers three questions: is a value of it (``value in kind``), what is it called in an
 error (``str(kind)``), and as what is it kept (``kind.keep(value)``).
@@ -160,13 +160,3 @@ class Rows(NamedTuple):
     train: int
     val: int
     test: int
-
-
-ROWS = {
-    "digits": Rows(1_397, 200, 200),
-    "cifar10": Rows(40_000, 10_000, 10_000),
-    "synthetic": Rows(5_000, 1_000, 1_000),
-}
-
-INPUTS = {"digits": 64, "cifar10": 3_072, "synthetic": 3_072}
-"""Numbers in an example of a data set; all have ten classes."""

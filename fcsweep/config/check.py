@@ -10,14 +10,11 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fcsweep.config.allowed import ROWS, Allowed
+from fcsweep.config.allowed import Allowed
 from fcsweep.config.saved import flat
-from fcsweep.config.schemas import GROUPS, RunConfig, known_keys, names
+from fcsweep.config.schemas import GROUPS, HIDDEN_LAYERS, RunConfig, known_keys, names
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, listed, nearest, shown
-
-HIDDEN_LAYERS = {"three_layer": 2, "five_layer": 4}
-"""Models that are named for their depth."""
 
 
 def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
@@ -111,7 +108,7 @@ def _check_sizes(config: RunConfig) -> None:
             f"model.hidden_dims is {config.model.hidden_dims}; expected {depth} sizes for "
             f"{config.model.name} (model=fully_connected takes any number)"
         )
-    data, solver, rows = config.data, config.solver, ROWS[config.data.name]
+    data, solver, rows = config.data, config.solver, config.data.rows
     train = f"the training rows of {data.name}"
     val = f"the validation rows of {data.name}"
     _at_most("data.num_train", data.num_train, rows.train, train)

@@ -4,6 +4,10 @@ YAML holds choices, never a value that a schema has as its default. The metadata
 what may stand there: ``allowed`` (an `Allowed`), ``optional`` (may be null); and ``per_trial``
 (trials that differ in nothing else may share a stack). What a value is for, and its unit, stands
 below its field.
+
+A ``ClassVar`` is a fact about the option and no key of a config. An optimizer names its update
+``rule`` (a key of ``fcsweep.optim.RULES``) and the number of its ``state_tensors``, each as large
+as the parameters; a data set has its ``rows``, the ``inputs`` of an example and its ``classes``.
 """
 
 # pyright: strict
@@ -11,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar, get_args
 
 from fcsweep.config.allowed import (
     COUNT,
@@ -26,6 +30,7 @@ from fcsweep.config.allowed import (
     Allowed,
     Device,
     FilePath,
+    Rows,
     Sizes,
 )
 
@@ -80,6 +85,9 @@ class FullyConnectedConfig:
 class SgdConfig:
     """Plain stochastic gradient descent."""
 
+    rule: ClassVar[str] = "sgd"
+    state_tensors: ClassVar[int] = 0
+
     name: str = "sgd"
     learning_rate: float = _key(1e-2, POSITIVE, per_trial=True)
     """Step size: the weights move by this much times the gradient; > 0."""
@@ -88,6 +96,9 @@ class SgdConfig:
 @dataclass
 class MomentumConfig:
     """The rule ``sgd_momentum``."""
+
+    rule: ClassVar[str] = "sgd_momentum"
+    state_tensors: ClassVar[int] = 1
 
     name: str = "momentum"
     learning_rate: float = _key(1e-2, POSITIVE, per_trial=True)
@@ -99,6 +110,9 @@ class MomentumConfig:
 @dataclass
 class RmspropConfig:
     """RMSProp: steps divided by a running root mean square of the gradient."""
+
+    rule: ClassVar[str] = "rmsprop"
+    state_tensors: ClassVar[int] = 1
 
     name: str = "rmsprop"
     learning_rate: float = _key(1e-2, POSITIVE, per_trial=True)
@@ -112,6 +126,9 @@ class RmspropConfig:
 @dataclass
 class AdamConfig:
     """Adam, with bias correction."""
+
+    rule: ClassVar[str] = "adam"
+    state_tensors: ClassVar[int] = 2
 
     name: str = "adam"
     learning_rate: float = _key(1e-3, POSITIVE, per_trial=True)
@@ -128,6 +145,10 @@ class AdamConfig:
 class DigitsConfig:
     """The 8 x 8 handwritten digits that come with scikit-learn: 64 inputs, 10 classes."""
 
+    rows: ClassVar[Rows] = Rows(1_397, 200, 200)
+    inputs: ClassVar[int] = 64
+    classes: ClassVar[int] = 10
+
     name: str = "digits"
     num_train: int | None = _key(None, COUNT, optional=True)
     """Training rows to use, the first of the split; >= 1, null = all 1,397."""
@@ -138,6 +159,10 @@ class DigitsConfig:
 @dataclass
 class Cifar10Config:
     """CIFAR-10: 32 x 32 colour photographs, 3,072 inputs, 10 classes."""
+
+    rows: ClassVar[Rows] = Rows(40_000, 10_000, 10_000)
+    inputs: ClassVar[int] = 3_072
+    classes: ClassVar[int] = 10
 
     name: str = "cifar10"
     num_train: int | None = _key(None, COUNT, optional=True)
@@ -154,6 +179,10 @@ class Cifar10Config:
 @dataclass
 class SyntheticConfig:
     """Made-up images of CIFAR-10's shape, learnable; no photographs."""
+
+    rows: ClassVar[Rows] = Rows(5_000, 1_000, 1_000)
+    inputs: ClassVar[int] = 3_072
+    classes: ClassVar[int] = 10
 
     name: str = "synthetic"
     num_train: int | None = _key(None, COUNT, optional=True)
@@ -211,6 +240,11 @@ class RunConfig:
     """The objective that counts as success; in (0, 1], null = none."""
 
 
+def _by_name(schemas: object) -> dict[str, type[Any]]:
+    """The options of a group whose schemas are a union."""
+    return {schema.name: schema for schema in get_args(schemas)}
+
+
 GROUPS: dict[str, dict[str, type[Any]]] = {
     "model": {
         "two_layer": TwoLayerConfig,
@@ -218,15 +252,13 @@ GROUPS: dict[str, dict[str, type[Any]]] = {
         "five_layer": FullyConnectedConfig,
         "fully_connected": FullyConnectedConfig,
     },
-    "optimizer": {
-        "sgd": SgdConfig,
-        "momentum": MomentumConfig,
-        "rmsprop": RmspropConfig,
-        "adam": AdamConfig,
-    },
-    "data": {"digits": DigitsConfig, "cifar10": Cifar10Config, "synthetic": SyntheticConfig},
+    "optimizer": _by_name(OptimizerConfig),
+    "data": _by_name(DataConfig),
     "solver": {"default": SolverConfig},
 }
+
+HIDDEN_LAYERS = {"three_layer": 2, "five_layer": 4}
+"""Models that are named for their depth."""
 
 
 def known_keys() -> Iterator[str]:

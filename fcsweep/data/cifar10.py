@@ -21,12 +21,8 @@ import numpy as np
 
 from fcsweep.data import cifar10_files, download
 from fcsweep.data.cache import Copy
-from fcsweep.data.cifar10_files import BINARY, LAYOUTS, PYTHON, ROW, TEST, TRAINING, Layout
-from fcsweep.data.images import DataError, Images
-
-PLANES = 3
-WHITE = 255
-SIZES = (40_000, 10_000, 10_000)
+from fcsweep.data.cifar10_files import BINARY, CLASSES, LAYOUTS, PYTHON, ROW, TEST, TRAINING, Layout
+from fcsweep.data.images import DataError, Images, ImageSet
 
 ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz")
 ARCHIVE_LIMIT = 500_000_000
@@ -264,3 +260,20 @@ class _Bounded(gzip.GzipFile):
         if self.left < 0:
             raise DataError(f"unpacks to more than {ARCHIVE_LIMIT} bytes")
         return chunk
+
+
+def _find(root: str | Path | None, test: bool) -> tuple[Source, tuple[str, ...]]:
+    part = TEST if test else TRAINING
+    return find(root, part), part
+
+
+CIFAR10 = ImageSet(
+    "cifar10",
+    sizes=(40_000, 10_000, 10_000),
+    planes=3,
+    white=255,
+    classes=CLASSES,
+    read=lambda found: read(*found),
+    find=_find,
+    require=require,
+)

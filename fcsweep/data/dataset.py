@@ -1,5 +1,6 @@
 """`load` and `load_test`: the integer pixels of a set as the tensors that a net is trained on."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -9,19 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fcsweep.data import cifar10, digits, synthetic
-from fcsweep.data.images import DataError, Images
+from fcsweep.data.cifar10 import CIFAR10
+from fcsweep.data.digits import DIGITS
+from fcsweep.data.images import DataError, Images, ImageSet
+from fcsweep.data.synthetic import SYNTHETIC
 
-SIZES: dict[str, tuple[int, int, int]] = {
-    "digits": digits.SIZES,
-    "cifar10": cifar10.SIZES,
-    "synthetic": synthetic.SIZES,
-}
-"""Rows of each set: training, validation, test."""
-
-_EMBEDDED = {"digits": digits.read, "synthetic": synthetic.read}
-_PLANES = {"digits": digits.PLANES, "cifar10": cifar10.PLANES, "synthetic": synthetic.PLANES}
-_WHITE = {"digits": digits.WHITE, "cifar10": cifar10.WHITE, "synthetic": synthetic.WHITE}
+SETS = {one.name: one for one in (DIGITS, CIFAR10, SYNTHETIC)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +59,7 @@ def load(
     set is made anew.
 
     Args:
-        name: ``digits``, ``cifar10`` or ``synthetic``.
+        name: ``digits``, ``cifar10`` or ``synthetic``: one of `SETS`.
         num_train: The first so many training rows; None for all. The mean that is subtracted is
             that of all training rows either way.
         num_val: The first so many validation rows; None for all.
@@ -78,9 +72,9 @@ def load(
         DataError: There is no such set or not so many rows, or the data are missing or damaged.
     """
     _check(name, root, dtype)
-    train, val, _ = SIZES[name]
+    train, val, _ = SETS[name].sizes
     rows = (_rows(name, "train", num_train, train), _rows(name, "val", num_val, val))
-    source = _source(name, root)
+    source = _source(SETS[name], root)
     dataset, versions = _load(name, rows, source, dtype)
     if _versions(dataset) != versions:
         _load.cache_clear()
@@ -99,8 +93,8 @@ def require(name: str, *, root: str | Path | None = None) -> None:
         DataError: The data are missing. That they are damaged, `load` finds.
     """
     _check(name, root, torch.float32)
-    if name == "cifar10":
-        cifar10.require(root)
+    if (required := SETS[name].require) is not None:
+        required(root)
 
 
 def load_test(
@@ -119,21 +113,20 @@ def load_test(
         DataError: As for `load`.
     """
     _check(name, root, dtype)
-    train, _ = _training(name, _source(name, root))
-    if name == "cifar10":
-        test = cifar10.read(cifar10.find(root, cifar10.TEST), cifar10.TEST)
-    else:
-        test = _EMBEDDED[name]()[2]
-    return _tensors(name, test, _mean(name, train), dtype)
+    chosen = SETS[name]
+    train, _ = _training(chosen, _source(chosen, root))
+    test = _images(chosen, _source(chosen, root, test=True)).last(chosen.sizes[2])
+    return _tensors(chosen, test, _mean(chosen, train), dtype)
 
 
 def _check(name: str, root: str | Path | None, dtype: torch.dtype) -> None:
-    if name not in SIZES:
-        near = get_close_matches(str(name), SIZES, n=1)
+    if name not in SETS:
+        near = get_close_matches(str(name), SETS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise DataError(f"data.name={name}: expected one of {', '.join(SIZES)}{hint}")
-    if root is not None and name != "cifar10":
-        raise DataError(f"data.root={root}: {name} has no files, leave it out or use data=cifar10")
+        raise DataError(f"data.name={name}: expected one of {', '.join(SETS)}{hint}")
+    if root is not None and SETS[name].find is None:
+        others = " or ".join(f"data={one.name}" for one in SETS.values() if one.find)
+        raise DataError(f"data.root={root}: {name} has no files, leave it out or use {others}")
     if not dtype.is_floating_point:
         raise DataError(f"dtype={dtype}: expected a floating-point type such as torch.float32")
 
@@ -148,16 +141,18 @@ def _rows(name: str, key: str, wanted: int | None, size: int) -> int:
     return size if wanted is None else wanted
 
 
-def _source(name: str, root: str | Path | None) -> cifar10.Source | None:
-    return cifar10.find(root, cifar10.TRAINING) if name == "cifar10" else None
+def _source(chosen: ImageSet, root: str | Path | None, test: bool = False) -> Hashable:
+    """Where the images of a set with files are, and in what state; None for another set."""
+    return chosen.find(root, test) if chosen.find else None
 
 
-def _training(name: str, source: cifar10.Source | None) -> tuple[Images, Images]:
+def _images(chosen: ImageSet, source: Hashable) -> Images:
+    return chosen.read(source) if chosen.find else chosen.read()
+
+
+def _training(chosen: ImageSet, source: Hashable) -> tuple[Images, Images]:
     """All training and all validation images."""
-    if source is None:
-        train, val, _ = _EMBEDDED[name]()
-    else:
-        train, val, _ = cifar10.read(source, cifar10.TRAINING).split(SIZES[name])
+    train, val, _ = _images(chosen, source).split(chosen.sizes)
     return train, val
 
 
@@ -165,18 +160,19 @@ def _training(name: str, source: cifar10.Source | None) -> tuple[Images, Images]
 # Tensors that are made in inference mode have no version by which a change can be told.
 @torch.inference_mode(False)
 def _load(
-    name: str, rows: tuple[int, int], source: cifar10.Source | None, dtype: torch.dtype
+    name: str, rows: tuple[int, int], source: Hashable, dtype: torch.dtype
 ) -> tuple[Dataset, list[int]]:
     """The set, and the versions of its tensors while nobody has them yet."""
-    all_train, all_val = _training(name, source)
-    mean = _mean(name, all_train)
+    chosen = SETS[name]
+    all_train, all_val = _training(chosen, source)
+    mean = _mean(chosen, all_train)
     train, val = all_train.first(rows[0]), all_val.first(rows[1])
     content = f"{name} {mean.tolist()} {train.sha256} {val.sha256}"
     dataset = Dataset(
         name,
-        *_tensors(name, train, mean, dtype),
-        *_tensors(name, val, mean, dtype),
-        num_classes=10,
+        *_tensors(chosen, train, mean, dtype),
+        *_tensors(chosen, val, mean, dtype),
+        num_classes=chosen.classes,
         fingerprint=sha256(content.encode()).hexdigest(),
     )
     return dataset, _versions(dataset)
@@ -188,14 +184,16 @@ def _versions(dataset: Dataset) -> list[int]:
     return [tensor._version for tensor in tensors]
 
 
-def _mean(name: str, train: Images) -> Tensor:
+def _mean(chosen: ImageSet, train: Images) -> Tensor:
     """The mean of each colour plane of pixels in [0, 1], ``(planes,)`` float64, rounded once."""
-    sums = torch.from_numpy(train.plane_sums(_PLANES[name])).to(torch.float64)
-    return sums / (train.pixels.size // len(sums) * _WHITE[name])
+    sums = torch.from_numpy(train.plane_sums(chosen.planes)).to(torch.float64)
+    return sums / (train.pixels.size // len(sums) * chosen.white)
 
 
-def _tensors(name: str, images: Images, mean: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _tensors(
+    chosen: ImageSet, images: Images, mean: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
     """Centred rows ``(n, d)`` and classes ``(n,)``, in memory of their own."""
-    X = torch.from_numpy(images.pixels).to(dtype).div_(_WHITE[name])
+    X = torch.from_numpy(images.pixels).to(dtype).div_(chosen.white)
     X.view(len(images), len(mean), -1).sub_(mean.to(dtype)[:, None])
     return X, torch.from_numpy(images.labels).to(torch.int64)

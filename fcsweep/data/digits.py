@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fcsweep.data.images import DataError, Images
+from fcsweep.data.images import DataError, Images, ImageSet
 
-PLANES = 1
 WHITE = 16
 SIZES = (1397, 200, 200)
 
 
-def read() -> tuple[Images, Images, Images]:
-    """Training, validation and test images, in an order that is the same everywhere and always.
+def read() -> Images:
+    """All images, in an order that is the same everywhere and always.
 
     The published order goes from writer to writer, so the rows are shuffled before they are
     split: otherwise the images that validate would be by people of whom the net has seen nothing.
@@ -35,7 +34,7 @@ def read() -> tuple[Images, Images, Images]:
         )
     table = table[np.random.RandomState(0).permutation(len(table))]
     pixels, labels = np.hsplit(table, [64])
-    return Images(pixels, labels[:, 0]).split(SIZES)
+    return Images(pixels, labels[:, 0])
 
 
 def _table() -> np.ndarray:
@@ -54,3 +53,6 @@ def _table() -> np.ndarray:
 
     pixels, labels = load_digits(return_X_y=True)
     return np.column_stack([pixels, labels]).astype(np.uint8)
+
+
+DIGITS = ImageSet("digits", SIZES, planes=1, white=WHITE, classes=10, read=read)

@@ -1,8 +1,10 @@
 """Integer pixels with their labels: what every data set is before it becomes floating point."""
 
 import hashlib
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -33,6 +35,10 @@ class Images:
         """The first ``n`` images, as a view."""
         return self if n == len(self) else Images(self.pixels[:n], self.labels[:n])
 
+    def last(self, n: int) -> "Images":
+        """The last ``n`` images, as a view."""
+        return self if n == len(self) else Images(self.pixels[-n:], self.labels[-n:])
+
     def split(self, sizes: tuple[int, int, int]) -> "tuple[Images, Images, Images]":
         """The images cut, in their order, into training, validation and test images, as views."""
         train, val, test = sizes
@@ -55,3 +61,32 @@ class Images:
         digest.update(self.labels.tobytes())
         digest.update(np.ascontiguousarray(self.pixels).reshape(-1).data)
         return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A data set as a value: what its images are like, and how they are read.
+
+    Attributes:
+        name: As in ``data=NAME``.
+        sizes: How many images train, validate and test.
+        planes: Colour planes of an image.
+        white: The greatest value of a pixel.
+        classes: How many there are.
+        read: All images: those that train, those that validate, those that test. In a set with
+            files it takes what ``find`` returned, and the images are those of that part.
+        find: For a set with files: takes a ``data.root`` and whether the test images are wanted,
+            otherwise those that train and validate; returns where they are and in what state,
+            hashable, without reading one. None for a set without files.
+        require: For a set with files: takes a ``data.root``; downloads what `find` would not find,
+            or raises a `DataError`. None for a set without files.
+    """
+
+    name: str
+    sizes: tuple[int, int, int]
+    planes: int
+    white: int
+    classes: int
+    read: Callable[..., Images]
+    find: Callable[[str | Path | None, bool], Hashable] | None = None
+    require: Callable[[str | Path | None], None] | None = None

@@ -7,7 +7,7 @@ with one hidden layer of 100 about 73 %.
 
 import numpy as np
 
-from fcsweep.data.images import Images
+from fcsweep.data.images import Images, ImageSet
 
 PLANES = 3
 WHITE = 255
@@ -18,8 +18,8 @@ CELLS = 4
 MEAN, MODE, SPREAD = 12, 18, 30
 
 
-def read() -> tuple[Images, Images, Images]:
-    """Training, validation and test images, the same bits on every machine.
+def read() -> Images:
+    """All images, the same bits on every machine.
 
     An image is a coarse picture of 4 x 4 cells in three colours, enlarged to 32 x 32, with a grain
     on each pixel. The coarse picture is ``mean[class] + sign * mode[class] + noise`` with a sign
@@ -36,7 +36,7 @@ def read() -> tuple[Images, Images, Images]:
     noise = draw.randint(-SPREAD, SPREAD + 1, (4, n, coarse)).sum(axis=0)
     pixels = _enlarged((128 + mean[labels] + sign * mode[labels] + noise).astype(np.int16))
     pixels += np.frombuffer(draw.bytes(pixels.size), np.int8).reshape(pixels.shape) >> 2
-    return Images(pixels.clip(0, WHITE).astype(np.uint8), labels.astype(np.uint8)).split(SIZES)
+    return Images(pixels.clip(0, WHITE).astype(np.uint8), labels.astype(np.uint8))
 
 
 def _enlarged(pictures: np.ndarray) -> np.ndarray:
@@ -44,3 +44,6 @@ def _enlarged(pictures: np.ndarray) -> np.ndarray:
     n, side = len(pictures), 32 // CELLS
     cells = pictures.reshape(n, PLANES, CELLS, 1, CELLS, 1)
     return np.broadcast_to(cells, (n, PLANES, CELLS, side, CELLS, side)).reshape(n, -1).copy()
+
+
+SYNTHETIC = ImageSet("synthetic", SIZES, PLANES, WHITE, CLASSES, read)

@@ -10,16 +10,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from fcsweep.config import INPUTS, RunConfig
+from fcsweep.config import RunConfig, sizes
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import shown
-
-CLASSES = 10
-EVALUATED = 500
-"""Rows that are scored at once (``fcsweep.accuracy.EVALUATION_ROWS``)."""
-
-STATE = {"sgd": 0, "momentum": 1, "rmsprop": 1, "adam": 2}
-"""Numbers that a rule keeps for each parameter."""
 
 MOST = 64
 """Trials of a stack on a CPU by `auto`: with more, nothing is gained any more."""
@@ -78,16 +71,16 @@ def largest(config: RunConfig) -> int:
 
 def touched(config: RunConfig) -> int:
     """Bytes of a trial that an update reads or writes: parameters, gradient, state, activations."""
-    numbers = (2 + STATE[config.optimizer.name]) * _parameters(config)
-    return _bytes(config) * (numbers + _activations(config, config.solver.batch_size))
+    numbers = (2 + config.optimizer.state_tensors) * sizes.parameters(config)
+    return sizes.itemsize(config) * (numbers + _outputs(config, config.solver.batch_size))
 
 
 def held(config: RunConfig) -> int:
     """Bytes of a trial in memory at most: also the best parameters, an evaluation, own batches."""
-    rows = max(EVALUATED, config.solver.batch_size)
-    numbers = 2 * _parameters(config) + _activations(config, rows)
-    batch = config.solver.batch_size * INPUTS[config.data.name]
-    return touched(config) + _bytes(config) * (numbers + batch)
+    rows = max(sizes.EVALUATION_ROWS, config.solver.batch_size)
+    numbers = 2 * sizes.parameters(config) + _outputs(config, rows)
+    batch = config.solver.batch_size * config.data.inputs
+    return touched(config) + sizes.itemsize(config) * (numbers + batch)
 
 
 def _common(part: object) -> object:
@@ -108,19 +101,9 @@ def cut(positions: Sequence[int], most: int) -> list[Sequence[int]]:
     return [positions[start:end] for start, end in zip(ends, ends[1:], strict=False)]
 
 
-def _parameters(config: RunConfig) -> int:
-    dims = [INPUTS[config.data.name], *config.model.hidden_dims, CLASSES]
-    return sum((i + 1) * o for i, o in zip(dims, dims[1:], strict=False))
-
-
-def _activations(config: RunConfig, rows: int) -> int:
-    """Outputs, their gradients, and what is made on the way."""
-    return 3 * rows * (sum(config.model.hidden_dims) + CLASSES)
-
-
-def _bytes(config: RunConfig) -> int:
-    """Of a number."""
-    return 8 if config.dtype == "float64" else 4
+def _outputs(config: RunConfig, rows: int) -> int:
+    """Activations, their gradients, and what is made on the way."""
+    return 3 * sizes.activations(config, rows)
 
 
 def _free_memory(device: str) -> tuple[int, int | None]:

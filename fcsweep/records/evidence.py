@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from numpy.typing import NDArray
 
-from fcsweep.config import ROWS, RunConfig, read, typed
+from fcsweep.config import RunConfig, read, sizes, typed
 from fcsweep.config.allowed import COUNT, Device
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line
@@ -25,8 +25,6 @@ from fcsweep.records.seal import altered
 
 ROW_BYTES = 200
 """More than a row of ``history.csv`` has."""
-WIDEST = 3072
-"""Numbers in an example of the largest data set."""
 MOST_THREADS = 4096
 
 
@@ -152,15 +150,11 @@ def _provenance(folder: Path, config: RunConfig) -> dict[str, Any]:
 
 def largest(config: RunConfig, epochs: int) -> dict[str, int]:
     """The most bytes that each file of such a run can have."""
-    rows = config.data.num_train or ROWS[config.data.name].train
-    steps = epochs * -(-rows // config.solver.batch_size)
-    sizes = [WIDEST, *config.model.hidden_dims, 10]
-    parameters = sum((i + 1) * o for i, o in zip(sizes, sizes[1:], strict=False))
-    header = 10_000 + 1_000 * len(sizes)
+    header = 10_000 + 1_000 * len(sizes.units(config))
     return {
         HISTORY: ROW_BYTES * (epochs + 1),
-        LOSSES: 8 * steps + header,
-        BEST: 8 * parameters + header,
+        LOSSES: 8 * sizes.steps(config, epochs) + header,
+        BEST: 8 * sizes.parameters(config) + header,
     }
 
 

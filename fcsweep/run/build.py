@@ -15,15 +15,12 @@ from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES
 from fcsweep.solver import Solver
 
-RULE_OF = {"sgd": "sgd", "momentum": "sgd_momentum", "rmsprop": "rmsprop", "adam": "adam"}
-"""Which update rule an option of ``optimizer`` is."""
-
 
 def solver_of(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device) -> Solver:
     """Net and rule of a stack."""
     first = configs[0]
     net = net_of(configs, dataset, device)
-    rule = RULES[RULE_OF[first.optimizer.name]]
+    rule = RULES[first.optimizer.rule]
     solver = first.solver
     return Solver(
         net,
@@ -52,21 +49,27 @@ def net_of(
     configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device
 ) -> FullyConnectedNet:
     """A stack with a trial for each config, with its initial weights."""
-    model = configs[0].model
-    shared: dict[str, Any] = {
+    options = {
+        **_model_options(configs),
         "input_dim": dataset.X_train.shape[1],
         "num_classes": dataset.num_classes,
-        "weight_scale": _constant(configs, "model", "weight_scale"),
-        "reg": _constant(configs, "model", "reg"),
-        "loss_function": model.loss_function,
         "seed": [config.seed for config in configs],
         "dtype": dataset.X_train.dtype,
         "device": device,
     }
-    if isinstance(model, TwoLayerConfig):
-        return TwoLayerNet(hidden_dim=model.hidden_dims[0], **shared)
-    dropout = _constant(configs, "model", "dropout")
-    return FullyConnectedNet(model.hidden_dims, dropout=dropout, **shared)
+    if isinstance(configs[0].model, TwoLayerConfig):
+        (options["hidden_dim"],) = options.pop("hidden_dims")
+        return TwoLayerNet(**options)
+    return FullyConnectedNet(**options)
+
+
+def _model_options(configs: Sequence[RunConfig]) -> dict[str, Any]:
+    """Every key of the model but its name, as the net's argument of that name."""
+    model = configs[0].model
+    specs = [spec for spec in fields(model) if spec.name != "name"]
+    shared = {spec.name: getattr(model, spec.name) for spec in specs}
+    per_trial = [spec.name for spec in specs if spec.metadata["per_trial"]]
+    return shared | {name: _constant(configs, "model", name) for name in per_trial}
 
 
 def _constant(configs: Sequence[RunConfig], group: str, key: str) -> torch.Tensor:

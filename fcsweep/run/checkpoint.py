@@ -25,7 +25,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from fcsweep.config import INPUTS, ROWS, RunConfig
+from fcsweep.config import RunConfig, sizes
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import CHECKPOINTS
 from fcsweep.records.formats import HistoryRow, Result
@@ -179,13 +179,19 @@ class Checkpoints:
 # --- Reading, when a run goes on ------------------------------------------------------------------
 
 
-def find(folder: Path, made_with: Mapping[str, Any]) -> list[Checkpoint]:
-    """The checkpoints from which a run can go on, newest first; a warning for each other one."""
+def find(folder: Path, config: RunConfig, made_with: Mapping[str, Any]) -> list[Checkpoint]:
+    """The checkpoints from which a run can go on, newest first; a warning for each other one.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        made_with: what must be the same.
+    """
     found: list[Checkpoint] = []
     paths = [path for path in (folder / name for name in CHECKPOINTS) if path.exists()]
     for path in paths:
         try:
-            content = bounded(path, _largest(made_with["config"]))
+            content = bounded(path, _largest(config))
             found.append(unpack(content, made_with))
         except (OSError, ValueError) as error:
             _warn(f"{path} is of no use: {one_line(error)}")
@@ -194,14 +200,14 @@ def find(folder: Path, made_with: Mapping[str, Any]) -> list[Checkpoint]:
     return sorted(found, key=lambda checkpoint: checkpoint.at, reverse=True)
 
 
-def _largest(config: Mapping[str, Any]) -> int:
-    """Bytes that a checkpoint of such a run can have: generously, six numbers a parameter."""
-    data, solver = config["data"], config["solver"]
-    sizes = [INPUTS[data["name"]], *config["model"]["hidden_dims"], 10]
-    parameters = sum((i + 1) * o for i, o in zip(sizes, sizes[1:], strict=False))
-    rows = data["num_train"] or ROWS[data["name"]].train
-    steps = solver["num_epochs"] * -(-rows // solver["batch_size"])
-    return 8 * (6 * parameters + steps) + 1_000 * (solver["num_epochs"] + 100)
+def _largest(config: RunConfig) -> int:
+    """Bytes that a checkpoint of such a run can have: generously, six numbers a parameter or more.
+
+    Its tensors are the parameters, the best ones and the state of the rule.
+    """
+    epochs, each = config.solver.num_epochs, max(6, 2 + config.optimizer.state_tensors)
+    numbers = each * sizes.parameters(config) + sizes.steps(config, epochs)
+    return 8 * numbers + 1_000 * (epochs + 100)
 
 
 def groups(

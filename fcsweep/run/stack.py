@@ -140,7 +140,7 @@ def _train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
     if first.solver.checkpoint_seconds is not None:
         _say_where_from(starting, device, dataset.fingerprint)
         starting = _running(starting)
-        found = [find(trial.record.folder, trial.made_with) for trial in starting]
+        found = [find(trial.record.folder, trial.config, trial.made_with) for trial in starting]
     for places, checkpoints in groups(found):
         together = [starting[place] for place in places]
         threads = checkpoints[0].threads if checkpoints else torch.get_num_threads()

@@ -1,0 +1,40 @@
+"""How large a run is, from its config alone: without torch, without the data.
+
+What a stack, a checkpoint and a record may need follows from these counts.
+"""
+
+# pyright: strict
+from __future__ import annotations
+
+from itertools import pairwise
+
+from fcsweep.config.schemas import RunConfig
+
+EVALUATION_ROWS = 500
+"""Rows that are scored at once (``fcsweep.accuracy.EVALUATION_ROWS``)."""
+
+
+def units(config: RunConfig) -> list[int]:
+    """Numbers of input, hidden and output units."""
+    return [config.data.inputs, *config.model.hidden_dims, config.data.classes]
+
+
+def parameters(config: RunConfig) -> int:
+    """Weights and biases of the net."""
+    return sum((i + 1) * o for i, o in pairwise(units(config)))
+
+
+def activations(config: RunConfig, rows: int) -> int:
+    """Outputs of all layers for so many rows."""
+    return rows * sum(units(config)[1:])
+
+
+def steps(config: RunConfig, epochs: int) -> int:
+    """Updates in so many epochs."""
+    rows = config.data.num_train or config.data.rows.train
+    return epochs * -(-rows // config.solver.batch_size)
+
+
+def itemsize(config: RunConfig) -> int:
+    """Bytes of a parameter, a gradient or an activation."""
+    return 8 if config.dtype == "float64" else 4

@@ -1,0 +1,96 @@
+"""What a config says of its run's size is what the run has."""
+
+from dataclasses import asdict, fields
+
+import pytest
+import torch
+
+from fcsweep import data
+from fcsweep.accuracy import EVALUATION_ROWS
+from fcsweep.config import (
+    GROUPS,
+    AdamConfig,
+    Cifar10Config,
+    DigitsConfig,
+    FullyConnectedConfig,
+    RunConfig,
+    SolverConfig,
+    TwoLayerConfig,
+    flat,
+    known_keys,
+    sizes,
+)
+from fcsweep.data.cifar10 import CIFAR10, ROW
+from fcsweep.optim import RULES
+from fcsweep.run import run
+from fcsweep.run.build import data_of, net_of
+
+FACTS = {"rule", "state_tensors", "rows", "inputs", "classes"}
+
+
+@pytest.mark.parametrize("schema", GROUPS["optimizer"].values(), ids=GROUPS["optimizer"])
+def test_an_optimizer_is_its_rule(schema):
+    rule = RULES[schema.rule]
+    assert schema.state_tensors == len(rule.state)
+    constants = {spec.name: spec.default for spec in fields(schema) if spec.name != "name"}
+    assert constants == rule.constants
+
+
+def test_every_rule_can_be_chosen():
+    assert sorted(schema.rule for schema in GROUPS["optimizer"].values()) == sorted(RULES)
+
+
+@pytest.mark.parametrize("name", sorted(GROUPS["data"].keys() - {"cifar10"}))
+def test_a_data_set_is_as_its_schema_says(name):
+    schema, loaded = GROUPS["data"][name], data.load(name)
+    X_test, y_test = data.load_test(name)
+    assert schema.rows == (len(loaded.y_train), len(loaded.y_val), len(y_test))
+    assert loaded.X_train.shape[1] == X_test.shape[1] == schema.inputs
+    assert loaded.num_classes == schema.classes
+    labels = torch.cat([loaded.y_train, loaded.y_val, y_test]).unique()
+    assert labels.tolist() == list(range(schema.classes))
+
+
+def test_cifar10_is_as_its_schema_says():
+    assert Cifar10Config.rows == CIFAR10.sizes
+    assert (Cifar10Config.inputs, Cifar10Config.classes) == (ROW, CIFAR10.classes)
+
+
+def test_every_data_set_can_be_chosen():
+    assert GROUPS["data"].keys() == data.SETS.keys()
+
+
+def test_a_fact_about_an_option_is_no_key_of_a_config():
+    keys = {key.rpartition(".")[2] for key in [*known_keys(), *flat(asdict(RunConfig()))]}
+    assert not keys & FACTS
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "model", [TwoLayerConfig(), FullyConnectedConfig(hidden_dims=[30, 20, 7])], ids=["two", "more"]
+)
+def test_a_net_has_the_parameters_that_are_counted(model, dtype):
+    config = RunConfig(model=model, dtype=dtype)
+    net = net_of([config], data_of(config), torch.device("cpu"))
+    assert sizes.parameters(config) == sum(p.numel() for p in net.params.values())
+    assert {p.element_size() for p in net.params.values()} == {sizes.itemsize(config)}
+    assert sizes.units(config) == list(net.params.dims)
+    wide = sum(b.shape[-1] for name, b in net.params.items() if name.startswith("b"))
+    assert sizes.activations(config, 5) == 5 * wide
+
+
+@pytest.mark.parametrize("num_train", [None, 90])
+def test_a_run_has_the_steps_that_are_counted(tmp_path, num_train):
+    config = RunConfig(
+        optimizer=AdamConfig(),
+        data=DigitsConfig(num_train=num_train),
+        solver=SolverConfig(num_epochs=2, batch_size=40),
+    )
+    run(config, tmp_path)
+    last = (tmp_path / "history.csv").read_text().splitlines()[-1]
+    assert int(last.split(",")[1]) == sizes.steps(config, 2)
+    assert sizes.steps(config, 4) == 2 * sizes.steps(config, 2)
+
+
+def test_rows_are_scored_in_parts_of_the_counted_size():
+    assert sizes.EVALUATION_ROWS == EVALUATION_ROWS
