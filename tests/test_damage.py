@@ -155,10 +155,10 @@ def test_a_study_whose_seed_was_drawn_keeps_its_trials(copy):
     ("word", "expected"),
     [
         ("model.weight_scale=interval(0.9,1)", "weight_scale is '0."),
-        ("model.reg=0.5", "holds a run of another config (model.reg: 0.0, now 0.5)"),
+        ("model.reg=0.5", "a different config (model.reg: recorded 0.0, requested 0.5)"),
         (
             "model.loss_function=svm",
-            "holds a run of another config (model.loss_function: 'softmax'",
+            "a different config (model.loss_function: recorded 'softmax'",
         ),
         ("model.reg=interval(0,1)", "holds a run of another search (model.reg is not searched"),
     ],

@@ -48,7 +48,8 @@ def check_run(folder: Path, config: RunConfig, key: str = "hydra.run.dir") -> bo
         _refuse(key, folder, f"holds something that is not a run of this program ({error})")
     if changes:
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-        _refuse(key, folder, f"holds a run of another config ({'; '.join(changes[:3])}{more})")
+        told = f"{'; '.join(changes[:3])}{more}"
+        _refuse(key, folder, f"contains a run with a different config ({told})")
     return found.finished
 
 

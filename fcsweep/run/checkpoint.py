@@ -188,9 +188,9 @@ def find(folder: Path, made_with: Mapping[str, Any]) -> list[Checkpoint]:
             content = bounded(path, _largest(made_with["config"]))
             found.append(unpack(content, made_with))
         except (OSError, ValueError) as error:
-            _warn(f"{path} is of no use: {one_line(error)}")
+            _warn(f"ignoring checkpoint {path}: {one_line(error)}")
     if paths and not found:
-        _warn(f"{folder} starts anew: none of its checkpoints is of use")
+        _warn(f"no usable checkpoint in {folder}; starting from the first epoch")
     return sorted(found, key=lambda checkpoint: checkpoint.at, reverse=True)
 
 
