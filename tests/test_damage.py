@@ -11,7 +11,7 @@ from striking import imported, numbers_of, started
 from sweeping import study_of
 
 from fcsweep import evaluate
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import StudyError, UserError
 from fcsweep.records.frames import load_history, load_runs
 from fcsweep.report.__main__ import main as report
 from fcsweep.rerun import repeat
@@ -198,7 +198,7 @@ def test_a_flipped_byte_of_the_journal_is_found(copy):
     content = journal.read_bytes()
     for place in range(0, len(content), 97):
         journal.write_bytes(_flipped(content, place))
-        with pytest.raises(ConfigError, match=r"study.journal is damaged in line \d+: "):
+        with pytest.raises(StudyError, match=r"study.journal is damaged in line \d+: "):
             storage_of(None, folder / "s")
     journal.write_bytes(content)
     storage_of(None, folder / "s")
@@ -233,7 +233,7 @@ def said_by(command, folder):
         elif command == "rerun":
             return "" if repeat.rerun([run]) else "different or refused, as printed"
         return ""
-    except ConfigError as error:
+    except UserError as error:
         return str(error)
 
 

@@ -20,9 +20,10 @@ from omegaconf import DictConfig
 from fcsweep.composition.yaml_dump import save_config
 from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.protocols import Ended, TrialError, stackable
+from fcsweep.messages.errors import RecordError
 from fcsweep.records import ownership
 from fcsweep.search.pruning import job_number, reporting
-from fcsweep.system.atomic import RecordError, writing
+from fcsweep.system.atomic import writing
 from fcsweep.system.memory import keep_loaded
 from fcsweep.system.signals import held_back
 
@@ -52,7 +53,7 @@ def train_stack(
 def _error(result: Result) -> Exception | None:
     """Why a trial of a stack has no end, as its record says; the traceback is in its log."""
     kinds = {"failed": TrialError, "interrupted": RecordError}
-    return kinds[result.status](result.reason) if result.status in kinds else None
+    return kinds[result.status](result.reason or result.status) if result.status in kinds else None
 
 
 @stackable(train_stack)

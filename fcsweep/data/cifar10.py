@@ -22,7 +22,8 @@ import numpy as np
 from fcsweep.data import cifar10_files, download
 from fcsweep.data.cache import Copy
 from fcsweep.data.cifar10_files import BINARY, LAYOUTS, PYTHON, ROW, TEST, TRAINING, Layout
-from fcsweep.data.images import DataError, Images
+from fcsweep.data.images import Images
+from fcsweep.messages.errors import DataError
 
 PLANES = 3
 WHITE = 255

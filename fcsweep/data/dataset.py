@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from fcsweep.data import cifar10, digits, synthetic
-from fcsweep.data.images import DataError, Images
+from fcsweep.data.images import Images
+from fcsweep.messages.errors import DataError
 
 SIZES: dict[str, tuple[int, int, int]] = {
     "digits": digits.SIZES,

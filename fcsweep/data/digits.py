@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fcsweep.data.images import DataError, Images
+from fcsweep.data.images import Images
+from fcsweep.messages.errors import DataError
 
 PLANES = 1
 WHITE = 16

@@ -12,12 +12,14 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus, env_override
 from hydra.plugins.launcher import Launcher
 
+from fcsweep.messages.errors import UserError
+
 Numbered = tuple[int, Sequence[str]]
 """A job: its number and its overrides."""
 
 
-class ProcessLost(Exception):
-    """The process of a job, or of several, was killed; one line."""
+class ProcessLost(UserError):
+    """The process of a job, or of several, was killed."""
 
 
 def launch_numbered(launcher: Launcher, jobs: Sequence[Numbered]) -> list[JobReturn]:

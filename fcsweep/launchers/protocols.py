@@ -10,9 +10,10 @@ from pathlib import Path
 from hydra.types import TaskFunction
 
 from fcsweep.config import RunConfig
+from fcsweep.messages.errors import UserError
 
 
-class TrialError(Exception):
+class TrialError(UserError):
     """Why a trial of a stack failed, as its record says; the traceback is in its log."""
 
 

@@ -6,10 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import UserError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.report.page import write
-from fcsweep.system.atomic import RecordError
 from fcsweep.system.stdout import reader_may_leave
 
 
@@ -24,7 +23,7 @@ def main() -> None:
     try:
         with reader_may_leave():
             print(printable(write(arguments.dir, arguments.kinds or ())))
-    except (ConfigError, RecordError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
 

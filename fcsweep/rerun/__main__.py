@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import UserError
 from fcsweep.messages.wording import one_line
 from fcsweep.rerun.repeat import rerun
 from fcsweep.system.stdout import reader_may_leave
@@ -28,7 +28,7 @@ def main() -> None:
     try:
         with _signals_clean_up(), reader_may_leave():
             good = rerun(arguments.run_dir, arguments.out)
-    except (ConfigError, OSError) as error:  # OSError: a folder that may not be read or written
+    except (UserError, OSError) as error:  # OSError: a folder that may not be read or written
         sys.exit(f"error: {one_line(error)}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records.evidence import Recorded, recorded
 from fcsweep.records.filenames import CONFIG, PROVENANCE
@@ -39,10 +39,10 @@ def rerun(folders: Sequence[Path], out: Path | None = None) -> bool:
         Whether all of them could be repeated bit for bit.
 
     Raises:
-        ConfigError: ``out`` is in use, or a sweep holds no run.
+        FolderError: ``out`` is in use, or a sweep holds no run.
     """
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out: {out} is there already; name a new or an empty folder")
+        raise FolderError(f"--out: {out} is there already; name a new or an empty folder")
     run_dirs = _run_dirs(folders)
     runs = [run for run in map(_checked, run_dirs) if run is not None]
     repeated = 0
@@ -84,13 +84,13 @@ def _checked(folder: Path) -> Recorded | None:
     """What a run has left, or None after one line that says why it cannot be repeated."""
     try:
         if folder.name.isdecimal() and folder.is_symlink():
-            raise ConfigError(f"{folder} is a link; name the folder that it leads to")
+            raise FolderError(f"{folder} is a link; name the folder that it leads to")
         if are_ours(_jobs(folder)) is False:
-            raise ConfigError(
+            raise FolderError(
                 f"{folder} holds runs of another program; fcsweep.rerun repeats runs of fcsweep"
             )
         return recorded(folder)
-    except ConfigError as error:
+    except UserError as error:
         _refuse(error)
         return None
 

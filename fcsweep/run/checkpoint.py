@@ -26,12 +26,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fcsweep.config import INPUTS, ROWS, RunConfig
+from fcsweep.messages.errors import RecordError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import CHECKPOINTS
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.records.writer import Past, RunRecord
 from fcsweep.solver import Solver
-from fcsweep.system.atomic import RecordError, write_atomically
+from fcsweep.system.atomic import write_atomically
 from fcsweep.system.bounded import bounded
 
 log = logging.getLogger(__name__)
