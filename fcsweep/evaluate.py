@@ -7,7 +7,6 @@ The only reader of the test set: whoever chooses by it has none any more.
 from __future__ import annotations
 
 import argparse
-import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,26 +26,27 @@ from fcsweep.records.reader import are_ours, damaged_since, look
 from fcsweep.run import device_of
 from fcsweep.run.build import data_of, net_of
 from fcsweep.system.bounded import bounded
+from fcsweep.system.command import command
+
+PROGRAM = "python -m fcsweep.evaluate"
+ERRORS = UserError, OSError, ValueError, MemoryError, RuntimeError
+"""RuntimeError: what torch says of a net that does not fit in memory."""
 
 
 def main() -> None:
     """Print the accuracy of each split; exit code 1 and one line for what cannot be evaluated."""
-    parser = argparse.ArgumentParser(prog="python -m fcsweep.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     parser.add_argument(
         "dir", type=Path, help="folder of a run, such as outputs/2026-..., or sweep"
     )
     parser.add_argument("--device", help="cpu, cuda or cuda:N; as the run was configured if absent")
     arguments = parser.parse_args()
-    try:
+    with command(PROGRAM, ERRORS):
         run_dir = arguments.dir
         if _is_sweep(run_dir):
             run_dir = _best_of(run_dir)
         for split, (correct, rows) in evaluate(run_dir, arguments.device).items():
             print(f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})")
-    # RuntimeError: what torch says of a net that does not fit in memory.
-    except (UserError, OSError, ValueError, RuntimeError, MemoryError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        sys.exit(1)
 
 
 def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, int]]:

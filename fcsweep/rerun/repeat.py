@@ -21,8 +21,10 @@ from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records.evidence import Recorded, recorded
 from fcsweep.records.filenames import CONFIG, PROVENANCE
+from fcsweep.records.formats import Report
 from fcsweep.records.reader import are_ours, read_json
 from fcsweep.rerun.comparison import altered, first_difference, likely_cause
+from fcsweep.system.signals import end_if_asked, held_back
 
 Progress = Callable[[int], None]
 """Told the number of each epoch that is finished."""
@@ -103,6 +105,7 @@ def _repeat(run: Recorded, again: Path, progress: Progress) -> bool:
         try:
             now = _train(run, again, progress)
         except Exception as error:
+            end_if_asked()  # what a signal raised may have become another error
             _refuse(f"{run.folder} cannot be repeated: {one_line(error)}")
             return False
         difference = first_difference(run, again)
@@ -117,11 +120,11 @@ def _repeat(run: Recorded, again: Path, progress: Progress) -> bool:
 
 def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
     """Train as recorded, for as many epochs; returns where the new numbers come from."""
-    import torch  # not before everything is checked
+    with held_back():  # not before everything is checked
+        import torch
 
-    from fcsweep.records.formats import Report
-    from fcsweep.run.stack import train
-    from fcsweep.run.trial import Trial
+        from fcsweep.run.stack import train
+        from fcsweep.run.trial import Trial
 
     (again / CONFIG).parent.mkdir(parents=True)
     (again / CONFIG).write_bytes(run.config_text)
