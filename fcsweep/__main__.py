@@ -3,7 +3,8 @@
 import sys
 from contextlib import suppress
 
-from fcsweep.system.signals import listening, unheard
+from fcsweep.system.command import command
+from fcsweep.system.signals import unheard
 
 RUNS = ("-m", "--multirun", "--config-")
 """How the flags begin with which something is run; with any other, something is only said."""
@@ -12,7 +13,7 @@ RUNS = ("-m", "--multirun", "--config-")
 def main() -> None:
     """Run the program on ``sys.argv``; a signal is heard before the imports, which take a while."""
     try:
-        with listening():
+        with command():
             _say_starting()
             from fcsweep.cli import main
 

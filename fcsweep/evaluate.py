@@ -7,7 +7,6 @@ The only reader of the test set: whoever chooses by it has none any more.
 from __future__ import annotations
 
 import argparse
-import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from torch import Tensor
 from fcsweep import data
 from fcsweep.accuracy import count_correct
 from fcsweep.config import RunConfig, read, typed
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import ConfigError, FolderError, UserError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import sweep_table
 from fcsweep.records.evidence import largest
@@ -27,26 +26,27 @@ from fcsweep.records.reader import are_ours, damaged_since, look
 from fcsweep.run import device_of
 from fcsweep.run.build import data_of, net_of
 from fcsweep.system.bounded import bounded
+from fcsweep.system.command import command
+
+PROGRAM = "python -m fcsweep.evaluate"
+ERRORS = UserError, OSError, ValueError, MemoryError, RuntimeError
+"""RuntimeError: what torch says of a net that does not fit in memory."""
 
 
 def main() -> None:
     """Print the accuracy of each split; exit code 1 and one line for what cannot be evaluated."""
-    parser = argparse.ArgumentParser(prog="python -m fcsweep.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     parser.add_argument(
         "dir", type=Path, help="folder of a run, such as outputs/2026-..., or sweep"
     )
     parser.add_argument("--device", help="cpu, cuda or cuda:N; as the run was configured if absent")
     arguments = parser.parse_args()
-    try:
+    with command(PROGRAM, ERRORS):
         run_dir = arguments.dir
         if _is_sweep(run_dir):
             run_dir = _best_of(run_dir)
         for split, (correct, rows) in evaluate(run_dir, arguments.device).items():
             print(f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})")
-    # RuntimeError: what torch says of a net that does not fit in memory.
-    except (ConfigError, data.DataError, OSError, ValueError, RuntimeError, MemoryError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        sys.exit(1)
 
 
 def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, int]]:
@@ -57,12 +57,14 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
         device: instead of the configured one.
 
     Raises:
-        ConfigError: the folder holds no run, or a damaged one.
+        ConfigError: the saved config does not fit the schemas.
+        FolderError: the folder holds no run, or a damaged one.
         DataError: its data are not here.
+        DeviceError: the device is not here.
     """
     saved = run_dir / ".hydra" / "config.yaml"
     if not saved.is_file():
-        raise ConfigError(f"{run_dir} holds no run: there is no {saved}")
+        raise FolderError(f"{run_dir} holds no run: there is no {saved}")
     config = _config(saved)
     params = _best_params(run_dir, largest(config, 1)[BEST])
     train = data_of(config)
@@ -77,7 +79,7 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
     try:
         net.params.assign({name: p.unsqueeze(0) for name, p in params.items()})
     except ValueError as error:
-        raise ConfigError(f"{run_dir / BEST} does not fit the config: {error}") from error
+        raise FolderError(f"{run_dir / BEST} does not fit the config: {error}") from error
     return {
         split: (int(count_correct(net, X.to(place), y.to(place))[0].item()), len(y))
         for split, (X, y) in splits.items()
@@ -95,17 +97,17 @@ def _best_of(sweep: Path) -> Path:
     """The folder of the best run of a sweep; prints which it is."""
     rows = sweep_table.load(sweep)
     if are_ours(row.folder for row in rows) is False:
-        raise ConfigError(
+        raise FolderError(
             f"{sweep} holds runs of another program; fcsweep.evaluate takes those of fcsweep"
         )
     ended = [row for row in rows if row.status in ("completed", "pruned")]
     best = sweep_table.best([row for row in ended if (row.folder / BEST).is_file()])
     if best is None:
-        raise ConfigError(f"{sweep} holds no run that has ended with a value and a {BEST}")
+        raise FolderError(f"{sweep} holds no run that has ended with a value and a {BEST}")
     objectives = {str(row.config.get("objective")) for row in ended}
     if len(objectives) > 1:
         several = " and ".join(sorted(objectives))
-        raise ConfigError(f"{sweep} holds runs judged by {several}; name a run of it")
+        raise FolderError(f"{sweep} holds runs judged by {several}; name a run of it")
     print(printable(f"best: {best.folder} ({objectives.pop()} {best.value:.4f})"))
     return best.folder
 
@@ -122,23 +124,23 @@ def _best_params(run_dir: Path, most: int) -> dict[str, Tensor]:
     """The parameters that ``result.json`` vouches for; ``most`` bytes of them."""
     found = look(run_dir)
     if found.result is None:
-        raise ConfigError(found.damage or f"{run_dir} holds no run: it has no result.json")
+        raise FolderError(found.damage or f"{run_dir} holds no run: it has no result.json")
     recorded = found.result.get("best_sha256")
     if recorded is None:
         status = found.result["status"]
-        raise ConfigError(f"{run_dir} has no best parameters: it is {status}, never evaluated")
+        raise FolderError(f"{run_dir} has no best parameters: it is {status}, never evaluated")
     try:
         content = bounded(run_dir / BEST, most)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{run_dir / BEST} cannot be read: {_why(error)}") from error
+        raise FolderError(f"{run_dir / BEST} cannot be read: {_why(error)}") from error
     if sha256(content).hexdigest() != recorded:
-        raise ConfigError(f"{run_dir / BEST} is damaged: its sha256 is not the recorded one")
+        raise FolderError(f"{run_dir / BEST} is damaged: its sha256 is not the recorded one")
     if found.finished and (damage := damaged_since(run_dir)):
-        raise ConfigError(f"{run_dir} holds a damaged run ({damage})")
+        raise FolderError(f"{run_dir} holds a damaged run ({damage})")
     try:
         return load(content)
     except SafetensorError as error:
-        raise ConfigError(f"{run_dir / BEST} is damaged: {one_line(error)}") from error
+        raise FolderError(f"{run_dir / BEST} is damaged: {one_line(error)}") from error
 
 
 def _why(error: Exception) -> str:

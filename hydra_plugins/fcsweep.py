@@ -21,9 +21,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import UserError
 from fcsweep.search.settings import CONFLICT, register, stand_in, upstream_installed
-from fcsweep.system.atomic import RecordError
 
 register()
 
@@ -82,7 +81,7 @@ class OptunaSweeper(Sweeper):
     display: Any | None = None
     """Shows the sweep; None for a line a trial."""
     prepare: Any | None = None
-    """Called before the first job is launched; raises `ConfigError` if that would be in vain."""
+    """Called before the first job is launched; raises a `UserError` if that would be in vain."""
     planned: Any | None = None
     """A plan that was checked before."""
 
@@ -105,11 +104,11 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Search until ``n_trials``, a target or a time limit is reached."""
-        from fcsweep.search.loop import SweepFailed, sweep
+        from fcsweep.search.loop import sweep
 
         try:
             sweep(self, self.planned or self.plan(arguments))
-        except (ConfigError, RecordError, SweepFailed) as error:
+        except UserError as error:
             raise CompactHydraException(str(error)) from error  # Hydra shows it as one line
 
 

@@ -328,8 +328,8 @@ def test_a_folder_with_a_finished_run(fcsweep, trained, tmp_path):
     said = fcsweep("hydra.run.dir=r", "seed=6")
     assert (said.code, said.out) == (1, "")
     assert said.err == (
-        "error: hydra.run.dir: r holds a run of another config (seed: 5, now 6); "
-        "name a new or an empty folder\n"
+        "error: hydra.run.dir: r contains a run with a different config "
+        "(seed: recorded 5, requested 6); name a new or an empty folder\n"
     )
     assert trained == ["r"]
     assert {path: path.read_bytes() for path in before} == before
@@ -502,7 +502,7 @@ def test_a_grid_goes_on_where_it_stopped(fcsweep, trained, tmp_path):
 @pytest.mark.parametrize(
     ("seeds", "words"),
     [
-        ("1,3", "s/1 holds a run of another config (seed: 2, now 3)"),
+        ("1,3", "s/1 contains a run with a different config (seed: recorded 2, requested 3)"),
         ("1", "s holds run 1, but this sweep has 1, from 0"),
     ],
 )

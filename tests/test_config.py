@@ -344,10 +344,10 @@ def test_flat_and_differences():
     assert flat({"a": {"b": [1], "c": {}}, "d": 2}) == {"a.b": [1], "d": 2}
     assert differences(old, old) == []
     assert differences(old, new) == [
-        "optimizer.name: 'sgd', now 'momentum'",
-        "optimizer.learning_rate: 0.01, now 0.5",
-        "seed: 0, now 3",
-        "optimizer.momentum: null, now 0.9",
+        "optimizer.name: recorded 'sgd', requested 'momentum'",
+        "optimizer.learning_rate: recorded 0.01, requested 0.5",
+        "seed: recorded 0, requested 3",
+        "optimizer.momentum: recorded null, requested 0.9",
     ]
 
 

@@ -11,7 +11,7 @@ from striking import imported, numbers_of, started
 from sweeping import study_of
 
 from fcsweep import evaluate
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import StudyError, UserError
 from fcsweep.records.frames import load_history, load_runs
 from fcsweep.report.__main__ import main as report
 from fcsweep.rerun import repeat
@@ -155,10 +155,10 @@ def test_a_study_whose_seed_was_drawn_keeps_its_trials(copy):
     ("word", "expected"),
     [
         ("model.weight_scale=interval(0.9,1)", "weight_scale is '0."),
-        ("model.reg=0.5", "holds a run of another config (model.reg: 0.0, now 0.5)"),
+        ("model.reg=0.5", "a different config (model.reg: recorded 0.0, requested 0.5)"),
         (
             "model.loss_function=svm",
-            "holds a run of another config (model.loss_function: 'softmax'",
+            "a different config (model.loss_function: recorded 'softmax'",
         ),
         ("model.reg=interval(0,1)", "holds a run of another search (model.reg is not searched"),
     ],
@@ -198,7 +198,7 @@ def test_a_flipped_byte_of_the_journal_is_found(copy):
     content = journal.read_bytes()
     for place in range(0, len(content), 97):
         journal.write_bytes(_flipped(content, place))
-        with pytest.raises(ConfigError, match=r"study.journal is damaged in line \d+: "):
+        with pytest.raises(StudyError, match=r"study.journal is damaged in line \d+: "):
             storage_of(None, folder / "s")
     journal.write_bytes(content)
     storage_of(None, folder / "s")
@@ -233,7 +233,7 @@ def said_by(command, folder):
         elif command == "rerun":
             return "" if repeat.rerun([run]) else "different or refused, as printed"
         return ""
-    except ConfigError as error:
+    except UserError as error:
         return str(error)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from test_trials import MOMENTUM, RESULT, SGD, leave
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import FolderError
 from fcsweep.records import load_history, load_runs
 from fcsweep.records.formats import HistoryRow
 from fcsweep.records.frames import DamageWarning, find_runs, load_losses
@@ -111,7 +111,7 @@ def test_a_folder_without_runs(tmp_path):
     runs, history = load_runs(tmp_path), load_history(tmp_path)
     assert len(runs) == len(history) == 0
     assert {"folder", "status", "value", "target_reached"} <= set(runs.columns)
-    with pytest.raises(ConfigError, match="nowhere is not a folder; expected that of a run"):
+    with pytest.raises(FolderError, match="nowhere is not a folder; expected that of a run"):
         load_runs(tmp_path / "nowhere")
 
 

@@ -25,7 +25,7 @@ from fcsweep.analysis import findings
 from fcsweep.config import RunConfig
 from fcsweep.data.cache import Copy
 from fcsweep.data.images import Images
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import FolderError, StudyError, UserError
 from fcsweep.messages.wording import printable
 from fcsweep.records import sweep_table
 from fcsweep.records.frames import DamageWarning, load_history, load_losses, load_runs
@@ -186,12 +186,12 @@ def test_nothing_is_written_through_a_link_or_a_pipe(inside, kind, tmp_path):
         lambda: check_run(run, RunConfig()),
         lambda: check_sweep(run.parent, [RunConfig()]),
     ):
-        with pytest.raises(ConfigError, match=f"holds {Path(inside).name}, a link or no file"):
+        with pytest.raises(FolderError, match=f"holds {Path(inside).name}, a link or no file"):
             check()
     (tmp_path / "t").mkdir()
     (tmp_path / "t" / "multirun.yaml").touch()
     (tmp_path / "t" / "0").symlink_to(run)
-    with pytest.raises(ConfigError, match="holds 0, a link or no file"):
+    with pytest.raises(FolderError, match="holds 0, a link or no file"):
         check_sweep(tmp_path / "t", None)
 
 
@@ -336,7 +336,7 @@ def test_a_hostile_record_costs_only_its_run(record, tmp_path, monkeypatch):
     assert best is not None and best.number == 99
     assert "0.9000" in report.write(sweep).read_text()
     for number in range(len(HOSTILE)):
-        with suppress(ConfigError):  # which names it
+        with suppress(UserError):  # which names it
             recorded(sweep / str(number))
     assert time.process_time() - began < 2 * SECONDS  # for all of them together
     assert not (tmp_path / "executed").exists()
@@ -352,11 +352,11 @@ def test_a_hostile_journal_checkpoint_or_copy_is_refused(name, tmp_path, monkeyp
     began = time.process_time()
     if name != "empty":  # a journal that was just begun
         HOSTILE[name](tmp_path / "study.journal")
-        with pytest.raises(ConfigError, match="study.journal"):
+        with pytest.raises(StudyError, match="study.journal"):
             storage_of(None, tmp_path)
     HOSTILE[name](tmp_path / "checkpoint-0.safetensors")
     assert find(tmp_path, made_with) == []
-    assert "checkpoint-0.safetensors is of no use" in capfd.readouterr().err
+    assert f"ignoring checkpoint {tmp_path}/checkpoint-0.safetensors" in capfd.readouterr().err
     HOSTILE[name](copy.file)
     assert copy.read() is None
     assert time.process_time() - began < SECONDS
@@ -527,7 +527,7 @@ def test_a_record_with_nan_is_damaged_and_never_the_best(value, tmp_path):
         with pytest.warns(DamageWarning):
             runs = load_runs(search)
         assert runs.loc[3, "status"] == "damaged" and np.isfinite(runs["value"].dropna()).all()
-        with pytest.raises(ConfigError, match="result.json cannot be read"):
+        with pytest.raises(FolderError, match="result.json cannot be read"):
             recorded(search / "3")
         if key == "value":
             assert "result.json cannot be read" in report.write(search).read_text()

@@ -12,7 +12,7 @@ import pytest
 from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
 from fcsweep import report
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import FolderError
 from fcsweep.report import page as pages
 from fcsweep.report import words
 from fcsweep.system.atomic import RecordError
@@ -184,7 +184,7 @@ def test_a_folder_of_several_sweeps_is_one_line(tmp_path):
         write_run(tmp_path / name / "0", config_of(0.1, 0.1), (0.5,))
     alone = write_run(tmp_path / "run", config_of(0.1, 0.1), (0.5,))
     names = ", ".join(str(tmp_path / name) for name in "abc")
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(FolderError) as refused:
         report.write(tmp_path)
     expected = f"{tmp_path} holds 5 sweeps or single runs; name one of them: {names} and 2 more"
     assert str(refused.value) == expected
@@ -213,7 +213,7 @@ def test_a_folder_without_runs_is_one_line(tmp_path, folder, said):
     command = [sys.executable, "-m", "fcsweep.report", str(tmp_path / folder)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(FolderError, match=said):
         report.write(tmp_path / folder)
 
 

@@ -12,7 +12,7 @@ from test_report import HOSTILE, page_of
 
 from fcsweep import report
 from fcsweep.evaluate import main as evaluate
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import FolderError, StudyError
 from fcsweep.report import page as pages
 from fcsweep.report.study import read_study
 from fcsweep.rerun.__main__ import main as rerun
@@ -135,7 +135,7 @@ def test_what_an_app_names_is_text(tmp_path):
 
 def test_a_grid_of_another_app_is_refused(tmp_path):
     multirun(tmp_path / "s", task, CONFIG, "x=0,1")
-    with pytest.raises(ConfigError, match="holds runs of another program, without a study.journal"):
+    with pytest.raises(FolderError, match="holds runs of another program, without a study.journal"):
         report.write(tmp_path / "s")
     assert not (tmp_path / "s" / "report.html").exists()
 
@@ -164,14 +164,14 @@ DAMAGES = {
 def test_a_damaged_study_is_one_line(search, tmp_path, file, content, said):
     shutil.copy(search / "multirun.yaml", tmp_path)
     (tmp_path / file).write_bytes(content)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(StudyError) as refused:
         report.write(tmp_path)
     assert said in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_a_table_without_a_word_of_its_direction_is_refused(search, tmp_path):
     shutil.copy(search / "trials.csv", tmp_path)
-    with pytest.raises(ConfigError, match="has no direction for the values"):
+    with pytest.raises(StudyError, match="has no direction for the values"):
         report.write(tmp_path)
 
 

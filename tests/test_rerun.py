@@ -18,7 +18,7 @@ import torch
 import yaml
 from test_run import assert_same_numbers, config_of, folders_in, result_of
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import FolderError
 from fcsweep.records.seal import as_json, sealed
 from fcsweep.rerun.__main__ import main
 from fcsweep.rerun.repeat import rerun
@@ -454,7 +454,7 @@ def test_what_cannot_be_trained_here_is_one_line(copy, said, monkeypatch):
 
 def test_from_python_an_error_is_raised(finished, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(FolderError, match="is there already"):
         rerun([finished], tmp_path / "file")
 
 

@@ -17,7 +17,7 @@ from hydra.errors import CompactHydraException
 from optuna.trial import TrialState
 from sweeping import multirun, sweep, told
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import FolderError
 from fcsweep.search import prune, should_prune
 from fcsweep.search.outcomes import recorded, returned
 from fcsweep.search.study.study import COUNTS, REASON, best_of, reached
@@ -467,7 +467,7 @@ def test_the_record_of_a_run_tells_how_it_ended(result, expected, tmp_path):
 )
 def test_a_damaged_record_is_named(text, tmp_path):
     (tmp_path / "result.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"holds a damaged run \(.*result\.json .*remove it to"):
+    with pytest.raises(FolderError, match=r"holds a damaged run \(.*result\.json .*remove it to"):
         recorded(tmp_path)
 
 

@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 from sweeping import study_of, told
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import ConfigError, FolderError, StudyError
 from fcsweep.records.ownership import hold
 from fcsweep.search import pruning
 from fcsweep.search.loop import Kept, Search, SweepFailed
@@ -334,7 +334,7 @@ def test_other_settings_are_refused_with_the_list_of_differences(
     shutil.copytree(whole.folder, folder)
     before = (folder / "study.journal").read_bytes()
     start = Start(**{**vars(plan().start), **change})
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(StudyError) as error:
         search(folder, monkeypatch, start=start, n_trials=30)
     text = str(error.value)
     assert "\n" not in text and all(word in text for word in words), text
@@ -348,7 +348,7 @@ def test_other_settings_are_refused_with_the_list_of_differences(
 def test_a_damaged_line_in_the_middle_is_named(line, whole, tmp_path, monkeypatch):
     lines = (whole.folder / "study.journal").read_bytes().splitlines(keepends=True)
     (tmp_path / "study.journal").write_bytes(b"".join([*lines[:20], line, *lines[20:]]))
-    with pytest.raises(ConfigError, match=r"study\.journal is damaged in line 21: .*copy") as error:
+    with pytest.raises(StudyError, match=r"study\.journal is damaged in line 21: .*copy") as error:
         search(tmp_path, monkeypatch)
     assert len(str(error.value)) < 600 and "\n" not in str(error.value)
 
@@ -357,7 +357,7 @@ def test_a_journal_whose_first_line_is_missing_is_refused(whole, tmp_path, monke
     lines = (whole.folder / "study.journal").read_bytes().splitlines(keepends=True)
     (tmp_path / "study.journal").write_bytes(b"".join(lines[1:]))
     (tmp_path / "0").mkdir()
-    with pytest.raises(ConfigError, match="holds 1 runs, but the study toy holds none"):
+    with pytest.raises(StudyError, match="holds 1 runs, but the study toy holds none"):
         search(tmp_path, monkeypatch)
 
 
@@ -367,7 +367,7 @@ def test_runs_without_their_study_are_not_overwritten(left, tmp_path, monkeypatc
     content = {"an empty file": b"", "a torn first line": b'{"op_code": 0, "wor'}.get(left)
     if content is not None:
         (tmp_path / "study.journal").write_bytes(content)
-    with pytest.raises(ConfigError, match=r"holds 1 runs, but the study toy holds none; restore"):
+    with pytest.raises(StudyError, match=r"holds 1 runs, but the study toy holds none; restore"):
         search(tmp_path, monkeypatch)
     assert list((tmp_path / "0").iterdir()) == []
 
@@ -380,7 +380,7 @@ def test_an_empty_journal_without_runs_is_a_new_study(whole, tmp_path, monkeypat
 def test_a_study_of_somebody_else_is_refused(tmp_path, monkeypatch):
     theirs = optuna.create_study(study_name="toy", storage=storage_of(None, tmp_path))
     theirs.tell(theirs.ask(), 1.0)
-    with pytest.raises(ConfigError, match="toy was not made by this sweeper; name another"):
+    with pytest.raises(StudyError, match="toy was not made by this sweeper; name another"):
         search(tmp_path, monkeypatch)
 
 
@@ -392,7 +392,7 @@ def test_a_database_is_for_one_folder(tmp_path):
     _, seed = open_study(storage_of(url, folders[0]), "toy", folders[0], plan().start)
     assert seed == 11
     open_study(storage_of(url, folders[0]), "toy", folders[0], plan().start)
-    with pytest.raises(ConfigError, match=f"study toy belongs to {folders[0]}; go on there by"):
+    with pytest.raises(StudyError, match=f"study toy belongs to {folders[0]}; go on there by"):
         open_study(storage_of(url, folders[1]), "toy", folders[1], plan().start)
     open_study(storage_of(url, folders[1]), "another", folders[1], plan().start)
 
@@ -417,7 +417,7 @@ def test_a_seed_that_is_left_open_is_drawn_once(tmp_path):
 
 def test_a_second_process_in_the_folder_is_refused(tmp_path):
     with hold(tmp_path, "hydra.sweep.dir"):
-        with pytest.raises(ConfigError, match="is in use by another process"):
+        with pytest.raises(FolderError, match="is in use by another process"):
             with hold(tmp_path, "hydra.sweep.dir"):
                 pass
 
@@ -439,7 +439,7 @@ def test_other_data_are_refused():
     study = optuna.create_study()
     for fingerprint in (None, "a" * 64, "a" * 64, None):
         check_data(study, fingerprint)
-    with pytest.raises(ConfigError, match=r"the data have changed .* a{12}, now b{12}\); put the"):
+    with pytest.raises(StudyError, match=r"the data have changed .* a{12}, now b{12}\); put the"):
         check_data(study, "b" * 64)
 
 

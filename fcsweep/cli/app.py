@@ -37,7 +37,7 @@ from fcsweep.composition.loader import CheckedLoader
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import typed
 from fcsweep.launchers.resuming import Unfinished
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import ConfigError, DataError, FolderError, StudyError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import ownership, sweep_table
 from fcsweep.system.atomic import giving_way, writing
@@ -68,7 +68,7 @@ class App(Hydra):
         """One run, as Hydra's, in a folder that is new or its own from before.
 
         Raises:
-            ConfigError: A mistake; nothing was made. Failure: The run failed.
+            UserError: A mistake; nothing was made. Failure: The run failed.
             SystemExit: It was stopped by a signal.
         """
         cfg = self.compose_config(config_name, overrides, RunMode.RUN, with_log_configuration)
@@ -114,7 +114,7 @@ class App(Hydra):
         """A sweep, as Hydra's, that ends with ``trials.csv`` and a table however it ends.
 
         Raises:
-            ConfigError: A mistake in any job of a grid; nothing was made. Failure: Jobs failed.
+            UserError: A mistake in any job of a grid; nothing was made. Failure: Jobs failed.
             SystemExit: It was stopped by a signal.
         """
         cfg = self.compose_config(config_name, overrides, RunMode.MULTIRUN, with_log_configuration)
@@ -161,4 +161,5 @@ class App(Hydra):
 
 def _refused(error: BaseException | None) -> bool:
     """Whether a search was refused its folder: what lies there is another one's."""
-    return isinstance(error, HydraException) and isinstance(error.__cause__, ConfigError)
+    refusals = ConfigError, DataError, FolderError, StudyError
+    return isinstance(error, HydraException) and isinstance(error.__cause__, refusals)

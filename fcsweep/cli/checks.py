@@ -26,7 +26,7 @@ def require_device(config: RunConfig) -> None:
     """Refuse a GPU that this machine does not have; imports torch only if one is asked for.
 
     Raises:
-        ConfigError: ``device`` names a GPU that torch cannot use.
+        DeviceError: ``device`` names a GPU that torch cannot use.
     """
     if config.device.startswith("cuda"):
         from fcsweep.run import device_of
@@ -38,17 +38,14 @@ def require_data(configs: Iterable[RunConfig]) -> None:
     """Refuse data that are not on this machine and cannot be downloaded, each set once.
 
     Raises:
-        ConfigError: One of the data sets is missing.
+        DataError: One of the data sets is missing.
     """
     datas: list[Any] = [one.data for one in configs if hasattr(one.data, "root")]
     sets = {(data.name, data.root) for data in datas}
     for name, root in sorted(sets, key=repr):
-        from fcsweep.data import DataError, require  # imports torch: not where data are built in
+        from fcsweep.data import require  # imports torch: not where data are built in
 
-        try:
-            require(name, root=root)
-        except DataError as error:
-            raise ConfigError(str(error)) from error
+        require(name, root=root)
 
 
 def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[RunConfig] | None:

@@ -26,10 +26,10 @@ from fcsweep.composition.loader import conf_dir, is_unicode
 from fcsweep.launchers.logs import lost_lines_kept
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
-from fcsweep.messages.wording import hint, one_line, printable
-from fcsweep.system.atomic import writing
-from fcsweep.system.signals import end_if_asked, listening
-from fcsweep.system.stdout import ReaderLeft, give_up_stdout
+from fcsweep.messages.wording import hint, printable
+from fcsweep.system.command import command, leave
+from fcsweep.system.signals import end_if_asked
+from fcsweep.system.stdout import ReaderLeft
 
 CONF = str(conf_dir())
 
@@ -40,25 +40,25 @@ def main() -> None:
     Exit codes: 0, 1 for any mistake or failed job (one line on standard error; the stack trace with
     HYDRA_FULL_ERROR=1), 130, 143 and 129 after SIGINT, SIGTERM and SIGHUP.
     """
-    with listening():
-        _main()
-
-
-def _main() -> None:
     try:
-        with _all_said():
+        with command(errors=(Exception,)), _stack_trace_if_asked():
             _obey()
-    except BrokenPipeError:
-        give_up_stdout()
+    except ReaderLeft:
         if _trains():
-            raise ReaderLeft from None
+            raise
         sys.exit(1)  # as in `fcsweep --help | head`; nothing is lost
+
+
+@contextmanager
+def _stack_trace_if_asked() -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
-        end_if_asked()  # what a signal raised may have become another error
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            lines = masked("".join(traceback.format_exception(error))).splitlines()
-            _leave("\n".join(map(printable, lines)), 1)
-        _leave(f"error: {one_line(error)}", 1)
+        if os.environ.get("HYDRA_FULL_ERROR") != "1" or isinstance(error, BrokenPipeError):
+            raise
+        end_if_asked()
+        lines = masked("".join(traceback.format_exception(error))).splitlines()
+        leave("\n".join(map(printable, lines)))
 
 
 def _obey() -> None:
@@ -72,18 +72,6 @@ def _obey() -> None:
         configured(task)()
     for path, why in lost.items():
         print(f"warning: {path} lacks lines: {why}", file=sys.stderr)
-
-
-@contextmanager
-def _all_said() -> Iterator[None]:
-    """Print all that the block has to say: what is left to Python's own end it complains of."""
-    try:
-        yield
-    except SystemExit:  # so Hydra ends after a help
-        sys.stdout.flush()
-        raise
-    with writing("standard output"):
-        sys.stdout.flush()
 
 
 @contextmanager
@@ -155,12 +143,3 @@ def _arguments(words: Sequence[str]) -> list[str]:
     if not places or len(places) == places[-1] - places[0] + 1:
         return list(words)
     return [*known.overrides, *(word for word in words if word not in known.overrides)]
-
-
-def _leave(text: str, code: int) -> NoReturn:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        give_up_stdout()
-    print(text, file=sys.stderr)
-    sys.exit(code)

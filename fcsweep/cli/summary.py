@@ -11,6 +11,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from fcsweep.messages.errors import UserError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import reader, sweep_table
 from fcsweep.system import signals
@@ -19,8 +20,8 @@ from fcsweep.system.memory import nothing_collected
 from fcsweep.terminal import sweep_view
 
 
-class Failure(Exception):
-    """A run or jobs of a sweep that failed; one line."""
+class Failure(UserError):
+    """A run or jobs of a sweep that failed."""
 
 
 def table_of(folder: Path) -> Sequence[sweep_table.Row]:

@@ -17,9 +17,10 @@ from fcsweep.composition.yaml_dump import save_config
 from fcsweep.config import typed
 from fcsweep.launchers.logs import log_of
 from fcsweep.launchers.protocols import Ended, Job, TrialError
+from fcsweep.messages.errors import RecordError
 from fcsweep.records import ownership
 from fcsweep.search.pruning import job_number, reporting
-from fcsweep.system.atomic import RecordError, writing
+from fcsweep.system.atomic import writing
 from fcsweep.system.memory import keep_loaded
 from fcsweep.system.signals import held_back
 
@@ -71,7 +72,7 @@ task = Task()
 def _error(result: Result) -> Exception | None:
     """Why a trial of a stack has no end, as its record says; the traceback is in its log."""
     kinds = {"failed": TrialError, "interrupted": RecordError}
-    return kinds[result.status](result.reason) if result.status in kinds else None
+    return kinds[result.status](result.reason or result.status) if result.status in kinds else None
 
 
 def _held(folder: Path) -> AbstractContextManager[None]:

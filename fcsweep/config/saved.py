@@ -47,14 +47,14 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
-def differences(old: RunConfig, new: RunConfig) -> list[str]:
-    """What differs between two configs, one text a key: ``optimizer.learning_rate: 0.1, now 0.2``.
+def differences(recorded: RunConfig, requested: RunConfig) -> list[str]:
+    """What differs between two configs, one text a key: ``seed: recorded 5, requested 6``.
 
     A key that only one of them has (their options differ) is named with null for the other.
     """
-    before, after = flat(asdict(old)), flat(asdict(new))
+    before, after = flat(asdict(recorded)), flat(asdict(requested))
     return [
-        f"{key}: {shown(before.get(key))}, now {shown(after.get(key))}"
+        f"{key}: recorded {shown(before.get(key))}, requested {shown(after.get(key))}"
         for key in dict.fromkeys([*before, *after])
         if before.get(key) != after.get(key)
     ]

@@ -11,7 +11,7 @@ image (preprocess_cifar10 of EECS 498-007, assignment 3).
 
 =================  ==============================================================================
 ``dataset.py``     `SETS`; `load`, `load_test`: a set as tensors; `require`
-``images.py``      `Images`, integer pixels with labels; `ImageSet`; `DataError`
+``images.py``      `Images`, integer pixels with labels; `ImageSet`
 ``digits.py``      1,797 handwritten digits of 8 x 8 pixels, which come with scikit-learn
 ``synthetic.py``   7,000 generated images of CIFAR's shape
 ``cifar10.py``     the 60,000 images of CIFAR-10: where they are, and reading them
@@ -24,6 +24,6 @@ Importing this package imports torch and numpy; pooch and safetensors follow whe
 """
 
 from fcsweep.data.dataset import SETS, Dataset, load, load_test, require
-from fcsweep.data.images import DataError
+from fcsweep.messages.errors import DataError
 
 __all__ = ["SETS", "DataError", "Dataset", "load", "load_test", "require"]

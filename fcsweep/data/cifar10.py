@@ -22,7 +22,8 @@ import numpy as np
 from fcsweep.data import cifar10_files, download
 from fcsweep.data.cache import Copy
 from fcsweep.data.cifar10_files import BINARY, CLASSES, LAYOUTS, PYTHON, ROW, TEST, TRAINING, Layout
-from fcsweep.data.images import DataError, Images, ImageSet
+from fcsweep.data.images import Images, ImageSet
+from fcsweep.messages.errors import DataError
 
 ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz")
 ARCHIVE_LIMIT = 500_000_000

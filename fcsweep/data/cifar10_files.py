@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from fcsweep.data.images import DataError, Images
+from fcsweep.data.images import Images
+from fcsweep.messages.errors import DataError
 
 BATCH_ROWS = 10_000
 ROW = 3072

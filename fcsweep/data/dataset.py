@@ -12,8 +12,9 @@ from torch import Tensor
 
 from fcsweep.data.cifar10 import CIFAR10
 from fcsweep.data.digits import DIGITS
-from fcsweep.data.images import DataError, Images, ImageSet
+from fcsweep.data.images import Images, ImageSet
 from fcsweep.data.synthetic import SYNTHETIC
+from fcsweep.messages.errors import DataError
 
 SETS = {one.name: one for one in (DIGITS, CIFAR10, SYNTHETIC)}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fcsweep.data.images import DataError, Images, ImageSet
+from fcsweep.data.images import Images, ImageSet
+from fcsweep.messages.errors import DataError
 
 WHITE = 16
 SIZES = (1397, 200, 200)

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from fcsweep.data.cache import cache_folder, workshop
-from fcsweep.data.images import DataError
+from fcsweep.messages.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,6 @@ from pathlib import Path
 import numpy as np
 
 
-class DataError(Exception):
-    """Data that are not there, not whole or not what was asked; one line that says what to do."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))
-
-
 @dataclass(frozen=True, eq=False)
 class Images:
     """``n`` images of ``d`` pixels.

@@ -13,10 +13,11 @@ from hydra.core.utils import JobReturn, JobStatus, env_override
 from hydra.plugins.launcher import Launcher
 
 from fcsweep.launchers.protocols import Numbered, NumberingLauncher
+from fcsweep.messages.errors import UserError
 
 
-class ProcessLost(Exception):
-    """The process of a job, or of several, was killed; one line."""
+class ProcessLost(UserError):
+    """The process of a job, or of several, was killed."""
 
 
 def launch_numbered(launcher: Launcher, jobs: Sequence[Numbered]) -> list[JobReturn]:

@@ -16,12 +16,13 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
 from fcsweep.config import RunConfig
+from fcsweep.messages.errors import UserError
 
 Numbered = tuple[int, Sequence[str]]
 """A job that is still to be composed: its number in the sweep, from 0, and its overrides."""
 
 
-class TrialError(Exception):
+class TrialError(UserError):
     """Why a trial of a stack failed, as its record says; the traceback is in its log."""
 
 

@@ -1,4 +1,8 @@
-"""Errors that a user can mend: one line that says what was given, what was expected, what to do."""
+"""Errors that a user can mend: one line that says what was given, what was expected, what to do.
+
+A program that ends with one of them prints the line and has exit code 1
+(`fcsweep.system.command`). Other exceptions are faults of the program.
+"""
 
 # pyright: strict
 from __future__ import annotations
@@ -6,8 +10,36 @@ from __future__ import annotations
 from fcsweep.messages.wording import squeezed
 
 
-class ConfigError(ValueError):
-    """A config that cannot be run; one line with the key in full, the value and what to do."""
+class UserError(Exception):
+    """An error that a user can mend; its text is one line, without secrets."""
 
     def __init__(self, text: str) -> None:
         super().__init__(squeezed(text))
+
+
+class ConfigError(UserError, ValueError):
+    """A config that cannot be run; the line has the key in full, the value and what to do."""
+
+
+class DeviceError(UserError):
+    """A device that this machine does not have."""
+
+
+class DataError(UserError):
+    """Data that are missing, incomplete or not what was asked for."""
+
+
+class FolderError(UserError):
+    """A folder that is in use, or does not hold what is looked for, or holds it damaged."""
+
+
+class StudyError(UserError):
+    """A study that belongs to other settings, data or runs, or is damaged."""
+
+
+class RecordError(UserError):
+    """A file that cannot be written; the line has path and cause."""
+
+
+class UnreadableError(UserError, ValueError):
+    """A file that is not read: it is no regular file, too large or nested too deeply."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fcsweep.config import RunConfig, read, sizes, typed
 from fcsweep.config.allowed import COUNT, Device
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
 from fcsweep.records.reader import look, losses_of, read_json
@@ -53,7 +53,8 @@ def recorded(folder: Path) -> Recorded:
     """Read the folder of a run.
 
     Raises:
-        ConfigError: It holds no run, one that is running or has no finished epoch, or something
+        ConfigError: Its config cannot be read or does not fit the schemas.
+        FolderError: It holds no run, one that is running or has no finished epoch, or something
             that is damaged or that no run leaves; one line that names the file.
     """
     _check_files(folder)
@@ -84,7 +85,7 @@ def recorded(folder: Path) -> Recorded:
 def _check_files(folder: Path) -> None:
     """Refuse what is not a file or a folder of its own: links lead outside, pipes never end."""
     if not folder.is_dir():
-        raise ConfigError(f"{folder} holds no run: there is no such folder")
+        raise FolderError(f"{folder} holds no run: there is no such folder")
     for name in (".hydra", CONFIG, RESULT, PROVENANCE, HISTORY, LOSSES, BEST):
         path = folder / name
         try:
@@ -92,9 +93,9 @@ def _check_files(folder: Path) -> None:
         except FileNotFoundError:
             if name == BEST:
                 continue
-            raise ConfigError(f"{folder} holds no run: there is no {path}") from None
+            raise FolderError(f"{folder} holds no run: there is no {path}") from None
         except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
+            raise FolderError(f"{path} cannot be read: {one_line(error)}") from error
         if stat.S_ISLNK(mode):
             _refuse(folder, name, "is a link; a run's files lie in its own folder")
         if not (stat.S_ISDIR(mode) if name == ".hydra" else stat.S_ISREG(mode)):
@@ -113,16 +114,16 @@ def _result(folder: Path, config: RunConfig) -> dict[str, Any]:
     found = look(folder)
     result = found.result
     if result is None:
-        raise ConfigError(found.damage or f"{folder} holds no run: it has no {RESULT}")
+        raise FolderError(found.damage or f"{folder} holds no run: it has no {RESULT}")
     if result["status"] == "running":
-        raise ConfigError(
+        raise FolderError(
             f"{folder} is running, or was killed; expected a run that has ended (the command that "
             "started it, with the same folder, lets it go on)"
         )
     epochs, most = result.get("epochs"), config.solver.num_epochs
     if epochs == 0 and not isinstance(epochs, bool):
         ending = short_line(f"{result['status']}: {result.get('reason')}")
-        raise ConfigError(f"{folder} has no finished epoch to compare ({ending})")
+        raise FolderError(f"{folder} has no finished epoch to compare ({ending})")
     if epochs not in COUNT or epochs > most:  # type: ignore[operator]
         _refuse(folder, RESULT, f"has epochs {epochs!r:.40}; expected 1 to {most}")
     return result
@@ -137,7 +138,7 @@ def _provenance(folder: Path, config: RunConfig) -> dict[str, Any]:
     try:
         provenance = read_json(folder / PROVENANCE)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{folder / PROVENANCE} cannot be read: {one_line(error)}") from error
+        raise FolderError(f"{folder / PROVENANCE} cannot be read: {one_line(error)}") from error
     threads, device = provenance.get("threads"), provenance.get("device")
     if threads not in COUNT or threads > MOST_THREADS:  # type: ignore[operator]
         _refuse(folder, PROVENANCE, f"has threads {threads!r:.40}; expected 1 to {MOST_THREADS}")
@@ -162,7 +163,7 @@ def _losses(folder: Path, content: bytes) -> NDArray[Any]:
     try:
         return losses_of(content)
     except ValueError as error:
-        raise ConfigError(f"{folder / LOSSES} cannot be read: {error}") from error
+        raise FolderError(f"{folder / LOSSES} cannot be read: {error}") from error
 
 
 def _short(digest: object) -> str:
@@ -170,4 +171,4 @@ def _short(digest: object) -> str:
 
 
 def _refuse(folder: Path, name: str, why: str) -> NoReturn:
-    raise ConfigError(f"{folder / name} {why}")
+    raise FolderError(f"{folder / name} {why}")

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from fcsweep.config import flat
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import one_line, shown
 from fcsweep.records.filenames import HISTORY, LOSSES, PROVENANCE, SWEEP_FILES
 from fcsweep.records.formats import HistoryRow, Result
@@ -73,7 +73,7 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
         folder: of a run, of a sweep, or one that holds some.
 
     Raises:
-        ConfigError: it is not a folder.
+        FolderError: it is not a folder.
 
     Warns:
         DamageWarning: records cannot be read, or were changed.
@@ -160,11 +160,11 @@ def find_runs(folder: str | Path) -> list[Path]:
     """The folders of runs in a folder, itself included, sorted; links are not followed.
 
     Raises:
-        ConfigError: it is not a folder.
+        FolderError: it is not a folder.
     """
     top = Path(folder)
     if not top.is_dir():
-        raise ConfigError(f"{top} is not a folder; expected that of a run or a sweep")
+        raise FolderError(f"{top} is not a folder; expected that of a run or a sweep")
     return [top] if _is_run(top) else list(_below(top, DEEPEST))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fcsweep.config import RunConfig, differences, typed
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.records.filenames import CHECKPOINTS, LOG, SWEEP_ENDS, SWEEP_FILES
 from fcsweep.records.reader import damaged_since, look
 from fcsweep.system.locks import NO_LOCK, locked
@@ -24,7 +24,7 @@ def check_run(folder: Path, config: RunConfig, key: str = "hydra.run.dir") -> bo
     """Whether ``folder`` holds this very run, finished; False if the run may start or go on there.
 
     Raises:
-        ConfigError: It is a file, or holds something else, another config's run or a damaged one.
+        FolderError: It is a file, or holds something else, another config's run or a damaged one.
     """
     entries = _entries(folder, key)
     if not entries or entries == [LOG]:  # killed before Hydra saved the config
@@ -48,7 +48,8 @@ def check_run(folder: Path, config: RunConfig, key: str = "hydra.run.dir") -> bo
         _refuse(key, folder, f"holds something that is not a run of this program ({error})")
     if changes:
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-        _refuse(key, folder, f"holds a run of another config ({'; '.join(changes[:3])}{more})")
+        told = f"{'; '.join(changes[:3])}{more}"
+        _refuse(key, folder, f"contains a run with a different config ({told})")
     return found.finished
 
 
@@ -60,7 +61,7 @@ def check_sweep(folder: Path, jobs: Sequence[RunConfig] | None) -> list[int]:
         jobs: The configs of a grid, in order; None if they are not known beforehand.
 
     Raises:
-        ConfigError: As for `check_run`, for the folder or for one of its jobs; or it holds a job
+        FolderError: As for `check_run`, for the folder or for one of its jobs; or it holds a job
             that the grid does not have.
     """
     key = "hydra.sweep.dir"
@@ -81,7 +82,7 @@ def make(folder: Path, key: str) -> list[Path]:
     """Make a folder; returns what was made, innermost first: nothing if it is there already.
 
     Raises:
-        ConfigError: It cannot be made.
+        FolderError: It cannot be made.
     """
     try:
         missing = [one for one in (folder, *folder.parents) if not one.exists()]
@@ -113,7 +114,7 @@ def hold(folder: Path, key: str) -> Iterator[None]:
     """Make the folder if need be, and keep other processes out of it while the block runs.
 
     Raises:
-        ConfigError: It cannot be made, or another process uses it.
+        FolderError: It cannot be made, or another process uses it.
     """
     made = make(folder, key)
     lock = locked(folder)
@@ -174,4 +175,4 @@ def _refuse_odd(key: str, folder: Path) -> None:
 
 
 def _refuse(key: str, folder: Path, why: str) -> NoReturn:
-    raise ConfigError(f"{key}: {folder} {why}; name a new or an empty folder")
+    raise FolderError(f"{key}: {folder} {why}; name a new or an empty folder")

@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fcsweep.messages.errors import RecordError
 from fcsweep.records.filenames import BEST, CONFIG, FINISHED, HISTORY, LOSSES, PROVENANCE, RESULT
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.records.ownership import remove_checkpoints, remove_half_written
 from fcsweep.records.reader import look, read_json
 from fcsweep.records.seal import as_json, sealed
-from fcsweep.system.atomic import RecordError, spare_of, write_atomically
+from fcsweep.system.atomic import spare_of, write_atomically
 from fcsweep.system.locks import is_held
 from fcsweep.system.rewrite import rewrite_atomically, settle
 

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from fcsweep import analysis
 from fcsweep.analysis import findings
 from fcsweep.analysis.findings import CHANCE, LEARNS_NOTHING, Axis, missing, written
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import printable
 from fcsweep.records import frames
 from fcsweep.records.reader import are_ours
@@ -86,7 +86,8 @@ def write(folder: str | Path, kinds: Sequence[str] = ()) -> Path:
         kinds: ``png``, ``svg``: also write each picture so into ``figures/``.
 
     Raises:
-        ConfigError: The folder holds no run.
+        FolderError: The folder holds no run.
+        StudyError: The study of another app is damaged.
         RecordError: The page cannot be written.
     """
     sweep = read(Path(folder))
@@ -106,17 +107,18 @@ def read(folder: Path) -> Sweep:
     """Everything that the page needs from the records, or from the study of another app.
 
     Raises:
-        ConfigError: There is no run, or there are several sweeps.
+        FolderError: There is no run, or there are several sweeps.
+        StudyError: The study of another app is damaged.
     """
     found = frames.find_runs(folder)
     ours = are_ours(found)
     if not ours and (study := read_study(folder)):
         return _of_study(study)
     if not found:
-        raise ConfigError(f"{folder} holds no run; expected the folder of a run or a sweep")
+        raise FolderError(f"{folder} holds no run; expected the folder of a run or a sweep")
     _refuse_several(folder, found)
     if ours is False:
-        raise ConfigError(
+        raise FolderError(
             f"{folder} holds runs of another program, without a study.journal or a trials.csv that "
             "tells their values"
         )
@@ -142,7 +144,7 @@ def _refuse_several(folder: Path, runs: Sequence[Path], most: int = 3) -> None:
     if len(places) < 2 or frames.is_sweep(folder):
         return
     more = f" and {len(places) - most} more" if len(places) > most else ""
-    raise ConfigError(
+    raise FolderError(
         f"{folder} holds {len(places)} sweeps or single runs; name one of them: "
         f"{', '.join(places[:most])}{more}"
     )

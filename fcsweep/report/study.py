@@ -20,7 +20,7 @@ import pandas as pd
 from fcsweep.analysis import findings
 from fcsweep.analysis.findings import UNKNOWN, Axis, Direction
 from fcsweep.config import read
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import ConfigError, StudyError
 from fcsweep.messages.wording import one_line
 from fcsweep.records import frames
 from fcsweep.records.sweep_table import FILE as TRIALS
@@ -85,7 +85,7 @@ def read_study(folder: Path) -> Study | None:
     """The search in a sweep's folder; None if it has left neither a journal nor a table.
 
     Raises:
-        ConfigError: one of them cannot be read, or is damaged.
+        StudyError: one of them cannot be read, or is damaged.
     """
     if (folder / "study.journal").exists():
         return _of_journal(folder)
@@ -127,11 +127,11 @@ def _of_table(folder: Path) -> Study:
         count = _objectives(head[2:-2])
         rows = [_row(line, head[2 + count : -2], count) for line in cells]
     except (OSError, ValueError, csv.Error) as error:
-        raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
+        raise StudyError(f"{path} cannot be read: {one_line(error)}") from error
     asked = _of_hydra(folder, "sweeper", "direction")
     ways = [str(way).lower() for way in (asked if isinstance(asked, list) else [asked])]
     if len(ways) != count or not set(ways) <= {"minimize", "maximize"}:
-        raise ConfigError(f"{folder / 'multirun.yaml'} has no direction for the values of {path}")
+        raise StudyError(f"{folder / 'multirun.yaml'} has no direction for the values of {path}")
     return _study(folder, TRIALS, dict(zip(_names(count), ways, strict=True)), rows)
 
 

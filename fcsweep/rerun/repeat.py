@@ -17,12 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.messages.wording import one_line, printable
+from fcsweep.records.events import Report
 from fcsweep.records.evidence import Recorded, recorded
 from fcsweep.records.filenames import CONFIG, PROVENANCE
 from fcsweep.records.reader import are_ours, read_json
 from fcsweep.rerun.comparison import altered, first_difference, likely_cause
+from fcsweep.system.signals import end_if_asked, held_back
 
 Progress = Callable[[int], None]
 """Told the number of each epoch that is finished."""
@@ -39,10 +41,10 @@ def rerun(folders: Sequence[Path], out: Path | None = None) -> bool:
         Whether all of them could be repeated bit for bit.
 
     Raises:
-        ConfigError: ``out`` is in use, or a sweep holds no run.
+        FolderError: ``out`` is in use, or a sweep holds no run.
     """
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out: {out} is there already; name a new or an empty folder")
+        raise FolderError(f"--out: {out} is there already; name a new or an empty folder")
     run_dirs = _run_dirs(folders)
     runs = [run for run in map(_checked, run_dirs) if run is not None]
     repeated = 0
@@ -84,13 +86,13 @@ def _checked(folder: Path) -> Recorded | None:
     """What a run has left, or None after one line that says why it cannot be repeated."""
     try:
         if folder.name.isdecimal() and folder.is_symlink():
-            raise ConfigError(f"{folder} is a link; name the folder that it leads to")
+            raise FolderError(f"{folder} is a link; name the folder that it leads to")
         if are_ours(_jobs(folder)) is False:
-            raise ConfigError(
+            raise FolderError(
                 f"{folder} holds runs of another program; fcsweep.rerun repeats runs of fcsweep"
             )
         return recorded(folder)
-    except ConfigError as error:
+    except UserError as error:
         _refuse(error)
         return None
 
@@ -103,6 +105,7 @@ def _repeat(run: Recorded, again: Path, progress: Progress) -> bool:
         try:
             now = _train(run, again, progress)
         except Exception as error:
+            end_if_asked()  # what a signal raised may have become another error
             _refuse(f"{run.folder} cannot be repeated: {one_line(error)}")
             return False
         difference = first_difference(run, again)
@@ -117,11 +120,11 @@ def _repeat(run: Recorded, again: Path, progress: Progress) -> bool:
 
 def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
     """Train as recorded, for as many epochs; returns where the new numbers come from."""
-    import torch  # not before everything is checked
+    with held_back():  # not before everything is checked
+        import torch
 
-    from fcsweep.records.events import Report
-    from fcsweep.run.stack import train
-    from fcsweep.run.trial import Trial
+        from fcsweep.run.stack import train
+        from fcsweep.run.trial import Trial
 
     (again / CONFIG).parent.mkdir(parents=True)
     (again / CONFIG).write_bytes(run.config_text)

@@ -10,7 +10,7 @@ import torch
 
 from fcsweep import data
 from fcsweep.config import RunConfig, TwoLayerConfig
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import DeviceError
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES
 from fcsweep.solver import Solver
@@ -82,18 +82,18 @@ def device_of(name: str) -> torch.device:
     """The device that a config names; ``auto`` is a GPU where there is one.
 
     Raises:
-        ConfigError: torch finds no such GPU here.
+        DeviceError: torch finds no such GPU here.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     device = torch.device(("cuda" if count else "cpu") if name == "auto" else name)
     if device.type != "cuda":
         return device
     if count == 0:
-        raise ConfigError(
+        raise DeviceError(
             f"device is {name!r}, but torch {torch.__version__} finds no GPU here; "
             "expected cpu, or auto for a GPU only where there is one"
         )
     if (device.index or 0) >= count:
         names = ", ".join(f"cuda:{number}" for number in range(count))
-        raise ConfigError(f"device is {name!r}; expected one of {names}, cpu, auto")
+        raise DeviceError(f"device is {name!r}; expected one of {names}, cpu, auto")
     return device

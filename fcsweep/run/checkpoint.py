@@ -26,12 +26,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fcsweep.config import RunConfig, sizes
+from fcsweep.messages.errors import RecordError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import CHECKPOINTS
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.records.writer import Past, RunRecord
 from fcsweep.solver import Solver
-from fcsweep.system.atomic import RecordError, write_atomically
+from fcsweep.system.atomic import write_atomically
 from fcsweep.system.bounded import bounded
 
 log = logging.getLogger(__name__)
@@ -194,9 +195,9 @@ def find(folder: Path, config: RunConfig, made_with: Mapping[str, Any]) -> list[
             content = bounded(path, _largest(config))
             found.append(unpack(content, made_with))
         except (OSError, ValueError) as error:
-            _warn(f"{path} is of no use: {one_line(error)}")
+            _warn(f"ignoring checkpoint {path}: {one_line(error)}")
     if paths and not found:
-        _warn(f"{folder} starts anew: none of its checkpoints is of use")
+        _warn(f"no usable checkpoint in {folder}; starting from the first epoch")
     return sorted(found, key=lambda checkpoint: checkpoint.at, reverse=True)
 
 

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from fcsweep.config import RunConfig
+from fcsweep.messages.errors import RecordError
 from fcsweep.messages.secrets import masked
 from fcsweep.messages.wording import one_line
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.records.writer import RunRecord
-from fcsweep.system.atomic import RecordError
 
 log = logging.getLogger(__name__)
 

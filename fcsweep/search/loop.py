@@ -23,6 +23,7 @@ from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.numbered import launch_numbered
 from fcsweep.launchers.protocols import RecordingTask
+from fcsweep.messages.errors import RecordError, UserError
 from fcsweep.messages.secrets import masked_url
 from fcsweep.messages.wording import printable
 from fcsweep.records import ownership
@@ -51,7 +52,7 @@ from fcsweep.search.study.study import (
     open_study,
     reached,
 )
-from fcsweep.system.atomic import RecordError, giving_way
+from fcsweep.system.atomic import giving_way
 from fcsweep.system.signals import end_if_asked
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,8 @@ Recorded = Callable[[Path], Outcome | None]
 """What the records in a job's folder prove, of a task that keeps some."""
 
 
-class SweepFailed(Exception):
-    """Too many trials failed; one line."""
+class SweepFailed(UserError):
+    """Too many trials failed."""
 
 
 def sweep(sweeper: Any, plan: Plan) -> None:
@@ -75,8 +76,8 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         plan: its checked settings.
 
     Raises:
-        ConfigError: a study that belongs to other settings, or cannot be opened; or what the jobs
-            need is not there.
+        UserError: the folder or the study belongs to something else, or cannot be opened; or what
+            the jobs need is not there.
         SweepFailed: more trials failed than may.
     """
     settings, config = sweeper.settings, sweeper.config

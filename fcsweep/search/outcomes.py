@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from optuna.exceptions import TrialPruned
 from optuna.trial import TrialState
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import one_line, shown
 from fcsweep.records.reader import damaged_since, look, read_json
 
@@ -41,13 +41,13 @@ def recorded(folder: Path) -> Outcome | None:
     """The end that the records of one of our own runs prove; None if it has not ended by itself.
 
     Raises:
-        ConfigError: a record is damaged.
+        FolderError: a record is damaged.
     """
     found = look(folder)
     result = found.result
     damage = found.damage if (folder / "result.json").exists() else None
     if damage := damage or (damaged_since(folder) if found.finished else None):
-        raise ConfigError(f"{folder} holds a damaged run ({damage}); remove it to run it again")
+        raise FolderError(f"{folder} holds a damaged run ({damage}); remove it to run it again")
     if result is None or not found.finished:
         return None
     status, value = result["status"], result.get("value")

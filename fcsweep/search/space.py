@@ -349,8 +349,10 @@ def _values(key: str, distribution: BaseDistribution) -> Iterator[Any]:
         count = math.floor((distribution.high - distribution.low) / distribution.step + 1e-9) + 1
         yield from (distribution.low + n * distribution.step for n in range(count))
     else:
-        what = f"{key} has no end of values ({described(distribution)})"
-        raise ConfigError(f"{what}; the grid sampler takes choice(...) and range(...)")
+        raise ConfigError(
+            f"{key} is continuous ({described(distribution)}), but the grid sampler needs a finite "
+            "set: use choice(...) or range(...)"
+        )
 
 
 def _extremes(distribution: BaseDistribution) -> list[Any]:

@@ -5,6 +5,7 @@
 ``rewrite.py``  the same file written over and over
 ``bounded.py``  reading what nobody vouches for
 ``locks.py``    who holds a folder
+``command.py``  what all programs do after an error or a signal
 ``signals.py``  SIGINT, SIGTERM, SIGHUP: what they end, and when
 ``stdout.py``   standard output whose reader has left
 ``memory.py``   freed memory that is kept, garbage that is not looked for

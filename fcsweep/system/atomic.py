@@ -14,12 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fcsweep.messages.errors import RecordError
+
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 """What a system says of a disk that takes no more."""
-
-
-class RecordError(Exception):
-    """A file that cannot be written; one line with path and cause."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:

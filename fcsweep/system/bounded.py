@@ -12,7 +12,7 @@ from typing import cast
 
 import yaml
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import UnreadableError
 
 try:  # a third of the time per run; there where PyYAML was built with libyaml
     from yaml import CSafeLoader as SafeLoader
@@ -32,14 +32,14 @@ def bounded(path: str | Path, most: int) -> bytes:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is larger, or no file: from a pipe nothing might ever come.
+        UnreadableError: It is larger, or no file: from a pipe nothing might ever come.
     """
     with open(path, "rb", opener=_opened) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ConfigError("it is no file")
+            raise UnreadableError("it is no file")
         content = file.read(most + 1)
     if len(content) > most:
-        raise ConfigError(f"larger than {most} bytes")
+        raise UnreadableError(f"larger than {most} bytes")
     return content
 
 
@@ -57,13 +57,13 @@ def check_bounds(text: bytes) -> None:
 
     Raises:
         yaml.YAMLError: It is no YAML.
-        ConfigError: It is nested too deeply, or uses aliases.
+        UnreadableError: It is nested too deeply, or uses aliases.
     """
     depth = 0
     for event in cast("Iterator[yaml.Event]", yaml.parse(text, SafeLoader)):  # pyright: ignore[reportUnknownMemberType] untyped in its stubs
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise ConfigError(f"deeper than {DEEPEST} levels")
+            raise UnreadableError(f"deeper than {DEEPEST} levels")
         if isinstance(event, yaml.AliasEvent):
-            raise ConfigError("uses a YAML alias")
+            raise UnreadableError("uses a YAML alias")

@@ -30,7 +30,8 @@ TWICE = 1.0
 class _Program:
     """Which signal is to end this program, since when, and how to go on after it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.signal: int | None = None
         self.since, self.held_back = 0.0, False
         self.what, self.words = "run it again", sys.argv[1:]
@@ -44,18 +45,21 @@ class _Program:
 
     def farewell(self, code: int) -> str:
         command = printable(masked(shlex.join(self.words)))
-        return f"{WORDS[code]}; to {self.what}: {PROGRAM} {command}\n"
+        return f"{WORDS[code]}; to {self.what}: {self.name} {command}\n"
 
 
 _program: _Program | None = None
 
 
 @contextmanager
-def listening() -> Iterator[None]:
+def listening(program: str = PROGRAM) -> Iterator[None]:
     """While the block, a whole program, runs, a signal ends it; then the way to go on is printed.
 
     A second signal, more than a second after the first, ends the process at once. Within another
     such block it does nothing.
+
+    Args:
+        program: what starts it.
 
     Raises:
         SystemExit: 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP, whatever what the handler
@@ -65,18 +69,18 @@ def listening() -> Iterator[None]:
     if _program is not None:
         yield
         return
-    program = _program = _Program()
+    running = _program = _Program(program)
     before = _handled_by(_end)
     try:
         yield
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
-            program.keep(signal.SIGINT)
-        if program.signal is None:
+            running.keep(signal.SIGINT)
+        if running.signal is None:
             raise
-        code = 128 + program.signal
+        code = 128 + running.signal
         _say("", sys.stdout)
-        _say(program.farewell(code), sys.stderr)
+        _say(running.farewell(code), sys.stderr)
         raise SystemExit(code) from None
     finally:
         _program = None

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fcsweep.system.atomic import writing
+
 
 class ReaderLeft(SystemExit):
     """Ends the program with one line on standard error, and exit code 1."""
@@ -16,18 +18,28 @@ class ReaderLeft(SystemExit):
 
 
 @contextmanager
-def reader_may_leave() -> Iterator[None]:
-    """In the block lines are printed.
+def all_printed() -> Iterator[None]:
+    """Print all that the block has to say: what is left to Python's own end it complains of.
 
     Raises:
-        ReaderLeft: a line could not be, for want of a reader.
+        ReaderLeft: a line could not be printed, for want of a reader.
+        RecordError: standard output is a file on a disk that takes no more.
     """
     try:
-        yield
-        sys.stdout.flush()
+        yield from _flushed()
     except BrokenPipeError as error:
         give_up_stdout()
         raise ReaderLeft from error
+
+
+def _flushed() -> Iterator[None]:
+    try:
+        yield
+    except SystemExit:  # as after a help
+        sys.stdout.flush()
+        raise
+    with writing("standard output"):
+        sys.stdout.flush()
 
 
 def give_up_stdout() -> None:

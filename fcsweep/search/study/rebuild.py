@@ -19,7 +19,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fcsweep.config import RunConfig
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import HISTORY
 from fcsweep.records.ownership import check_run
@@ -59,7 +59,7 @@ class PastRuns:
         """Take in the runs from number ``first`` on, which the study does not know; their count.
 
         Raises:
-            ConfigError: one of them is damaged, or is not of this search.
+            FolderError: one of them is damaged, or is not of this search.
         """
         names = [path.name for path in self._folder.iterdir() if path.is_dir()]
         for number in sorted(int(name) for name in names if name.isdecimal()):
@@ -102,7 +102,7 @@ class PastRuns:
             if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
                 raise ValueError("expected a list of overrides")
         except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-            raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
+            raise FolderError(f"{path} cannot be read: {one_line(error)}") from error
         return lines
 
     def _value(
@@ -112,7 +112,7 @@ class PastRuns:
             return self._space.read(lines, key, distribution)
         except ValueError as error:
             folder = self._folder / str(number)
-            raise ConfigError(
+            raise FolderError(
                 f"hydra.sweep.dir: {folder} holds a run of another search ({error}); name a new or "
                 "an empty folder"
             ) from error
@@ -183,7 +183,7 @@ def report_again(study: Study, number: int, folder: Path) -> None:
         folder: of its run, which has ended.
 
     Raises:
-        ConfigError: its history is damaged.
+        FolderError: its history is damaged.
     """
     if len(study.directions) > 1:
         return
@@ -206,4 +206,4 @@ def _rows(folder: Path) -> Sequence[Any]:
     try:
         return read_history(folder / HISTORY)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{folder / HISTORY} cannot be read: {one_line(error)}") from error
+        raise FolderError(f"{folder / HISTORY} cannot be read: {one_line(error)}") from error

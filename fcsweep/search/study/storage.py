@@ -20,10 +20,9 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import ConfigError, RecordError, StudyError
 from fcsweep.messages.secrets import masked_url, without_password
 from fcsweep.messages.wording import one_line
-from fcsweep.system.atomic import RecordError
 from fcsweep.system.bounded import bounded
 
 try:
@@ -49,7 +48,8 @@ def storage_of(url: str | None, folder: Path, rebuilt: bool = False) -> BaseStor
         rebuilt: whether records of runs can stand in for a journal that is gone.
 
     Raises:
-        ConfigError: it cannot be opened or is damaged; a password in the URL is not shown.
+        ConfigError: the database cannot be opened; a password in the URL is not shown.
+        StudyError: the journal cannot be read, or is damaged.
     """
     if url is None:
         return _journal(folder / JOURNAL, REBUILT if rebuilt else ANEW)
@@ -65,9 +65,9 @@ def storage_of(url: str | None, folder: Path, rebuilt: bool = False) -> BaseStor
 
 def _journal(path: Path, remedy: str) -> JournalStorage:
     if path.exists() and not path.is_file():
-        raise ConfigError(f"{path} is no file; name a new or an empty folder")
+        raise StudyError(f"{path} is no file; name a new or an empty folder")
     if path.exists() and (size := path.stat().st_size) > LARGEST:
-        raise ConfigError(f"{path} has {size} bytes; expected at most {LARGEST} of a study")
+        raise StudyError(f"{path} has {size} bytes; expected at most {LARGEST} of a study")
     lock = _FileLock(path) if fcntl is not None else JournalFileOpenLock(str(path))
     if path.exists():
         lock.acquire()
@@ -81,7 +81,7 @@ def _journal(path: Path, remedy: str) -> JournalStorage:
     except OSError as error:
         raise RecordError(f"{path} cannot be written: {error.strerror or error}") from error
     except (KeyError, ValueError, AssertionError, OptunaError) as error:
-        raise ConfigError(f"{path} is damaged: {one_line(error)}; {remedy}") from error
+        raise StudyError(f"{path} is damaged: {one_line(error)}; {remedy}") from error
 
 
 def read_study(folder: Path) -> Study | None:
@@ -90,7 +90,7 @@ def read_study(folder: Path) -> Study | None:
     Of several studies in one journal it is the last that was begun.
 
     Raises:
-        ConfigError: the journal cannot be read, or is damaged.
+        StudyError: the journal cannot be read, or is damaged.
     """
     path = folder / JOURNAL
     try:
@@ -98,7 +98,7 @@ def read_study(folder: Path) -> Study | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
+        raise StudyError(f"{path} cannot be read: {one_line(error)}") from error
     written = content[: content.rfind(b"\n") + 1]  # a line may be half written yet
     operations = _operations(path, written, ANEW)
     try:
@@ -106,7 +106,7 @@ def read_study(folder: Path) -> Study | None:
         names = optuna.get_all_study_names(storage)
         return optuna.load_study(study_name=names[-1], storage=storage) if names else None
     except (LookupError, ValueError, AssertionError, TypeError, OptunaError) as error:
-        raise ConfigError(f"{path} is damaged: {one_line(error)}; {ANEW}") from error
+        raise StudyError(f"{path} is damaged: {one_line(error)}; {ANEW}") from error
 
 
 class _Operations(BaseJournalBackend):
@@ -142,7 +142,7 @@ def _check(path: Path, remedy: str) -> None:
 
 
 def _operations(path: Path, content: bytes, remedy: str) -> list[dict[str, Any]]:
-    """The operations in the content of a journal; a ConfigError names the line that is damaged."""
+    """The operations in the content of a journal; a StudyError names the line that is damaged."""
     found: list[dict[str, Any]] = []
     for number, line in enumerate(content.splitlines(), 1):
         try:
@@ -153,7 +153,7 @@ def _operations(path: Path, content: bytes, remedy: str) -> list[dict[str, Any]]
             if not isinstance(record, dict) or "op_code" not in record:
                 raise ValueError("not a record of Optuna")
         except (ValueError, RecursionError) as error:
-            raise ConfigError(
+            raise StudyError(
                 f"{path} is damaged in line {number}: {one_line(error)}; {remedy}"
             ) from error
         found.append(record)

@@ -24,7 +24,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import StudyError
 from fcsweep.messages.wording import shown
 from fcsweep.search.space import Space, described
 
@@ -80,8 +80,9 @@ def open_study(
             runs cannot stand in for it.
 
     Raises:
-        ConfigError: the study was started with something else, belongs to another folder or was not
+        StudyError: the study was started with something else, belongs to another folder or was not
             made by a sweep; or the folder holds runs that no study knows.
+        FolderError: one of the runs is damaged, or is not of this search.
     """
     runs = sum(path.name.isdecimal() for path in folder.iterdir())
     if name in optuna.get_all_study_names(storage):
@@ -93,12 +94,12 @@ def open_study(
                 past.check(len(_trials(study)))
             return study, saved["drawn_seed"]
         if study.get_trials(deepcopy=False):
-            raise ConfigError(
+            raise StudyError(
                 f"the study {name} was not made by this sweeper; name another by "
                 "hydra.sweeper.study_name=..."
             )
     if runs and (past is None or not past.check(0)):
-        raise ConfigError(
+        raise StudyError(
             f"hydra.sweep.dir: {folder} holds {runs} runs, but the study {name} holds none; "
             "restore the study, or name a new folder"
         )
@@ -175,7 +176,7 @@ def check_data(study: Study, fingerprint: str | None) -> None:
     """Keep the fingerprint of the data; refuse data that have changed since.
 
     Raises:
-        ConfigError: other data than that of the study's finished runs.
+        StudyError: other data than that of the study's finished runs.
     """
     if fingerprint is None:
         return
@@ -183,7 +184,7 @@ def check_data(study: Study, fingerprint: str | None) -> None:
     if known is None:
         study.set_user_attr(DATA, fingerprint)
     elif known != fingerprint:
-        raise ConfigError(
+        raise StudyError(
             f"the data have changed since this study began (sha256 {known[:12]}, now "
             f"{fingerprint[:12]}); put the old data back, or start anew in another folder"
         )
@@ -208,14 +209,14 @@ def _refuse_another(study: Study, saved: Mapping[str, Any], folder: Path, start:
     name = study.study_name
     in_folder = isinstance(study._storage, JournalStorage)  # and was copied or moved with it
     if saved["folder"] != str(folder) and not in_folder:
-        raise ConfigError(
+        raise StudyError(
             f"the study {name} belongs to {saved['folder']}; go on there by hydra.sweep.dir=..., "
             "or name another study by hydra.sweeper.study_name=..."
         )
     changes = _changes(saved, asdict(start))
     if changes:
         more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
-        raise ConfigError(
+        raise StudyError(
             f"the study {name} was started with other settings ({'; '.join(changes[:5])}{more}); "
             "use those, or start anew in another hydra.sweep.dir"
         )
