@@ -56,10 +56,10 @@ def ours(X: Tensor, y: Tensor, hidden: int, classes: int) -> Update:
     solver = Solver(
         net, data, update_rule=sgd_momentum, optim_config=constants, batch_size=1, verbose=False
     )
-    configs = solver.configs()
+    configs = solver._configs()
     return Update(
-        take=lambda rows: solver.minibatch(rows),
-        step=lambda minibatch: solver.update(minibatch, configs),
+        take=solver._batches._take,
+        step=lambda minibatch: solver._update(minibatch[0], minibatch[1], configs),
         mode=torch.inference_mode,  # which the Solver enters once an epoch
     )
 

@@ -1,12 +1,14 @@
-"""How many examples a model gets right."""
+"""How many examples a model gets right, and the epoch in which it got the most."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from fcsweep.kernels.parameters import Parameters
 from fcsweep.kernels.random_streams import generator
 
 EVALUATION_ROWS = 500
@@ -55,3 +57,44 @@ def fixed_sample(X: Tensor, y: Tensor, count: int | None) -> tuple[Tensor, Tenso
         return X, y
     rows = torch.randperm(len(y), generator=generator(0, "sample"))[:count].to(X.device)
     return X.index_select(0, rows), y.index_select(0, rows)
+
+
+class Best:
+    """The best epoch of each trial so far, and its parameters.
+
+    Args:
+        params: the initial ones, which are the best until the first evaluation.
+        objective: ``"val_accuracy"`` or ``"train_accuracy"``: what makes an epoch the best.
+
+    Attributes:
+        params: of the best epoch, a copy.
+        epoch: its number, ``(*t,)``; 0 before the first evaluation.
+        accuracies: the highest of each, ``(*t,)``, whatever its epoch; -1 before the first.
+    """
+
+    def __init__(self, params: Parameters, objective: str) -> None:
+        never = torch.full(params.trials, -1.0, dtype=torch.float64)
+        self.accuracies = {"train_accuracy": never, "val_accuracy": never.clone()}
+        if objective not in self.accuracies:
+            raise ValueError(f"objective is {objective!r}; expected val_accuracy or train_accuracy")
+        self.params, self._objective = params.clone(), objective
+        self.epoch = torch.zeros(params.trials, dtype=torch.long)
+
+    def update(
+        self, epoch: int, accuracies: Mapping[str, Tensor], finite: Tensor, params: Parameters
+    ) -> None:
+        """Take in an evaluated epoch, of the trials that are ``finite (*t,)``."""
+        better = finite & (accuracies[self._objective] > self.accuracies[self._objective])
+        for name, accuracy in accuracies.items():
+            highest = torch.maximum(self.accuracies[name], accuracy)
+            self.accuracies[name] = torch.where(finite, highest, self.accuracies[name])
+        self.epoch[better] = epoch
+        if better.any():
+            trials = better.reshape(-1, 1).to(params.device)
+            for best, p in zip(self.params.blocks, params.blocks, strict=True):
+                torch.where(trials, p, best, out=best)
+
+    def keep(self, trials: list[int]) -> None:
+        """Let the other trials of a stack go."""
+        self.params, self.epoch = self.params.select(trials), self.epoch[trials]
+        self.accuracies = {name: best[trials] for name, best in self.accuracies.items()}

@@ -3,70 +3,22 @@
 Leading axes ``*t`` are trials: none for a single trial, ``(k,)`` for a stack of ``k``. Only the
 last axes have meaning. Nothing handed in is modified. After CS231n (assignment 2) and
 EECS 498/598 (assignment 3); Dropout is "inverted" (Srivastava et al., 2014).
-
-``LinearForward`` and ``LinearBackward`` are what ``Linear`` computes, prepared once for tensors
-that stay where they are in memory, to be called again as their values change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
 from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor
 
-from fcsweep.kernels.arithmetic import Product, total
+from fcsweep.kernels.arithmetic import product, total
 from fcsweep.kernels.random_streams import Stream, generator
 
-LinearCache = tuple[Tensor, Tensor, Tensor]
+LinearCache = tuple[Tensor, Tensor]
 LinearReLUCache = tuple[LinearCache, Tensor]
 DropoutCache = Tensor | None
-
-
-class LinearForward:
-    """``y = x w + b`` of ``x (*t, n, i)``, ``w (*t, i, o)``, ``b (*t, o)``, prepared once.
-
-    Calling it computes ``out (*t, n, o)`` from what they hold then.
-    """
-
-    def __init__(self, x: Tensor, w: Tensor, b: Tensor) -> None:
-        self._y = Product(x, w, plus=b)
-        self.out = self._y.out
-
-    def __call__(self) -> Tensor:
-        """Compute ``out``."""
-        return self._y()
-
-
-class LinearBackward:
-    """The gradients of ``LinearForward`` where that of ``y`` is ``dout``, prepared once.
-
-    ``dw`` and ``db`` are written to memory that is given, or else new.
-    """
-
-    def __init__(
-        self,
-        dout: Tensor,
-        x: Tensor,
-        w: Tensor,
-        dw: Tensor | None = None,
-        db: Tensor | None = None,
-    ) -> None:
-        self._dout = dout
-        self._dw = Product(x.mT, dout, out=dw)
-        self._db = torch.empty_like(dout[..., 0, :]) if db is None else db
-        self._w = w
-
-    @cached_property
-    def dx(self) -> Product:
-        """The gradient at ``x``, which a first layer does not need."""
-        return Product(self._dout, self._w.mT)
-
-    def parameters(self) -> tuple[Tensor, Tensor]:
-        """Compute ``dw`` and ``db``."""
-        return self._dw(), total(self._dout, -2, out=self._db)
+Seed = int | Stream | list[Stream] | None
 
 
 class Linear:
@@ -79,44 +31,38 @@ class Linear:
         ``w (*t, i, o)``, ``b (*t, o)``. ``x`` has as many trial axes as ``w``; of length 1, its
         examples are shared by the whole stack and not copied.
         """
-        return Product(_rows(x, w), w, plus=b).once(), (x, w, b)
+        rows = x.flatten(w.ndim - 1)  # (*t, n, i)
+        out = product(rows, w).add_(b.unsqueeze(-2))
+        return out, (x, w)
 
     @staticmethod
     def backward(dout: Tensor, cache: LinearCache) -> tuple[Tensor, Tensor, Tensor]:
         """``dx (*t, n, ...)``, ``dw`` and ``db`` of the loss whose gradient at ``y`` is ``dout``.
 
+        ``dx = dout w^T``, ``dw = x^T dout``, and ``db`` is the sum of ``dout`` over the examples.
         Where a stack shares ``x``, ``dx`` still has a gradient for each trial.
         """
-        x, w, _ = cache
-        gradients = LinearBackward(dout, _rows(x, w), w)
-        dx = gradients.dx()
-        dx = dx if x.ndim == w.ndim else dx.unflatten(-1, x.shape[w.ndim - 1 :])
-        return dx, *gradients.parameters()
-
-
-def _rows(x: Tensor, w: Tensor) -> Tensor:
-    """``(*t, n, ...)`` as ``(*t, n, i)``."""
-    return x if x.ndim == w.ndim else x.flatten(w.ndim - 1)
+        x, w = cache
+        rows = x.flatten(w.ndim - 1)
+        dx = product(dout, w.mT).unflatten(-1, x.shape[w.ndim - 1 :])
+        dw = product(rows.mT, dout)
+        db = total(dout, -2)
+        return dx, dw, db
 
 
 class ReLU:
-    """``y = max(x, 0)``, with derivative 0 at a tie."""
+    """``y = max(x, 0)``, with derivative 0 at ``x = 0``."""
 
     @staticmethod
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
-        """Any shape."""
+        """``x`` of any shape; the cache is ``y``, which is positive where ``x`` is."""
         out = x.relu()
         return out, out
 
     @staticmethod
     def backward(dout: Tensor, cache: Tensor) -> Tensor:
-        """``dx`` of the same shape."""
-        return torch.ops.aten.threshold_backward(dout, cache, 0)
-
-    @staticmethod
-    def backward_(dout: Tensor, cache: Tensor) -> Tensor:
-        """``backward`` in place of ``dout``."""
-        return torch.ops.aten.threshold_backward.grad_input(dout, cache, 0, grad_input=dout)
+        """``dx`` of the same shape: 0 where ``x <= 0``, else ``dout``."""
+        return torch.where(cache <= 0, 0, dout)
 
 
 class Linear_ReLU:  # noqa: N801 -- the name that the courses use
@@ -143,7 +89,7 @@ class DropoutParam(TypedDict):
     """``"train"`` drops, ``"test"`` does nothing."""
     p: float | Tensor
     """Probability of dropping a unit, in [0, 1); ``(*t,)`` for one each trial."""
-    seed: NotRequired[int | Sequence[Stream] | None]
+    seed: NotRequired[Seed]
     """Equal seeds draw equal masks; a list has one a trial. None: torch's global generator."""
 
 
@@ -156,7 +102,7 @@ class Dropout:
 
     @staticmethod
     def forward(x: Tensor, dropout_param: DropoutParam) -> tuple[Tensor, DropoutCache]:
-        """``x (*t, n, h)`` in, the same shape out.
+        """``x (*t, n, h)`` in, the same shape out; the cache is the mask.
 
         Raises:
             ValueError: a mode other than ``"train"`` and ``"test"``, or ``p`` outside [0, 1).
@@ -171,7 +117,7 @@ class Dropout:
 
     @staticmethod
     def mask(x: Tensor, dropout_param: DropoutParam) -> DropoutCache:
-        """What ``forward`` multiplies with; None in test mode."""
+        """What ``forward`` multiplies by: 0 or ``1 / (1 - p)``; None in test mode."""
         mode, p = dropout_param["mode"], torch.as_tensor(dropout_param["p"], dtype=x.dtype)
         if mode not in ("train", "test"):
             raise ValueError(f"dropout mode is {mode!r}; expected 'train' or 'test'")
@@ -183,13 +129,15 @@ class Dropout:
         return (_uniform(x, dropout_param.get("seed")) >= p) / (1 - p)
 
 
-def _uniform(x: Tensor, seed: int | Sequence[Stream] | None) -> Tensor:
+def _uniform(x: Tensor, seed: Seed) -> Tensor:
     """Numbers in [0, 1) in the shape of ``x``; a trial draws the same ones in any stack."""
 
-    def draw(shape: torch.Size, source: torch.Generator | None) -> Tensor:
+    def draw(shape: torch.Size, seed: int | Stream | None) -> Tensor:
+        stream = (seed,) if isinstance(seed, int) else seed
+        source = None if stream is None else generator(*stream, device=x.device)
         return torch.rand(shape, generator=source, dtype=x.dtype, device=x.device)
 
-    if seed is None or isinstance(seed, int):
-        return draw(x.shape, None if seed is None else generator(seed, device=x.device))
-    masks = {stream: draw(x.shape[1:], generator(*stream, device=x.device)) for stream in seed}
-    return torch.stack([masks[stream] for stream in seed])
+    if not isinstance(seed, list):
+        return draw(x.shape, seed)
+    each = {stream: draw(x.shape[1:], stream) for stream in seed}
+    return torch.stack([each[stream] for stream in seed])

@@ -5,75 +5,21 @@ with trial axes of length 1 where the stack shares them, of any integer type, in
 other is a ``ValueError``. The loss is ``(*t,)``, ``dscores`` has the shape of the scores. Nothing
 handed in is modified. After Stanford CS231n, "Linear classification".
 
-``SoftmaxLoss`` and ``SvmLoss`` are the same, prepared once for scores and labels that stay where
-they are in memory: each call computes ``dscores`` and returns the loss of what they hold then.
+``softmax`` and ``svm`` are the arithmetic of each loss, for scores with the classes before the
+examples: the layout in which products leave them in memory.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from fcsweep.kernels.arithmetic import empty, total
+from fcsweep.kernels.arithmetic import total
 
-
-class Loss(ABC):
-    """A loss, prepared for ``scores (*t, n, c)`` and their labels, of type int64.
-
-    Inside, classes come before examples, ``(*t, c, n)``, as ``Product`` lays them in memory.
-
-    Attributes:
-        dscores: gradient at the scores, ``(*t, n, c)``, of the last call.
-    """
-
-    def __init__(self, scores: Tensor, y: Tensor) -> None:
-        *trials, self._n, c = scores.shape
-        if y.shape[-1:] != (self._n,) or y.dtype != torch.int64:
-            raise ValueError(
-                f"labels of shape {tuple(y.shape)} and type {y.dtype} for scores of shape "
-                f"{tuple(scores.shape)}: expected one integer for each of the {self._n} examples"
-            )
-        self._label = y.unsqueeze(-2).expand(*trials, 1, self._n)
-        self._scores = scores.mT
-        self._dscores = empty(scores[..., 0, 0].numel(), c, self._n, scores).view(*trials, c, -1)
-        self.dscores = self._dscores.mT
-
-    @abstractmethod
-    def __call__(self) -> Tensor:
-        """Compute ``dscores``; returns the loss ``(*t,)``."""
-
-
-class SoftmaxLoss(Loss):
-    """Prepared ``softmax_loss``."""
-
-    def __call__(self) -> Tensor:
-        """Compute ``dscores``; returns the loss ``(*t,)``, in nats."""
-        log_p = self._scores.log_softmax(-2)
-        log_p_y = log_p.gather(-2, self._label)
-        loss = total(log_p_y, -1).squeeze(-1).div_(-self._n)
-
-        p = log_p.exp_()
-        p_minus_1_at_y = p.scatter_(-2, self._label, log_p_y.expm1_())
-        torch.div(p_minus_1_at_y, self._n, out=self._dscores)
-        return loss
-
-
-class SvmLoss(Loss):
-    """Prepared ``svm_loss``."""
-
-    def __call__(self) -> Tensor:
-        """Compute ``dscores``; returns the loss ``(*t,)``."""
-        margins = self._scores - self._scores.gather(-2, self._label)
-        margins.add_(1).relu_().scatter_(-2, self._label, 0.0)
-        loss = total(total(margins, -2), -1).div_(self._n)
-
-        violated = margins.sign_()
-        count = total(violated, -2).unsqueeze(-2)
-        torch.div(violated.scatter_(-2, self._label, -count), self._n, out=self._dscores)
-        return loss
+Arithmetic = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""``(scores (*t, c, n), label (*t, 1, n), out) -> loss (*t,)``; the gradient goes to ``out``."""
 
 
 def softmax_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,18 +27,58 @@ def softmax_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
     With ``p = softmax(scores)``, the gradient is ``p`` less 1 at the label, over ``n``.
     """
-    return _computed(SoftmaxLoss, scores, y)
+    return _loss_and_gradient(softmax, scores, y)
 
 
 def svm_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Multiclass hinge loss with margin 1 (Weston and Watkins), derivative 0 at a tie."""
-    return _computed(SvmLoss, scores, y)
+    """Multiclass hinge loss, ``sum_{j != y} max(0, s_j - s_y + 1)`` (Weston and Watkins, 1999).
+
+    The gradient, over ``n``, is 1 at each class that violates the margin and, at the label, less
+    how many do; a margin of exactly 0 has derivative 0.
+    """
+    return _loss_and_gradient(svm, scores, y)
 
 
-def _computed(loss: type[Loss], scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    check_labels(y, scores.shape[:-1], scores.shape[-1])
-    prepared = loss(scores, y.long())
-    return prepared(), prepared.dscores
+def softmax(scores: Tensor, label: Tensor, out: Tensor) -> Tensor:
+    """The arithmetic of ``softmax_loss``.
+
+    Args:
+        scores: ``(*t, c, n)``.
+        label: ``(*t, 1, n)``, of type int64.
+        out: where to write the gradient, ``(*t, c, n)``.
+
+    Returns:
+        The loss ``(*t,)``.
+    """
+    n = scores.shape[-1]
+    log_p = scores.log_softmax(-2)
+    log_p_y = log_p.gather(-2, label)
+    loss = total(log_p_y, -1).squeeze(-1).div_(-n)
+
+    p, p_y_minus_1 = log_p.exp_(), log_p_y.expm1_()
+    torch.div(p.scatter_(-2, label, p_y_minus_1), n, out=out)
+    return loss
+
+
+def svm(scores: Tensor, label: Tensor, out: Tensor) -> Tensor:
+    """The arithmetic of ``svm_loss``; shapes as in ``softmax``."""
+    n = scores.shape[-1]
+    margins = (scores - scores.gather(-2, label)).add_(1).relu_().scatter_(-2, label, 0.0)
+    loss = total(total(margins, -2), -1).div_(n)
+
+    violated = margins.sign_()
+    count = total(violated, -2).unsqueeze(-2)
+    torch.div(violated.scatter_(-2, label, -count), n, out=out)
+    return loss
+
+
+def _loss_and_gradient(arithmetic: Arithmetic, scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    *shape, classes = scores.shape
+    check_labels(y, shape, classes)
+    label = y.long().expand(shape).unsqueeze(-2)
+    dscores = torch.empty_like(scores.mT, memory_format=torch.contiguous_format)
+    loss = arithmetic(scores.mT, label, dscores)
+    return loss, dscores.mT
 
 
 def check_labels(y: Tensor, shape: Sequence[int], classes: int, name: str = "y") -> None:

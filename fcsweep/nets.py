@@ -8,6 +8,7 @@ After ``FullyConnectedNet`` and ``TwoLayerNet`` of CS231n and EECS 498/598.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,14 +17,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fcsweep.kernels.arithmetic import total
-from fcsweep.kernels.parameters import Parameters
-from fcsweep.layers import Dropout, DropoutCache, Linear, Linear_ReLU
-from fcsweep.losses import SoftmaxLoss, SvmLoss, check_labels
-from fcsweep.passes import Pass
+from fcsweep.kernels.forward_backward import Pass
+from fcsweep.kernels.parameters import Parameters, PerTrial, trials_of
+from fcsweep.layers import Dropout, DropoutCache, DropoutParam, Linear, Linear_ReLU
+from fcsweep.losses import softmax, softmax_loss, svm, svm_loss
 
-LOSSES = {"softmax": SoftmaxLoss, "svm": SvmLoss}
-
-PerTrial = float | Sequence[float] | Tensor
+LOSSES = {"softmax": (softmax_loss, softmax), "svm": (svm_loss, svm)}
+"""Each loss, and its arithmetic alone."""
 
 
 class FullyConnectedNet:
@@ -43,8 +43,8 @@ class FullyConnectedNet:
         weight_scale: standard deviation of the initial weights.
         loss_function: ``"softmax"`` or ``"svm"``.
         seed: of the initial weights and of the dropout masks, which are then the same in every call
-            of ``loss`` until ``step`` changes, so that gradients can be checked; the Solver counts
-            ``step`` on. None draws both from torch's global generator.
+            of ``loss`` with the same ``step``, so that gradients can be checked. None draws both
+            from torch's global generator.
         dtype: of parameters and scores.
         device: where the parameters lie.
         l2_factor: of the L2 term, >= 0; 0.5 in the fully connected nets of both courses.
@@ -76,13 +76,13 @@ class FullyConnectedNet:
         dims = [input_dim, *hidden_dims, num_classes]
         if min(dims) < 1 or len(dims) < 3:
             raise ValueError(f"layer sizes are {dims}; expected hidden layers, all sizes >= 1")
-        self.loss_function = LOSSES[loss_function]
+        self.loss_function, self._arithmetic = LOSSES[loss_function]
         self.dtype, self.device = dtype, torch.device(device)
-        self.seed, self.step, self.l2_factor = seed, 0, l2_factor
-        self.trials = _trials(dropout, reg, weight_scale, seed)
+        self.seed, self.l2_factor = seed, l2_factor
+        self.trials = trials_of(dropout, reg, weight_scale, seed)
         self.dropout, self.reg = dropout, reg
         self._params = Parameters(self.trials, dims, dtype, self.device, zero=False)
-        self._draw(self._each(weight_scale).cpu())
+        self._params.draw(self._each(weight_scale), self._seeds)
 
     @property
     def params(self) -> Parameters:
@@ -115,36 +115,27 @@ class FullyConnectedNet:
             raise ValueError(f"dropout is {value}; expected a probability in [0, 1)")
         self._drops = bool(self._dropout.any())
 
+    @property
+    def _seeds(self) -> Sequence[int | None]:
+        """One a trial."""
+        return self.seed if isinstance(self.seed, Sequence) else [self.seed] * self.trials.numel()
+
     def _each(self, value: PerTrial) -> Tensor:
         """One value a trial, ``(*t,)``, in the net's type and place."""
         value = torch.as_tensor(value, dtype=self.dtype, device=self.device)
         return value.expand(self.trials)
 
-    def _draw(self, scale: Tensor) -> None:
-        """Initial weights; trials of one seed share the draws."""
-        scales = scale.reshape(-1)
-        seeds = self.seed if isinstance(self.seed, Sequence) else [self.seed] * len(scales)
-        sources = {s: None if s is None else torch.Generator().manual_seed(s) for s in seeds}
-        for weights, biases in self.params.layers:
-            biases.zero_()
-            shape = weights.shape[1:]
-            normal = {
-                s: torch.randn(shape, generator=source, dtype=self.dtype)
-                for s, source in sources.items()
-            }
-            for w, s, deviation in zip(weights, seeds, scales, strict=True):
-                w.copy_(normal[s] * deviation)
-
     @overload
-    def loss(self, X: Tensor, y: None = None) -> Tensor: ...
+    def loss(self, X: Tensor, y: None = None, step: int = 0) -> Tensor: ...
     @overload
-    def loss(self, X: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]: ...
-    def loss(self, X: Tensor, y: Tensor | None = None) -> Any:
+    def loss(self, X: Tensor, y: Tensor, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]: ...
+    def loss(self, X: Tensor, y: Tensor | None = None, step: int = 0) -> Any:
         """Scores of a minibatch in test mode, or with labels its loss and gradients.
 
         Args:
             X: ``(*t, n, ...)``, of length 1 along the trial axis where a stack shares the batch.
             y: ``(n,)`` or ``(*t, n)``, of any integer type, in [0, num_classes).
+            step: count of updates so far: with a ``seed``, each step has dropout masks of its own.
 
         Returns:
             Without ``y``: scores ``(*t, n, num_classes)``. With it: the loss ``(*t,)`` with the L2
@@ -155,22 +146,34 @@ class FullyConnectedNet:
         """
         if y is None:
             return self.scores(X)
-        axes = len(self.trials)
-        check_labels(y, (*self.trials, X.shape[axes]), self.params.dims[-1])
-        grads = self.params.empty_like()
-        return self.prepare(X.to(self.dtype), y.long(), grads)(), grads
+        *hidden_layers, (w, b) = self._layers
+        x, caches = X.to(self.dtype), list[Any]()
+        for layer, (hidden_w, hidden_b) in enumerate(hidden_layers, start=1):
+            x, cache = Linear_ReLU.forward(x, hidden_w, hidden_b)
+            x, mask = Dropout.forward(x, self._dropout_param(step, layer))
+            caches.append((cache, mask))
+        scores, last_cache = Linear.forward(x, w, b)
+
+        loss, dscores = self.loss_function(scores, y)
+
+        dx, *gradients = Linear.backward(dscores, last_cache)
+        for cache, mask in reversed(caches):
+            dx = Dropout.backward(dx, mask)
+            dx, dw, db = Linear_ReLU.backward(dx, cache)
+            gradients = [dw, db, *gradients]
+        grads = dict(zip(self.params, gradients, strict=True))
+        return self._add_l2(loss, grads), grads
 
     def scores(self, X: Tensor) -> Tensor:
         """Scores ``(*t, n, num_classes)`` in test mode."""
-        *hidden_layers, last = self.params.layers
-        hidden = self._lifted(X.to(self.dtype))
-        for w, b in hidden_layers:
-            hidden, _ = Linear_ReLU.forward(hidden, w, b)
-        scores, _ = Linear.forward(hidden, *last)
-        return scores if self.trials else scores[0]
+        *hidden_layers, (w, b) = self._layers
+        x = X.to(self.dtype)
+        for hidden_w, hidden_b in hidden_layers:
+            x, _ = Linear_ReLU.forward(x, hidden_w, hidden_b)
+        return Linear.forward(x, w, b)[0]
 
-    def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[], Tensor]:
-        """A function of no arguments that computes the loss and the gradient of a minibatch.
+    def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[int], Tensor]:
+        """``loss`` for a minibatch that stays where it is in memory: the same bits, sooner.
 
         Args:
             X: ``(*t, n, ...)`` in the net's type, contiguous: each call reads what it holds then.
@@ -178,38 +181,42 @@ class FullyConnectedNet:
             out: where each call writes the gradient.
 
         Returns:
-            The function, which returns the loss ``(*t,)`` in training mode, with the L2 term. It
-            is valid until ``keep``.
+            A function of ``step`` that returns the loss ``(*t,)``. It is valid until ``keep``.
         """
-        x = self._lifted(X).flatten(2)
-        there_and_back = Pass(self.params, x, y, self.loss_function, out)
+        x = (X if self.trials else X.unsqueeze(0)).flatten(2)
+        prepared = Pass(self.params, x, y, self._arithmetic, out)
+        # a closure would keep its memory as long as the traceback of an error in it
+        return partial(self._there_and_back, prepared, out)
 
-        def gradient() -> Tensor:
-            loss = there_and_back(self._mask if self._drops else None)
-            if self._decays:
-                loss = self._regularise(loss, out)
-            return loss if self.trials else loss[0]
+    def _there_and_back(self, prepared: Pass, grads: Parameters, step: int) -> Tensor:
+        loss = prepared(partial(self._mask, step) if self._drops else None)
+        return self._add_l2(loss if self.trials else loss[0], grads)
 
-        return gradient
+    @property
+    def _layers(self) -> list[tuple[Tensor, Tensor]]:
+        """``W (*t, i, o)`` and ``b (*t, o)`` of each layer."""
+        values = [*self.params.values()]
+        return [*zip(values[::2], values[1::2], strict=True)]
 
-    def _lifted(self, X: Tensor) -> Tensor:
-        """Inside, a single trial is a stack of one."""
-        return X if self.trials else X.unsqueeze(0)
+    def _dropout_param(self, step: int, layer: int) -> DropoutParam:
+        """Of a hidden layer, counted from 1."""
+        streams = [(s, "dropout", step, layer) for s in self._seeds if s is not None]
+        seed = None if not streams else streams if self.trials else streams[0]
+        return {"mode": "train" if self._drops else "test", "p": self.dropout, "seed": seed}
 
-    def _mask(self, hidden: Tensor, layer: int) -> DropoutCache:
-        masks = None
-        if self.seed is not None:
-            seeds = self.seed if isinstance(self.seed, Sequence) else [self.seed] * len(hidden)
-            masks = [(seed, "dropout", self.step, layer) for seed in seeds]
-        return Dropout.mask(hidden, {"mode": "train", "p": self.dropout, "seed": masks})
+    def _mask(self, step: int, hidden: Tensor, layer: int) -> DropoutCache:
+        return Dropout.mask(hidden, self._dropout_param(step, layer))
 
-    def _regularise(self, loss: Tensor, grads: Parameters) -> Tensor:
-        """Add the L2 term to the loss and, in place, to the gradients."""
-        l2 = self.l2_factor * self.reg.reshape(-1)
-        for (w, _), (dw, _) in zip(self.params.layers, grads.layers, strict=True):
-            squares = total(total(w.square(), -2), -1)
-            loss = loss + torch.where(l2 > 0, l2 * squares, 0.0)
-            dw.add_(w * (2 * l2)[:, None, None])
+    def _add_l2(self, loss: Tensor, grads: Mapping[str, Tensor]) -> Tensor:
+        """The loss with the term ``l2 sum(W**2)``; its gradient, ``2 l2 W``, is added in place."""
+        if not self._decays:
+            return loss
+        l2 = self.l2_factor * self.reg
+        for name, w in self.params.items():
+            if name.startswith("W"):
+                squares = total(total(w.square(), -2), -1)
+                loss = loss + torch.where(l2 > 0, l2 * squares, 0.0)
+                grads[name].add_(w * (2 * l2)[..., None, None])
         return loss
 
     def save(self, path: str | Path) -> None:
@@ -254,29 +261,5 @@ class TwoLayerNet(FullyConnectedNet):
         seed: int | Sequence[int] | None = None,
         l2_factor: float = 1.0,
     ) -> None:
-        super().__init__(
-            [hidden_dim],
-            input_dim,
-            num_classes,
-            reg=reg,
-            weight_scale=weight_scale,
-            loss_function=loss_function,
-            seed=seed,
-            dtype=dtype,
-            device=device,
-            l2_factor=l2_factor,
-        )
-
-
-def _trials(*values: PerTrial | None) -> torch.Size:
-    """``(k,)`` where one of the values has ``k`` trials, else ``()``."""
-    lengths = {len(v) for v in values if isinstance(v, Sequence | Tensor) and _has_axis(v)}
-    if len(lengths) > 1:
-        raise ValueError(
-            f"values for {sorted(lengths)} trials given; expected one number of trials"
-        )
-    return torch.Size(lengths)
-
-
-def _has_axis(value: Sequence[float] | Tensor) -> bool:
-    return not isinstance(value, Tensor) or value.ndim > 0
+        constants = 0.0, reg, weight_scale, loss_function, seed, dtype, device, l2_factor
+        super().__init__([hidden_dim], input_dim, num_classes, *constants)

@@ -135,3 +135,18 @@ adam = UpdateRule(
 )
 
 RULES = {rule.name: rule for rule in (sgd, sgd_momentum, rmsprop, adam)}
+"""Each rule by its name."""
+
+
+def rule_of(rule: UpdateRule | str) -> UpdateRule:
+    """A rule, or the one of a name; ``"momentum"``, as on the command line, is ``sgd_momentum``.
+
+    Raises:
+        ValueError: no rule has this name.
+    """
+    if isinstance(rule, UpdateRule):
+        return rule
+    rule = "sgd_momentum" if rule == "momentum" else rule
+    if rule not in RULES:
+        raise ValueError(f"update_rule is {rule!r}; expected one of {[*RULES]}, or a rule")
+    return RULES[rule]

@@ -19,11 +19,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from fcsweep.accuracy import count_correct, fixed_sample
+from fcsweep.accuracy import Best, Classifier, count_correct, fixed_sample
+from fcsweep.batches import Batches, placed
 from fcsweep.kernels.parameters import Parameters
-from fcsweep.kernels.random_streams import generator
 from fcsweep.losses import check_labels
-from fcsweep.optim import RULES, Config, UpdateRule, per_trial, sgd
+from fcsweep.optim import Config, UpdateRule, per_trial, rule_of, sgd
 
 Numbers = Any
 """A float for a single trial, a list with one each for a stack."""
@@ -31,45 +31,25 @@ Steps = Any
 """An int or None for a single trial, a list with one each for a stack."""
 
 
-class Model(Protocol):
+class Model(Classifier, Protocol):
     """What the Solver trains: ``FullyConnectedNet``, or a model with the same few members."""
-
-    trials: torch.Size
-    """``()`` for one trial, ``(k,)`` for a stack."""
-    step: int
-    """Count of updates, which the Solver sets before each."""
 
     @property
     def params(self) -> Parameters:
         """All parameters, named and as one vector."""
         ...
 
-    def scores(self, X: Tensor) -> Tensor:
-        """Scores ``(*t, n, num_classes)`` in test mode."""
-        ...
+    def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[int], Tensor]:
+        """A function of the step for the loss ``(*t,)`` of what ``X`` and ``y`` hold then.
 
-    def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[], Tensor]:
-        """A function for the loss ``(*t,)`` of what ``X`` and ``y`` hold when it is called.
-
-        It writes the gradient to ``out``, and is used until ``keep``.
+        It writes the gradient to ``out``, and is used until ``keep``. The step counts the updates
+        before the call.
         """
         ...
 
     def keep(self, trials: list[int]) -> None:
         """Let the other trials of a stack go."""
         ...
-
-
-@dataclass(frozen=True)
-class Minibatch:
-    """Memory for the minibatches of one shape, and what is prepared for it."""
-
-    x: Tensor
-    """``(s n, ...)``, where ``s`` is 1 for trials that share their batches."""
-    y: Tensor
-    """``(s n,)``."""
-    gradient: Callable[[], Tensor]
-    """Of the model, for what ``x`` and ``y`` hold."""
 
 
 @dataclass(frozen=True)
@@ -160,70 +140,24 @@ class Solver:
         for name, count in counts.items():
             if count < 1:
                 raise ValueError(f"{name} is {count}; expected at least 1")
-        if objective not in ("val_accuracy", "train_accuracy"):
-            raise ValueError(f"objective is {objective!r}; expected val_accuracy or train_accuracy")
-        self.model = model
-        self.rule = _rule(update_rule)
+        self.model, self.rule = model, rule_of(update_rule)
         self.num_epochs, self.batch_size, self.eval_every = num_epochs, batch_size, eval_every
-        self.verbose, self.print_every, self.objective = verbose, print_every, objective
+        self.verbose, self.print_every = verbose, print_every
         self.seed = int(torch.randint(2**31, ())) if seed is None else seed
 
-        self._place(data)
-        self._train_sample = fixed_sample(self.X_train, self.y_train, num_train_samples)
-        self._val_sample = fixed_sample(self.X_val, self.y_val, num_val_samples)
-        self._configure(optim_config or {}, lr_decay)
+        X, y = placed(data, "train", model.params)
+        self._batches = Batches(X, y, batch_size, model.trials, self.seed)
+        self._train_sample = fixed_sample(X, y, num_train_samples)
+        self._val_sample = fixed_sample(*placed(data, "val", model.params), num_val_samples)
 
+        self._configure(optim_config or {}, lr_decay)
         self._gradient = model.params.empty_like()
-        self._minibatches: dict[torch.Size, Minibatch] = {}
+        self._prepared: dict[torch.Size, Callable[[int], Tensor]] = {}
+        self._best = Best(model.params, objective)
         self.epoch, self.step, self._stopped = 0, 0, False
         self.loss_history: list[Numbers] = []
         self.train_acc_history: list[Numbers] = []
         self.val_acc_history: list[Numbers] = []
-        self.best_params = model.params.clone()
-        never = torch.full(self.model.trials, -1.0, dtype=torch.float64)
-        self._best = {"train_accuracy": never, "val_accuracy": never.clone()}
-        self._best_epoch = torch.zeros(self.model.trials, dtype=torch.long)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For ``copy`` and ``pickle``: what was prepared reads and writes this solver's memory."""
-        return {**self.__dict__, "_minibatches": {}}
-
-    @property
-    def best_val_acc(self) -> Numbers:
-        """Highest validation accuracy so far, a fraction."""
-        return self._best["val_accuracy"].clamp(min=0).tolist()
-
-    @property
-    def best_train_acc(self) -> Numbers:
-        """Highest training accuracy so far, a fraction."""
-        return self._best["train_accuracy"].clamp(min=0).tolist()
-
-    @property
-    def best_epoch(self) -> Steps:
-        """Epoch of ``best_params``; 0 before the first evaluation."""
-        return self._best_epoch.tolist()
-
-    def _place(self, data: Any) -> None:
-        """The one place where data move to the device."""
-        dtype, device = self.model.params.dtype, self.model.params.device
-        X_train, y_train, X_val, y_val = (
-            data[name] if isinstance(data, Mapping) else getattr(data, name)
-            for name in ("X_train", "y_train", "X_val", "y_val")
-        )
-        for name, X, y in (("y_train", X_train, y_train), ("y_val", X_val, y_val)):
-            if len(X) != len(y) or len(X) == 0:
-                raise ValueError(
-                    f"{len(X)} examples and {len(y)} labels; expected a label for each, and some"
-                )
-            check_labels(y, (len(X),), self.model.params.dims[-1], name)
-        if self.batch_size > len(X_train):
-            raise ValueError(
-                f"batch_size is {self.batch_size}; expected at most the {len(X_train)} training "
-                "rows"
-            )
-        self.X_train, self.X_val = X_train.to(device, dtype), X_val.to(device, dtype)
-        self.y_train = y_train.to(device, torch.long)
-        self.y_val = y_val.to(device, torch.long)
 
     def _configure(self, optim_config: Mapping[str, Any], lr_decay: float | Tensor) -> None:
         if unknown := set(optim_config) - set(self.rule.constants):
@@ -236,14 +170,29 @@ class Solver:
         self._lr_decay = torch.as_tensor(lr_decay, dtype=torch.float64).cpu()
         self._state = {name: self.model.params.zeros_like() for name in self.rule.state}
 
-    def configs(self) -> list[Config]:
-        """The config of the rule for each block of the parameters."""
-        return [
-            {"t": self.step}
-            | {name: per_trial(value, w) for name, value in self._constants.items()}
-            | {name: state.blocks[place] for name, state in self._state.items()}
-            for place, w in enumerate(self.model.params.blocks)
-        ]
+    def __getstate__(self) -> dict[str, Any]:
+        """For ``copy`` and ``pickle``: what was prepared reads and writes this solver's memory."""
+        return {**self.__dict__, "_prepared": {}}
+
+    @property
+    def best_params(self) -> Parameters:
+        """Parameters of ``best_epoch``."""
+        return self._best.params
+
+    @property
+    def best_epoch(self) -> Steps:
+        """Epoch of the highest objective; 0 before the first evaluation."""
+        return self._best.epoch.tolist()
+
+    @property
+    def best_val_acc(self) -> Numbers:
+        """Highest validation accuracy so far, a fraction."""
+        return self._best.accuracies["val_accuracy"].clamp(min=0).tolist()
+
+    @property
+    def best_train_acc(self) -> Numbers:
+        """Highest training accuracy so far, a fraction."""
+        return self._best.accuracies["train_accuracy"].clamp(min=0).tolist()
 
     def epochs(self) -> Iterator[Epoch]:
         """Train, yielding after every pass over the data; end by not asking for the next.
@@ -281,15 +230,14 @@ class Solver:
         """Let the other trials of a stack go; positions count from 0. The kept do not change."""
         self.model.keep(trials)
         self._gradient = self.model.params.empty_like()
-        self._minibatches.clear()
-        self.best_params = self.best_params.select(trials)
-        self._best = {name: best[trials] for name, best in self._best.items()}
-        self._best_epoch = self._best_epoch[trials]
+        self._prepared.clear()
+        self._best.keep(trials)
         self._lr_decay = _kept(self._lr_decay, trials)
         self._constants = {name: _kept(value, trials) for name, value in self._constants.items()}
         self._state = {name: state.select(trials) for name, state in self._state.items()}
         if isinstance(self.seed, Sequence):
             self.seed = [self.seed[k] for k in trials]
+            self._batches.reseed(self.seed)
 
     def state(self) -> dict[str, Tensor]:
         """A copy on the CPU of all that training goes on from after an epoch; trial axes first."""
@@ -304,10 +252,11 @@ class Solver:
         self.epoch, self.step = epoch, step
 
     def _parts(self) -> dict[str, Tensor]:
-        sets = {"params": self.model.params, "best": self.best_params, **self._state}
+        sets = {"params": self.model.params, "best": self._best.params, **self._state}
         named = {f"{of}.{name}": p for of, params in sets.items() for name, p in params.items()}
         rate = self._constants["learning_rate"]
-        return {**named, **self._best, "best_epoch": self._best_epoch, "learning_rate": rate}
+        best = {**self._best.accuracies, "best_epoch": self._best.epoch}
+        return {**named, **best, "learning_rate": rate}
 
     def check_accuracy(
         self, X: Tensor, y: Tensor, num_samples: int | None = None, batch_size: int = 100
@@ -332,49 +281,34 @@ class Solver:
 
     def _train_one_epoch(self, number: int) -> Tensor | None:
         """Losses ``(steps, *t)``, still on the device; None if stopped on the way."""
-        configs = self.configs()
-        losses = list[Tensor]()
+        losses, configs = list[Tensor](), self._configs()
         with torch.inference_mode():
-            for rows in self._order(number).split(self.batch_size, -1):
+            for x, y in self._batches.epoch(number):
                 if self._stopped:
                     return None
-                losses.append(self.update(self.minibatch(rows), configs))
+                losses.append(self._update(x, y, configs))
             return torch.stack(losses)
 
-    def update(self, minibatch: Minibatch, configs: list[Config]) -> Tensor:
+    def _update(self, x: Tensor, y: Tensor, configs: list[Config]) -> Tensor:
         """One step on a minibatch; returns its loss ``(*t,)``, still on the device."""
-        self.model.step = self.step
-        loss = minibatch.gradient()
+        gradient = self._prepared.get(x.shape)
+        if gradient is None:
+            gradient = self._prepared[x.shape] = self.model.prepare(x, y, self._gradient)
+        loss = gradient(self.step)
         blocks = self.model.params.blocks, self._gradient.blocks, configs
         for w, dw, config in zip(*blocks, strict=True):
             self.rule.step(w, dw, config)
         self.step += 1
         return loss
 
-    def minibatch(self, rows: Tensor) -> Minibatch:
-        """Training rows of each trial, ``(*s, n)``; valid until the next call."""
-        prepared = self._minibatches.get(rows.shape)
-        if prepared is None:
-            prepared = self._minibatches[rows.shape] = self._prepare(rows.shape)
-        flat = rows.reshape(-1)
-        torch.index_select(self.X_train, 0, flat, out=prepared.x)
-        torch.index_select(self.y_train, 0, flat, out=prepared.y)
-        return prepared
-
-    def _prepare(self, shape: torch.Size) -> Minibatch:
-        x = self.X_train.new_empty(shape.numel(), *self.X_train.shape[1:])
-        y = self.y_train.new_empty(shape.numel())
-        X = x.view(*shape, *x.shape[1:])
-        return Minibatch(x, y, self.model.prepare(X, y.view(shape), self._gradient))
-
-    def _order(self, number: int) -> Tensor:
-        """Rows of one pass, ``(*s, n)``; ``s`` is 1 where the trials of a stack share a seed."""
-        seeds = [self.seed] if isinstance(self.seed, int) else [*self.seed]
-        seeds = seeds[:1] if len(set(seeds)) == 1 else seeds
-        n = len(self.y_train)
-        orders = [torch.randperm(n, generator=generator(s, "batches", number)) for s in seeds]
-        order = torch.stack(orders) if self.model.trials else orders[0]
-        return order.to(self.X_train.device)
+    def _configs(self) -> list[Config]:
+        """The config of the rule for each block of the parameters."""
+        return [
+            {"t": self.step}
+            | {name: per_trial(value, w) for name, value in self._constants.items()}
+            | {name: state.blocks[place] for name, state in self._state.items()}
+            for place, w in enumerate(self.model.params.blocks)
+        ]
 
     def _finish(self, device_losses: Tensor) -> Epoch:
         losses = device_losses.cpu()
@@ -387,7 +321,8 @@ class Solver:
             val, val_finite = self._accuracy(*self._val_sample)
             spoilt = ~(train_finite & val_finite) & (first_bad == 0)
             first_bad = torch.where(spoilt, self.step, first_bad)
-            self._keep_best({"train_accuracy": train, "val_accuracy": val}, first_bad == 0)
+            accuracies = {"train_accuracy": train, "val_accuracy": val}
+            self._best.update(self.epoch, accuracies, first_bad == 0, self.model.params)
             self.train_acc_history.append(train.tolist())
             self.val_acc_history.append(val.tolist())
         return Epoch(
@@ -404,19 +339,8 @@ class Solver:
         correct, finite = count_correct(self.model, X, y)
         return correct / len(y), finite
 
-    def _keep_best(self, accuracies: dict[str, Tensor], finite: Tensor) -> None:
-        better = finite & (accuracies[self.objective] > self._best[self.objective])
-        for name, accuracy in accuracies.items():
-            best = torch.maximum(self._best[name], accuracy)
-            self._best[name] = torch.where(finite, best, self._best[name])
-        self._best_epoch[better] = self.epoch
-        if better.any():
-            trials = better.reshape(-1, 1).to(self.X_train.device)
-            for best, p in zip(self.best_params.blocks, self.model.params.blocks, strict=True):
-                torch.where(trials, p, best, out=best)
-
     def _print(self, epoch: Epoch) -> None:
-        total = self.num_epochs * -(-len(self.y_train) // self.batch_size)
+        total = self.num_epochs * len(self._batches)
         for step, loss in enumerate(epoch.losses.tolist(), start=epoch.step - len(epoch.losses)):
             if step % self.print_every == 0:
                 print(f"(Step {step + 1} / {total}) loss: {loss}")
@@ -425,15 +349,6 @@ class Solver:
                 f"(Epoch {epoch.number} / {self.num_epochs}) train acc: {epoch.train_accuracy}; "
                 f"val acc: {epoch.val_accuracy}"
             )
-
-
-def _rule(rule: UpdateRule | str) -> UpdateRule:
-    if isinstance(rule, UpdateRule):
-        return rule
-    rule = "sgd_momentum" if rule == "momentum" else rule
-    if rule not in RULES:
-        raise ValueError(f"update_rule is {rule!r}; expected one of {[*RULES]}, or a rule")
-    return RULES[rule]
 
 
 def _kept(value: Tensor, trials: list[int]) -> Tensor:

@@ -44,7 +44,7 @@ def test_dropout_of_each_trial():
     p = [0.1, 0.4]
     net = FullyConnectedNet([50], 8, 3, dropout=p, weight_scale=1.0, seed=[1, 2], dtype=DOUBLE)
     assert net.dropout.tolist() == p
-    for hidden, rate in zip(net._mask(torch.ones(2, 20, 50, dtype=DOUBLE), 1), p, strict=True):
+    for hidden, rate in zip(net._mask(0, torch.ones(2, 20, 50, dtype=DOUBLE), 1), p, strict=True):
         assert set(hidden.unique().tolist()) == {0.0, 1 / (1 - rate)}
 
 
@@ -104,7 +104,7 @@ def test_the_constants_of_a_solver():
     given = {"learning_rate": 0.1, "momentum": 0.7}
     options = {"optim_config": given, "lr_decay": 0.9, "num_epochs": 2, "batch_size": 5}
     solver = Solver(net, data, update_rule="momentum", verbose=False, **options)
-    for config in solver.configs():
+    for config in solver._configs():
         assert {key: config[key].item() for key in given} == given
     assert [epoch.learning_rate for epoch in solver.epochs()] == [0.1, 0.1 * 0.9]
 

@@ -25,9 +25,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fcsweep.cli import main
 from fcsweep.composition.yaml_dump import as_yaml
+from fcsweep.nets import FullyConnectedNet
 from fcsweep.records.writer import RunRecord
 from fcsweep.search import pruning
-from fcsweep.solver import Solver
 from fcsweep.system.atomic import RecordError
 
 ignoring = pytest.mark.filterwarnings("ignore::UserWarning")  # theirs: apps without version_base
@@ -281,14 +281,14 @@ SHORTAGES = [
 @pytest.mark.parametrize("error", [*SHORTAGES, ArithmeticError("by chance")], ids=repr)
 @pytest.mark.parametrize("launcher", ["basic", "stacked"])
 def test_a_job_that_raises_or_lacks_memory_costs_only_itself(launcher, error, fcsweep, monkeypatch):
-    real = Solver.update
+    real = FullyConnectedNet.prepare
 
-    def update(self, *arguments):
+    def prepare(self, *arguments):
         if self.seed == [1]:
             raise error
         return real(self, *arguments)
 
-    monkeypatch.setattr(Solver, "update", update)
+    monkeypatch.setattr(FullyConnectedNet, "prepare", prepare)
     alone = ["hydra.launcher.max_trials=1"] if launcher == "stacked" else []
     grid = ["seed=0,1,2", *alone]
     said = fcsweep(*grid, "solver.num_epochs=1", f"hydra/launcher={launcher}", "hydra.sweep.dir=s")
@@ -307,15 +307,20 @@ def test_a_job_that_raises_or_lacks_memory_costs_only_itself(launcher, error, fc
 def test_a_stack_that_does_not_fit_is_split(error, fcsweep, monkeypatch):
     grid = "seed=0,1,2,3,4,5", "solver.num_epochs=2", "hydra/launcher=stacked"
     fcsweep(*grid, "hydra.sweep.dir=whole")
-    real = Solver.update
+    real = FullyConnectedNet.prepare
 
-    def update(self, *arguments):
-        # In the second epoch: what is recorded of the first is forgotten.
-        if (len(self.seed) > 2 or 5 in self.seed) and self.step >= 20:
-            raise error
-        return real(self, *arguments)
+    def prepare(self, *arguments):
+        gradient = real(self, *arguments)
 
-    monkeypatch.setattr(Solver, "update", update)
+        def lacking(step):
+            # In the second epoch: what is recorded of the first is forgotten.
+            if (len(self.seed) > 2 or 5 in self.seed) and step >= 20:
+                raise error
+            return gradient(step)
+
+        return lacking
+
+    monkeypatch.setattr(FullyConnectedNet, "prepare", prepare)
     said = fcsweep(*grid, "hydra.sweep.dir=s")
     assert said.code == 1
     assert said.err.startswith("error: 1 of 6 jobs failed: s/5 (")

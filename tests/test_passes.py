@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from fcsweep.kernels.forward_backward import Pass
 from fcsweep.kernels.parameters import Parameters
 from fcsweep.layers import Linear, Linear_ReLU
-from fcsweep.losses import SoftmaxLoss, SvmLoss, softmax_loss, svm_loss
-from fcsweep.nets import FullyConnectedNet
-from fcsweep.passes import Pass
+from fcsweep.losses import softmax, softmax_loss, svm, svm_loss
+from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 
-LOSSES = {"softmax": (SoftmaxLoss, softmax_loss), "svm": (SvmLoss, svm_loss)}
+LOSSES = {"softmax": (softmax, softmax_loss), "svm": (svm, svm_loss)}
 SHAPES = {"lone": (1, 1), "shared": (3, 1), "own batches": (3, 3)}
 SIZES = pytest.mark.parametrize(
     "dims, n", [((12, 7, 5, 4), 6), ((64, 100, 10), 25), ((5, 3, 3), 1)], ids=str
@@ -40,11 +40,11 @@ def layer_by_layer(params, x, y, loss_function):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_pass_reads_what_the_tensors_hold_when_it_is_called(dims, n, loss, shape):
-    prepared_loss, loss_function = LOSSES[loss]
+    arithmetic, loss_function = LOSSES[loss]
     trials, batches = SHAPES[shape]
     params, grads = (Parameters((trials,), dims, torch.float32, torch.device("cpu")) for _ in "ab")
     x, y = torch.zeros(batches, n, dims[0]), torch.zeros(batches, n, dtype=torch.long)
-    there_and_back = Pass(params, x, y, prepared_loss, grads)
+    there_and_back = Pass(params, x, y, arithmetic, grads)
     for step in range(3):
         for place, p in enumerate(params.values()):
             p.copy_(normal(*p.shape, seed=10 * step + place))
@@ -56,15 +56,66 @@ def test_a_pass_reads_what_the_tensors_hold_when_it_is_called(dims, n, loss, sha
             assert torch.equal(grad, witness)
 
 
+NETS = {
+    "lone": {"hidden_dims": [7, 5]},
+    "lone, L2, dropout": {"hidden_dims": [7, 5], "reg": 0.1, "dropout": 0.3},
+    "svm": {"hidden_dims": [100], "loss_function": "svm", "reg": 0.1},
+    "stack": {"hidden_dims": [100, 30], "weight_scale": [0.1, 0.2, 0.3]},
+    "stack, L2, dropout": {
+        "hidden_dims": [33, 20, 10],
+        "reg": [0.0, 0.1, 0.5],
+        "dropout": [0.5, 0.0, 0.2],
+    },
+    "stack of seeds": {"hidden_dims": [7], "seed": [1, 2, 1], "dropout": 0.4},
+    "without a seed": {"hidden_dims": [7, 5], "seed": None, "dropout": 0.4},
+    "large products": {"hidden_dims": [100], "input_dim": 1100, "reg": [0.1, 0.2]},
+}
+NET = pytest.mark.parametrize("options", NETS.values(), ids=NETS)
+
+
+@NET
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("n", [40, 3])
+def test_a_net_prepares_the_loss_that_it_computes_layer_by_layer(options, dtype, n):
+    given = {"input_dim": 12, "num_classes": 4, "weight_scale": 0.2, "seed": 5, "dtype": dtype}
+    net = FullyConnectedNet(**(given | options))
+    for place, p in enumerate(net.params.values()):
+        p.add_(normal(*p.shape, seed=place).to(dtype) * 0.1)
+    inputs = net.params["W1"].shape[-2]
+    for shape in [(1,), net.trials] if net.trials else [()]:
+        X = torch.zeros(*shape, n, inputs, dtype=dtype)
+        y, grads = torch.zeros(*X.shape[:-1], dtype=torch.long), net.params.empty_like()
+        prepared = net.prepare(X, y, grads)
+        for step in (0, 3):
+            X.copy_(normal(*X.shape, seed=step))
+            y.copy_(torch.arange(y.numel()).view_as(y).add(step) % 4)
+            torch.manual_seed(step)
+            loss = prepared(step)
+            torch.manual_seed(step)
+            expected, expected_grads = net.loss(X, y, step)
+            assert torch.equal(loss, expected)
+            assert expected_grads.keys() == grads.keys()
+            for name, grad in grads.items():
+                assert torch.equal(grad, expected_grads[name]), name
+
+
 def test_a_pass_does_not_change_what_it_reads():
     net = FullyConnectedNet([7, 5], 12, 4, seed=[1, 2], reg=0.1, dropout=0.2)
     x, y = normal(1, 6, 12, seed=0), torch.arange(6) % 4
     before = x.clone(), y.clone(), net.params.clone()
-    net.prepare(x, y, net.params.zeros_like())()
+    net.prepare(x, y, net.params.zeros_like())(0)
     assert torch.equal(x, before[0]) and torch.equal(y, before[1])
     assert all(torch.equal(p, before[2][name]) for name, p in net.params.items())
 
 
-def test_labels_of_another_type_could_not_be_read_in_place():
-    with pytest.raises(ValueError, match="type torch.int32"):
-        SoftmaxLoss(normal(4, 5, seed=0), torch.zeros(4, dtype=torch.int32))
+@pytest.mark.parametrize(
+    "y, words",
+    [
+        (torch.zeros(4, dtype=torch.int32), "type torch.int32"),
+        (torch.zeros(3, dtype=torch.long), "expected one integer for each of the 4 examples"),
+    ],
+)
+def test_labels_that_could_not_be_read_in_place(y, words):
+    net = TwoLayerNet(5, 3, 2)
+    with pytest.raises(ValueError, match=words):
+        net.prepare(normal(4, 5, seed=0), y, net.params.empty_like())

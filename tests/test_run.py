@@ -20,10 +20,10 @@ from fcsweep.config import (
     SolverConfig,
     SyntheticConfig,
 )
+from fcsweep.nets import FullyConnectedNet
 from fcsweep.records.writer import RunRecord
 from fcsweep.run import run, run_many
 from fcsweep.run.provenance import masked
-from fcsweep.solver import Solver
 from fcsweep.system.atomic import RecordError
 
 NUMBERS = ("history.csv", "losses.npy", "best.safetensors")
@@ -239,20 +239,19 @@ def test_a_trial_that_fails_leaves_its_stack(tmp_path, monkeypatch):
 def test_a_stack_without_memory_is_trained_in_halves(tmp_path, monkeypatch):
     """And a trial that does not fit alone fails alone, without holding what it had."""
     sizes, alive = [], []
-    real = Solver.update
+    real = FullyConnectedNet._add_l2
 
-    def update(self, *arguments):
-        count = self.model.trials[0]
-        if self.step == 0:
-            sizes.append(count)
-            alive.append(sum(reference() is not None for reference in solvers))
-            solvers.append(weakref.ref(self))
-        if count > 2 or 0 in self.seed:
+    def add_l2(self, *arguments):  # in the middle of a step
+        if self not in [reference() for reference in nets]:
+            sizes.append(self.trials[0])
+            alive.append(sum(reference() is not None for reference in nets))
+            nets.append(weakref.ref(self))
+        if self.trials[0] > 2 or 0 in self.seed:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
         return real(self, *arguments)
 
-    solvers: list[weakref.ref] = []
-    monkeypatch.setattr(Solver, "update", update)
+    nets: list[weakref.ref] = []
+    monkeypatch.setattr(FullyConnectedNet, "_add_l2", add_l2)
     stacked = folders_in(tmp_path, *"abcde")
     results = run_many([config_of(seed=seed) for seed in range(5)], stacked)
     assert sizes == [5, 3, 2, 1, 1, 1, 2]

@@ -35,9 +35,9 @@ class Watched(FullyConnectedNet):
     def prepare(self, X, y, out):
         gradient = super().prepare(X, y, out)
 
-        def watched():
+        def watched(step):
             self.seen.append(X.clone())
-            return gradient()
+            return gradient(step)
 
         return watched
 

@@ -1,9 +1,10 @@
 """Why a trial has the same bits alone and in a stack, and why a step is fast.
 
-=====================  =========================================================
-``arithmetic.py``      products and sums of equal bits in any stack
-``onednn.py``          products by oneDNN, and with how many threads
-``parameters.py``      the named parameters of a net in one piece of memory
-``random_streams.py``  named streams of random numbers
-=====================  =========================================================
+=======================  =======================================================
+``arithmetic.py``        products and sums of equal bits in any stack
+``onednn.py``            products by oneDNN, and with how many threads
+``forward_backward.py``  a minibatch through the layers and back, prepared once
+``parameters.py``        the named parameters of a net in one piece of memory
+``random_streams.py``    named streams of random numbers
+=======================  =======================================================
 """

@@ -12,6 +12,9 @@ from torch import Tensor
 CACHE_LINE = 64
 """Bytes; where a parameter may start."""
 
+PerTrial = float | Sequence[float] | Tensor
+"""One value for all trials, or ``(k,)``: one each."""
+
 
 class Parameters(dict[str, Tensor]):
     """``W1 (*t, i, o)``, ``b1 (*t, o)``, ``W2`` ...; setting a name copies the values.
@@ -61,6 +64,23 @@ class Parameters(dict[str, Tensor]):
         for number, (w, b) in enumerate(self.layers, start=1):
             super().__setitem__(f"W{number}", w if trials else w[0])
             super().__setitem__(f"b{number}", b if trials else b[0])
+
+    def draw(self, scale: Tensor, seeds: Sequence[int | None]) -> None:
+        """Weights from N(0, scale**2), drawn on the CPU from the first layer on; biases are 0.
+
+        Args:
+            scale: standard deviation of each trial, ``(*t,)``.
+            seeds: one a trial; equal ones share their draws, None is torch's global generator.
+        """
+        sources = {s: None if s is None else torch.Generator().manual_seed(s) for s in seeds}
+        for weights, biases in self.layers:
+            biases.zero_()
+            normal = {
+                s: torch.randn(weights.shape[1:], generator=source, dtype=self.dtype)
+                for s, source in sources.items()
+            }
+            for w, s, deviation in zip(weights, seeds, scale.cpu().reshape(-1), strict=True):
+                w.copy_(normal[s] * deviation)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -126,3 +146,21 @@ class Parameters(dict[str, Tensor]):
 def _whole_lines(elements: int, dtype: torch.dtype) -> int:
     line = CACHE_LINE // dtype.itemsize
     return -(-elements // line) * line
+
+
+def trials_of(*values: PerTrial | None) -> torch.Size:
+    """``(k,)`` where one of the values has ``k`` trials, else ``()``.
+
+    Raises:
+        ValueError: their numbers of trials differ.
+    """
+    lengths = {len(v) for v in values if isinstance(v, Sequence | Tensor) and _has_axis(v)}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"values for {sorted(lengths)} trials given; expected one number of trials"
+        )
+    return torch.Size(lengths)
+
+
+def _has_axis(value: Sequence[float] | Tensor) -> bool:
+    return not isinstance(value, Tensor) or value.ndim > 0

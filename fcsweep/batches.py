@@ -1,0 +1,114 @@
+"""Examples on their way into training: placed on the device once, then in minibatches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fcsweep.kernels.parameters import Parameters
+from fcsweep.kernels.random_streams import generator
+from fcsweep.losses import check_labels
+
+
+class Batches:
+    """Minibatches of the training rows, in a fresh order each epoch.
+
+    Trials of a stack that share a seed share their minibatches, which then have length 1 along the
+    trial axis.
+
+    Args:
+        X: examples, ``(rows, ...)``.
+        y: their labels, ``(rows,)``.
+        size: examples of a minibatch; the last one of an epoch may be smaller.
+        trials: ``()`` for one trial, ``(k,)`` for a stack.
+        seed: of the order, one or a sequence with one each trial.
+
+    Raises:
+        ValueError: there are fewer rows than a minibatch has.
+    """
+
+    def __init__(
+        self, X: Tensor, y: Tensor, size: int, trials: torch.Size, seed: int | Sequence[int]
+    ) -> None:
+        if size > len(X):
+            raise ValueError(f"batch_size is {size}; expected at most the {len(X)} training rows")
+        self._X, self._y, self._size, self._trials = X, y, size, trials
+        self._seeds = [seed] if isinstance(seed, int) else [*seed]
+        self._memory: dict[torch.Size, _Memory] = {}
+
+    def __len__(self) -> int:
+        """Minibatches of an epoch."""
+        return -(-len(self._y) // self._size)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For ``copy`` and ``pickle``: the memory of minibatches is made again."""
+        return {**self.__dict__, "_memory": {}}
+
+    def reseed(self, seed: int | Sequence[int]) -> None:
+        """Go on for other trials, by their seeds."""
+        self._seeds = [seed] if isinstance(seed, int) else [*seed]
+        self._memory.clear()
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over the rows: ``x (*s, n, ...)`` and ``y (*s, n)``, ``s`` being 1 or ``k``.
+
+        Minibatches of one shape are the same two tensors with new values.
+
+        Args:
+            number: of the epoch, which with the seed decides the order.
+        """
+        for rows in self._order(number).split(self._size, -1):
+            yield self._take(rows)
+
+    def _order(self, number: int) -> Tensor:
+        """Of one pass, ``(*s, rows)``."""
+        seeds = self._seeds[:1] if len(set(self._seeds)) == 1 else self._seeds
+        n = len(self._y)
+        orders = [torch.randperm(n, generator=generator(s, "batches", number)) for s in seeds]
+        order = torch.stack(orders) if self._trials else orders[0]
+        return order.to(self._X.device)
+
+    def _take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Examples and labels of ``rows (*s, n)``."""
+        memory = self._memory.get(rows.shape)
+        if memory is None:
+            memory = self._memory[rows.shape] = _Memory(self._X, self._y, rows.shape)
+        flat = rows.reshape(-1)
+        torch.index_select(self._X, 0, flat, out=memory.flat_x)
+        torch.index_select(self._y, 0, flat, out=memory.flat_y)
+        return memory.x, memory.y
+
+
+class _Memory:
+    """For the minibatches of one shape, ``(*s, n)``."""
+
+    def __init__(self, X: Tensor, y: Tensor, shape: torch.Size) -> None:
+        self.flat_x = X.new_empty(shape.numel(), *X.shape[1:])
+        self.flat_y = y.new_empty(shape.numel())
+        self.x, self.y = self.flat_x.view(*shape, *X.shape[1:]), self.flat_y.view(shape)
+
+
+def placed(data: Any, part: str, params: Parameters) -> tuple[Tensor, Tensor]:
+    """Examples ``(n, ...)`` and labels ``(n,)`` in the place and type of the parameters.
+
+    Args:
+        data: holds ``X_train``, ``y_train``, ``X_val``, ``y_val`` as attributes or in a mapping.
+        part: ``"train"`` or ``"val"``.
+        params: of the net that is to learn them.
+
+    Raises:
+        ValueError: no examples, or labels that are not a class for each of them.
+    """
+    X, y = (
+        data[name] if isinstance(data, Mapping) else getattr(data, name)
+        for name in (f"X_{part}", f"y_{part}")
+    )
+    if len(X) != len(y) or len(X) == 0:
+        raise ValueError(
+            f"{len(X)} examples and {len(y)} labels; expected a label for each, and some"
+        )
+    check_labels(y, (len(X),), params.dims[-1], f"y_{part}")
+    return X.to(params.device, params.dtype), y.to(params.device, torch.long)

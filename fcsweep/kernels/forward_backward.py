@@ -1,0 +1,92 @@
+"""A minibatch through the layers and back, prepared once for tensors that stay where they are.
+
+It computes what ``FullyConnectedNet.loss`` does, layer by layer, without making a tensor or a view
+of one in each step: in small nets that costs more than the arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from fcsweep.kernels.arithmetic import Product, empty, total
+from fcsweep.kernels.parameters import Parameters
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""``(scores (k, c, n), label (k, 1, n), out) -> loss (k,)``; the gradient goes to ``out``."""
+
+Drop = Callable[[Tensor, int], Tensor | None]
+"""Dropout mask for the units of a hidden layer, by its number from 1; None drops nothing."""
+
+
+class Pass:
+    """``{Linear - ReLU - [Dropout]} x (L - 1) - Linear - loss``, forward and backward.
+
+    Calling it returns the loss ``(k,)`` of what the tensors hold then, and writes its gradient.
+
+    Args:
+        params: of all layers.
+        x: the minibatch, ``(k, n, input_dim)``, of length 1 along the trials that share it.
+        y: its labels, ``(n,)`` or ``(k, n)``, of type int64.
+        loss: the arithmetic of what to minimise.
+        grads: where the gradient goes.
+
+    Raises:
+        ValueError: labels of another type or length.
+    """
+
+    def __init__(
+        self, params: Parameters, x: Tensor, y: Tensor, loss: Loss, grads: Parameters
+    ) -> None:
+        inputs, self._outputs = x, list[Product]()
+        for w, b in params.layers:
+            self._outputs.append(Product(inputs, w, plus=b))
+            inputs = self._outputs[-1].out
+        *self._hidden, scores = [output.out for output in self._outputs]
+
+        k, n, c = scores.shape
+        if y.shape[-1:] != (n,) or y.dtype != torch.int64:
+            raise ValueError(
+                f"labels of shape {tuple(y.shape)} and type {y.dtype} for scores of shape "
+                f"{tuple(scores.shape)}: expected one integer for each of the {n} examples, of "
+                "type torch.int64"
+            )
+        label, dscores = y.unsqueeze(-2).expand(k, 1, n), empty(k, c, n, scores)
+        self._loss = partial(loss, scores.mT, label, dscores)
+
+        dout, self._dx = dscores.mT, list[Product]()
+        self._dw, self._db = list[Product](), list[tuple[Tensor, Tensor]]()
+        layers = zip([x, *self._hidden], params.layers, grads.layers, strict=True)
+        for inputs, (w, _), (dw, db) in reversed([*layers]):
+            self._dw.append(Product(inputs.mT, dout, out=dw))
+            self._db.append((dout, db))
+            if inputs is not x:
+                self._dx.append(Product(dout, w.mT))
+                dout = self._dx[-1].out
+
+    def __call__(self, drop: Drop | None = None) -> Tensor:
+        """The loss ``(k,)``; ``drop`` makes the dropout masks of this call."""
+        masks = list[Tensor | None]()
+        *hidden_layers, scores = self._outputs
+        for number, layer in enumerate(hidden_layers, start=1):
+            hidden = layer().relu_()
+            masks.append(drop(hidden, number) if drop else None)
+            if (mask := masks[-1]) is not None:
+                hidden.mul_(mask)
+        scores()
+        loss = self._loss()
+
+        below = zip(reversed(self._hidden), reversed(masks), strict=True)
+        for dx, (hidden, mask) in zip(self._dx, below, strict=True):
+            dhidden = dx()
+            if mask is not None:
+                dhidden.mul_(mask)
+            torch.ops.aten.threshold_backward.grad_input(dhidden, hidden, 0, grad_input=dhidden)
+        for dw in self._dw:
+            dw()
+        for dout, db in self._db:
+            total(dout, -2, out=db)
+        return loss
