@@ -1,7 +1,7 @@
 """The program in a forked child, on a disk that fills up at a chosen write.
 
-As a script (``python striking.py FOLDER BYTES PROGRAM FREE...``) it runs one program on a real
-small disk, mounted at FOLDER, with so much room at first, and again when there is more.
+As a program (``python -m support.full_disk FOLDER BYTES PROGRAM FREE...``) it runs one command on a
+real small disk, mounted at FOLDER, with so much room at first, and again when there is more.
 """
 
 import errno
@@ -161,7 +161,7 @@ def numbers_of(sweep: Path) -> dict[str, Any]:
         elif path.name == "optimization_results.yaml":
             found[name] = "there"
     if (sweep / "study.journal").exists():
-        from sweeping import study_of
+        from support.toy_app import study_of
 
         for trial in study_of(sweep).get_trials(deepcopy=False):
             steps = sorted(trial.intermediate_values.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweeps import write_search
+from support.written_sweeps import write_search
 
 from fcsweep import report
 

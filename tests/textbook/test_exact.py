@@ -13,7 +13,7 @@ from fcsweep.optim import RULES
 from fcsweep.solver import Solver
 
 DOUBLE = torch.float64
-MODULES = sorted((Path(__file__).parents[1] / "fcsweep").rglob("*.py"))
+MODULES = sorted((Path(__file__).parents[2] / "fcsweep").rglob("*.py"))
 NUMBERS = {"torch.as_tensor", "torch.tensor", "torch.full", "torch.scalar_tensor"}
 """What makes float32 of a Python number unless it is told otherwise."""
 

@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from optuna.trial import TrialState
-from sweeping import multirun, sweep, told
+from support.toy_app import multirun, sweep, told
 
 from fcsweep.messages.errors import ConfigError
 from fcsweep.search import prune, should_prune

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sweeping import study_of, told
+from support.toy_app import study_of, told
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 

@@ -11,7 +11,7 @@ import optuna
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
-from sweeping import study_of, told
+from support.toy_app import study_of, told
 
 from fcsweep.messages.errors import ConfigError
 from fcsweep.records.ownership import hold

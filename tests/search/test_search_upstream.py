@@ -7,7 +7,7 @@ import optuna
 import pytest
 import yaml
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, LauncherTestSuite
-from sweeping import make_app, run
+from support.toy_app import make_app, run
 
 SPHERE = """\
 import hydra

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from sweeping import command, kill_when, make_app, run, study_of, told
+from support.toy_app import command, kill_when, make_app, run, study_of, told
 
 APP = """\
 import hydra

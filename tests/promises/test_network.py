@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from many import Command, said
+from support.programs import Command, said
 
 from fcsweep.data import cifar10, download
 from fcsweep.data.cifar10_files import CLASSES, ROW, TEST, TRAINING

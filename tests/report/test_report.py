@@ -9,7 +9,7 @@ import time
 from html.parser import HTMLParser
 
 import pytest
-from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
+from support.written_sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
 from fcsweep import report
 from fcsweep.messages.errors import ConfigError

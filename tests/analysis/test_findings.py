@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
+from support.written_sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
 from fcsweep.analysis import findings
 from fcsweep.analysis.findings import Axis

@@ -554,7 +554,7 @@ def test_a_rerun_that_is_stopped_leaves_nothing(long, tmp_path, name, code):
 
 @pytest.mark.slow
 def test_the_commands_of_the_readme(tmp_path):
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
     section = readme.partition("\n## Repeat and prove\n")[2].partition("\n## ")[0]
     blocks = [part.partition("\n```")[0] for part in section.split("```bash\n")[1:]]
     assert len(blocks) == 3

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sweeping import multirun, sweep
+from support.toy_app import multirun, sweep
 from test_report import HOSTILE, page_of
 
 from fcsweep import report

@@ -7,8 +7,8 @@ import warnings
 from pathlib import Path
 
 import pytest
-from striking import imported, numbers_of, started
-from sweeping import study_of
+from support.full_disk import imported, numbers_of, started
+from support.toy_app import study_of
 
 from fcsweep import evaluate
 from fcsweep.messages.errors import ConfigError

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from striking import PROGRAMS, Event, imported, left_over, numbers_of, started, strike_at
+from support.full_disk import PROGRAMS, Event, imported, left_over, numbers_of, started, strike_at
 
 from fcsweep.analysis.style import thinned
 from fcsweep.records.reader import damaged_since, look
@@ -140,9 +140,10 @@ def test_a_small_disk(name, whole, tmp_path):
         pytest.skip("no file system can be mounted here")
     size, page = 4 << 20, 4096
     frees = [page * pages for pages in (0, 1, 4, 6, 9, 14, 22)]
-    script = [sys.executable, str(Path(__file__).with_name("striking.py")), tmp_path / "disk"]
+    script = [sys.executable, "-m", "support.full_disk", tmp_path / "disk"]
     command = ["unshare", "-rm", *script, str(size), name, *map(str, frees)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    tests = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=tests, capture_output=True, text=True, timeout=280)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(lines) == len(frees), done.stderr
     for free, first, again, numbers, left in lines:

@@ -11,7 +11,7 @@ import pytest
 
 from fcsweep.records.frames import load_speeds
 
-ANALYSIS = Path(__file__).parents[1] / "analysis"
+ANALYSIS = Path(__file__).parents[2] / "analysis"
 NOTEBOOKS = sorted(ANALYSIS.glob("*.ipynb"))
 SAMPLES = sorted(path for path in (ANALYSIS / "sample").iterdir() if path.is_dir())
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from many import Command, contents, said
-from sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
+from support.programs import Command, contents, said
+from support.written_sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
 from fcsweep import report
 from fcsweep.analysis import findings

@@ -8,7 +8,7 @@ import sys
 
 import psutil
 import pytest
-from sweeping import study_of
+from support.toy_app import study_of
 
 TRIALS, AT_ONCE = 1000, 20
 

@@ -17,7 +17,7 @@ from fcsweep.run import provenance as module
 from fcsweep.run import run, run_many
 from fcsweep.run.provenance import provenance
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 
 

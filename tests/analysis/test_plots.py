@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from sweeps import config_of, write_run, write_search, write_sweep
+from support.written_sweeps import config_of, write_run, write_search, write_sweep
 
 from fcsweep import analysis
 from fcsweep.analysis import findings

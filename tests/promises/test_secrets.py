@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from many import Command, contents, said
-from sweeping import sweep
+from support.programs import Command, contents, said
+from support.toy_app import sweep
 
 from fcsweep import run
 from fcsweep.config import RunConfig
