@@ -1,39 +1,18 @@
 """The notebooks in ``analysis/``: run from scratch on the sample, and committed as they ran."""
 
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import nbformat
 import pytest
+from support.notebooks import ANALYSIS, NOTEBOOKS, executed
 
 from fcsweep.records.frames import load_speeds
 
-ANALYSIS = Path(__file__).parents[2] / "analysis"
-NOTEBOOKS = sorted(ANALYSIS.glob("*.ipynb"))
 SAMPLES = sorted(path for path in (ANALYSIS / "sample").iterdir() if path.is_dir())
 
 
 def outputs(notebook):
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
-
-
-def executed(path, tmp_path):
-    """The notebook after running all of it, in a folder where only the sample is beside it."""
-    folder = tmp_path / "analysis"
-    shutil.copytree(ANALYSIS / "sample", folder / "sample")
-    shutil.copytree(ANALYSIS.parent / "benchmarks" / "results", tmp_path / "benchmarks" / "results")
-    notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells:
-        cell.get("outputs", []).clear()
-    nbformat.write(notebook, folder / path.name)
-    execute = [sys.executable, "-c", "from nbclient.cli import main; main()", "--timeout=100"]
-    command = [*execute, "--inplace", path.name]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return nbformat.read(folder / path.name, as_version=4)
 
 
 def test_there_are_five():

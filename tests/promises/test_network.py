@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.notebooks import NOTEBOOKS, executed
 from support.programs import Command, said
 
 from fcsweep.data import cifar10, download
@@ -131,8 +132,6 @@ def test_cifar10_that_is_there_needs_no_network(tmp_path, watched, monkeypatch):
 
 @pytest.mark.slow
 def test_a_notebook_talks_to_its_own_machine_only(tmp_path, watched, monkeypatch):
-    from test_notebooks import NOTEBOOKS, executed
-
     env, told = watched
     for name, value in env.items():
         monkeypatch.setenv(name, value)

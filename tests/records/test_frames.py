@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_trials import MOMENTUM, RESULT, SGD, leave
+from support.bare_sweeps import MOMENTUM, RESULT, SGD, leave
 
 from fcsweep.messages.errors import ConfigError
 from fcsweep.records import load_history, load_runs

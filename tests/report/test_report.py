@@ -6,9 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from html.parser import HTMLParser
 
 import pytest
+from support.report_pages import HOSTILE, Page, page_of
 from support.written_sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
 from fcsweep import report
@@ -16,33 +16,6 @@ from fcsweep.messages.errors import ConfigError
 from fcsweep.report import page as pages
 from fcsweep.report import words
 from fcsweep.system.atomic import RecordError
-
-
-class Page(HTMLParser):
-    """The texts and the tags of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.cells: list[str] = []
-        self.said: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.said.append(data)
-
-    def figures(self):
-        return [of["id"] for tag, of in self.tags if tag == "figure"]
-
-    def text(self):
-        return " ".join(" ".join(self.said).split())
-
-
-def page_of(folder) -> Page:
-    return Page(report.write(folder).read_text())
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +63,6 @@ def test_both_rules_are_in_one_picture(tmp_path):
     assert {"sgd", "momentum"} <= set(page.text().split())
     assert "Which optimizer gives the highest train accuracy" in page.text()
     assert "Trial 1 reaches train accuracy 0.7000 with optimizer momentum." in page.text()
-
-
-HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
 
 def test_html_in_a_config_is_shown_as_text(tmp_path):

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.report_pages import HOSTILE, page_of
 from support.toy_app import multirun, sweep
-from test_report import HOSTILE, page_of
 
 from fcsweep import report
 from fcsweep.evaluate import main as evaluate

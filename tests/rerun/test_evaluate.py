@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from test_run import config_of, result_of
+from support.short_runs import config_of, result_of
 
 from fcsweep import data
 from fcsweep.evaluate import evaluate, main

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from test_run import assert_same_numbers, config_of, folders_in, result_of
+from support.short_runs import assert_same_numbers, config_of, folders_in, result_of
 
 from fcsweep.messages.errors import ConfigError
 from fcsweep.records.seal import as_json, sealed

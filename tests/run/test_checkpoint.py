@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_run import assert_same_numbers, config_of, folders_in, result_of
+from support.short_runs import assert_same_numbers, config_with, folders_in, result_of
 
 from fcsweep.config import AdamConfig, MomentumConfig, RmspropConfig, SgdConfig
 from fcsweep.records.filenames import CHECKPOINTS
@@ -21,8 +21,6 @@ from fcsweep.records.writer import Past
 from fcsweep.run import provenance, run, run_many
 from fcsweep.run.checkpoint import Checkpoint, find, groups, pack, unpack
 
-ALWAYS = 1e-9
-"""Seconds: a checkpoint after every epoch."""
 OPTIMIZERS = [SgdConfig(0.3), MomentumConfig(), RmspropConfig(), AdamConfig()]
 for optimizer, name in zip(OPTIMIZERS, ("sgd", "momentum", "rmsprop", "adam"), strict=True):
     optimizer.name, optimizer.learning_rate = name, 3e-2
@@ -30,12 +28,6 @@ for optimizer, name in zip(OPTIMIZERS, ("sgd", "momentum", "rmsprop", "adam"), s
 
 class Killed(BaseException):
     """Ends a run as SIGKILL does: nothing is written on the way out."""
-
-
-def config_with(seconds=ALWAYS, epochs=6, **options):
-    config = config_of(**options)
-    config.solver.checkpoint_seconds, config.solver.num_epochs = seconds, epochs
-    return config
 
 
 def killed_after(epoch, pruned=()):
@@ -306,8 +298,8 @@ sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(1)
 from fcsweep import records
-from test_checkpoint import config_with, counting
 from fcsweep.run import run_many
+from support.short_runs import config_with
 
 folders = [Path(name) for name in sys.argv[4:]]
 strike = iter(range(int(sys.argv[3]), -1, -1))
@@ -332,7 +324,7 @@ run_many(configs, folders, hook)
 
 
 def command(epochs, strike, folders):
-    tests = str(Path(__file__).parent)
+    tests = str(Path(__file__).parents[1])
     return [sys.executable, "-c", PROCESS, tests, str(epochs), str(strike), *map(str, folders)]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from packaging.requirements import Requirement
-from test_run import config_of, folders_in, result_of
+from support.short_runs import config_of, folders_in, result_of
 
 from fcsweep.records.seal import as_json, sealed
 from fcsweep.run import provenance as module

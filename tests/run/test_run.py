@@ -12,48 +12,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.short_runs import assert_same_numbers, config_of, folders_in, result_of
 
-from fcsweep.config import (
-    FullyConnectedConfig,
-    MomentumConfig,
-    RunConfig,
-    SolverConfig,
-    SyntheticConfig,
-)
+from fcsweep.config import SyntheticConfig
 from fcsweep.records.writer import RunRecord
 from fcsweep.run import run, run_many
 from fcsweep.run.provenance import masked
 from fcsweep.solver import Solver
 from fcsweep.system.atomic import RecordError
 
-NUMBERS = ("history.csv", "losses.npy", "best.safetensors")
-
-
-def config_of(learning_rate=0.1, seed=0, **model):
-    return RunConfig(
-        model=FullyConnectedConfig(hidden_dims=[20, 10], weight_scale=0.1, **model),
-        optimizer=MomentumConfig(learning_rate=learning_rate),
-        solver=SolverConfig(num_epochs=3, lr_decay=0.9, num_train_samples=200),
-        seed=seed,
-    )
-
-
-def folders_in(path, *names):
-    made = [path / name for name in names]
-    for folder in made:
-        folder.mkdir()
-    return made
-
-
-def result_of(folder):
-    return json.loads((folder / "result.json").read_text())
-
-
-def assert_same_numbers(one, other):
-    for name in NUMBERS:
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
-    times = {"seconds": 0}
-    assert result_of(one) | times == result_of(other) | times
+TESTS = Path(__file__).parents[1]
 
 
 def test_a_run_leaves_all_its_records(tmp_path):
@@ -78,9 +46,10 @@ def test_a_run_is_the_same_again_and_in_another_process(tmp_path):
     code = f"""
 import sys, torch
 torch.set_num_threads(1)
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(TESTS)!r})
 from pathlib import Path
-from test_run import config_of, run
+from fcsweep.run import run
+from support.short_runs import config_of
 run(config_of(), Path({str(three)!r}))
 """
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -148,7 +117,8 @@ SLOW_RUN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_run import config_of, run
+from fcsweep.run import run
+from support.short_runs import config_of
 config = config_of()
 config.solver.num_epochs = 1_000_000
 def tell(reports):
@@ -161,7 +131,7 @@ run(config, Path(sys.argv[2]), tell)
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.parametrize("name, code", [("SIGINT", -2), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_ends_in_the_record(tmp_path, name, code):
-    command = [sys.executable, "-c", SLOW_RUN, str(Path(__file__).parent), str(tmp_path)]
+    command = [sys.executable, "-c", SLOW_RUN, str(TESTS), str(tmp_path)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as process:
         assert process.stdout.readline() == b"epoch\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from test_run import config_of
+from support.short_runs import config_of
 
 from fcsweep.records.formats import HistoryRow, Report, Result
 from fcsweep.terminal import stack_view

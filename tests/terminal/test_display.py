@@ -4,7 +4,7 @@ import io
 
 import pytest
 from rich.console import Console
-from test_run import config_of
+from support.short_runs import config_of
 
 from fcsweep.records.formats import HistoryRow, Report, Result
 from fcsweep.terminal import run_view
