@@ -17,7 +17,8 @@ from optuna.distributions import FloatDistribution as Floats
 from optuna.distributions import IntDistribution as Ints
 
 from fcsweep.messages.errors import ConfigError
-from fcsweep.search.space import Space, described, older_space, space_of, written
+from fcsweep.search.overrides import described, written
+from fcsweep.search.space import Space, older_space, space_of
 
 DISTRIBUTIONS = {
     # choices
