@@ -8,7 +8,7 @@
 ==============  =========================================================================
 ``allowed.py``  what a value may be: `Range`, `Words`, ...; the rows of the data sets
 ``schemas.py``  a dataclass for each option, `RunConfig`, `GROUPS`; every default and unit
-``door.py``     `typed`: check a config, return plain dataclasses
+``check.py``    `typed`: check a config, return plain dataclasses
 ``saved.py``    `read`: the config of a run as data; `flat` and `differences`
 ==============  =========================================================================
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from statistics import median
 
 import pytest
 from packaging.requirements import Requirement
@@ -15,20 +16,64 @@ MODULES = sorted((ROOT / "fcsweep").rglob("*.py"))
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "base", "tools"}
 
 
+def named(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def functions_of(path):
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+
+
+def lines_of(function):
+    return function.end_lineno - function.lineno + 1
+
+
 def test_no_drawers():
     assert MODULES
     assert not [path for path in MODULES if DRAWERS & {path.stem, *path.parts}]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_modules_are_short_and_say_what_they_are(path):
-    text = path.read_text()
-    tree = ast.parse(text)
-    assert ast.get_docstring(tree) or path.name == "__main__.py"
-    assert text.count("\n") <= 450
-    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    longest = max(((f.end_lineno or 0) - f.lineno for f in functions), default=0)
-    assert longest <= 75
+def test_every_module_says_what_it_is():
+    programs = {"__main__.py"}
+    modules = [path for path in MODULES if path.name not in programs]
+    assert not [named(p) for p in modules if not ast.get_docstring(ast.parse(p.read_text()))]
+
+
+LONGER = {"fcsweep/solver.py": 450, "fcsweep/report/page.py": 387}
+"""Modules that are still too long, and may not grow."""
+
+
+def test_the_longest_module_has_350_lines():
+    lengths = {named(path): path.read_text().count("\n") for path in MODULES}
+    assert not {name: n for name, n in lengths.items() if n > LONGER.get(name, 350)}
+    assert not [name for name in LONGER if lengths[name] <= 350]
+
+
+def test_functions_are_short():
+    lengths = {(named(p), f.name): lines_of(f) for p in MODULES for f in functions_of(p)}
+    assert median(lengths.values()) <= 10
+    assert not {name: length for name, length in lengths.items() if length > 60}
+
+
+PACKAGES = [path.parent for path in MODULES if path.name == "__init__.py"]
+
+
+def test_a_package_has_at_most_ten_modules():
+    textbook = ROOT / "fcsweep"
+    sizes = {named(p): len([*p.glob("[!_]*.py")]) for p in PACKAGES if p != textbook}
+    assert not {name: size for name, size in sizes.items() if size > 10}
+
+
+def test_the_docstring_of_a_package_lists_its_files():
+    different = {}
+    for package in PACKAGES:
+        docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+        listed = set(re.findall(r"^``(\w+\.py)``  ", docstring, re.MULTILINE))
+        there = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+        if package != ROOT / "fcsweep" and listed != there:
+            different[named(package)] = listed ^ there
+    assert not different
 
 
 EXECUTE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "runpy", "code", "imp"}
