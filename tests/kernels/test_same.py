@@ -101,12 +101,16 @@ def test_the_threads_change_no_product(examples):
 
 
 LARGE_PRODUCTS = [(200, 3072, 100), (100, 200, 3072), (25, 3072, 101), (1000, 64, 100)]
+WAYS = [(dtype, one_dnn) for dtype in (torch.float32, torch.float64) for one_dnn in (True, False)]
+PAIRS = [
+    (*shape, threads, *WAYS[place ^ turn])
+    for place, shape in enumerate(LARGE_PRODUCTS)
+    for turn, threads in enumerate((1, 2, 3, 8))
+]
+"""Each shape with each number of threads, each of them with each type and library."""
 
 
-@pytest.mark.parametrize("one_dnn", [True, False])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("threads", [1, 2, 3, 8])
-@pytest.mark.parametrize("n, i, m", LARGE_PRODUCTS)
+@pytest.mark.parametrize("n, i, m, threads, dtype, one_dnn", PAIRS)
 def test_large_products(monkeypatch, n, i, m, threads, dtype, one_dnn):
     if not one_dnn:
         monkeypatch.setattr(onednn, "_has_one_dnn", lambda matrices: False)
