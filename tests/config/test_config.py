@@ -323,10 +323,10 @@ def test_a_damaged_config_is_named(content, tmp_path, monkeypatch):
     path = tmp_path / "config.yaml"
     if content is not None:
         path.write_bytes(content)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ConfigError) as error:
         read(path)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
     assert not Path("pwned").exists()

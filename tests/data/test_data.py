@@ -275,9 +275,9 @@ def test_the_fingerprint_tells_rows_and_sets_apart_but_not_dtypes():
 
 def test_a_second_load_is_the_same_set_and_takes_no_time():
     first = load("synthetic")
-    began = time.perf_counter()
+    began = time.process_time()
     assert load("synthetic") is first
-    assert time.perf_counter() - began < 0.01
+    assert time.process_time() - began < 0.01
 
 
 def test_a_set_that_was_changed_in_place_is_made_anew():
@@ -681,8 +681,8 @@ def test_damaged_archives_are_named(tmp_path, tiny):
         (b"\n<!DOCTYPE html><html>Not found</html>", "is a web page .it starts with"),
         (b"", "is no packed archive"),
         (b"PK\x03\x04" + b"x" * 100, "is no packed archive .it starts with b'PK"),
-        (gzip.compress(b"<html></html>" * 1000), "is damaged"),
-        (gzip.compress(b""), "is damaged"),
+        (gzip.compress(b"<html></html>" * 1000, mtime=0), "is damaged"),
+        (gzip.compress(b"", mtime=0), "is damaged"),
     ],
 )
 def test_files_that_are_no_archive_are_named(tmp_path, tiny, raw: bytes, expected: str):

@@ -87,9 +87,9 @@ def test_nothing_is_fetched_and_only_our_script_may_run(search):
 
 def test_a_thousand_trials_are_quick_and_small(tmp_path):
     sweep = write_search(tmp_path / "sweep", 1000)
-    start = time.perf_counter()
+    start = time.process_time()
     path = report.write(sweep)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
     assert path.stat().st_size < 5_000_000
     assert path.read_text().count("<tr") > 1000
 
