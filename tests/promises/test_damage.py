@@ -248,7 +248,7 @@ READ = {
 
 @pytest.mark.parametrize("command", READ)
 @pytest.mark.parametrize(
-    "how", [pytest.param(how, marks=() if "flip" in how else SLOW) for how in DAMAGES]
+    "how", [pytest.param(how, marks=() if how == "flipped" else SLOW) for how in DAMAGES]
 )
 def test_damage_is_found_and_named(how, command, copy, capsys):
     for name in FILES:
