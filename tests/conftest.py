@@ -1,6 +1,15 @@
+import os
+
 import pytest
 import torch
 from hydra.version import _UNSPECIFIED_, VersionBase
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Several processes for `pytest` alone; one for named files, and for `-m slow`."""
+    everything = config.args_source is config.ArgsSource.TESTPATHS
+    quick = config.option.markexpr == "not slow"
+    return min(os.cpu_count() or 1, 4) if everything and quick else 0
 
 
 @pytest.fixture(autouse=True)

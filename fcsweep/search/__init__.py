@@ -3,18 +3,17 @@
 ``hydra/sweeper=optuna`` makes any Hydra app a search; its task calls `should_prune` to have its
 unpromising trials stopped early.
 
-===============  ================================================================================
-``settings.py``  the keys of the sweeper and its groups; light, imported by every Hydra program
-``space.py``     Hydra's sweep overrides as Optuna's distributions, and values as overrides
-``samplers.py``  samplers and pruners from their nodes; a fresh, seeded sampler for every trial
-``storage.py``   the journal in the sweep's folder, or a database
-``study.py``     a study, new or resumed: what belongs to it, which trials come next
-``pruning.py``   `should_prune`, `prune`: reports of running jobs
-``outcomes.py``  how a trial ended: by its record, or by what its job returned
-``results.py``   ``optimization_results.yaml`` and the other files of a sweep
-``progress.py``  what is shown of a search
-``sweep.py``     the search itself: ask, launch, tell
-===============  ================================================================================
+================  =============================================================================
+``settings.py``   the keys of the sweeper and its groups; light, imported by every Hydra program
+``plan.py``       the settings of a search, checked before its folder is made
+``overrides.py``  Hydra's sweep overrides as Optuna's distributions, and values as overrides
+``space.py``      what is searched, and what a trial has of it as overrides
+``loop.py``       the search itself: ask, launch, tell
+``pruning.py``    `should_prune`, `prune`: reports of running jobs
+``outcomes.py``   how a trial ended: by its record, or by what its job returned
+``results.py``    ``optimization_results.yaml`` and the other files of a sweep
+``progress.py``   what is shown of a search
+================  =============================================================================
 
 Importing this package imports neither torch nor Optuna.
 """

@@ -17,7 +17,8 @@ from fcsweep.config import flat
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
 from fcsweep.messages.wording import hint, one_line, shown
-from fcsweep.search.space import Space, bare, older_space, space_of
+from fcsweep.search.overrides import bare
+from fcsweep.search.space import Space, older_space, space_of
 from fcsweep.search.study.samplers import is_grid, pruner_of, sampler_of, seed_of, set_fields
 from fcsweep.search.study.study import Extend, Start
 

@@ -1,16 +1,4 @@
-"""What is searched: Hydra's sweep overrides as Optuna's distributions, and values as overrides.
-
-====================================  ==========================================================
-``choice(a, b)``, ``a,b``             one of the values, each in its own type
-``range(1, 9, 2)``                    whole numbers, or floats with a step; the stop is excluded
-``interval(0, 1)``                    floats between both, or whole numbers by ``int(...)``
-``tag(log, interval(1e-4, 1))``       the same on a log scale
-``glob(*)``                           one of the options of a group
-``shuffle(range(1, 4))``              one of the values
-``~key``                              removes the key, here and in the config
-anything else                         a fixed value, the same for every trial
-====================================  ==========================================================
-"""
+"""What is searched: a distribution for each key, and what a trial has of it as overrides."""
 
 from __future__ import annotations
 
@@ -23,15 +11,7 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
-    ChoiceSweep,
-    IntervalSweep,
-    Override,
-    Quote,
-    QuotedString,
-    RangeSweep,
-)
-from hydra.errors import HydraException, OverrideParseException
+from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 from optuna.distributions import (
     BaseDistribution,
@@ -42,7 +22,15 @@ from optuna.distributions import (
 )
 
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import hint, one_line, shown
+from fcsweep.messages.wording import hint, shown
+from fcsweep.search.overrides import (
+    bare,
+    described,
+    distribution_of,
+    literals_of,
+    parsed,
+    written,
+)
 
 
 @dataclass(frozen=True)
@@ -176,14 +164,14 @@ def space_of(
     distributions: dict[str, BaseDistribution] = {}
     fixed: dict[str, str] = {}
     literals: set[tuple[str, str]] = set()
-    for override in _parsed([*lines, *arguments], loader):
+    for override in parsed([*lines, *arguments], loader):
         for known in (distributions, fixed):  # the last one of a key counts
             for key in [key for key in known if bare(key) == override.key_or_group]:
                 del known[key]
         key = override.get_key_element()
         if override.is_sweep_override():
-            distributions[key] = _distribution(override)
-            literals |= {(key, text) for text in _literals(override)}
+            distributions[key] = distribution_of(override)
+            literals |= {(key, text) for text in literals_of(override)}
         else:
             fixed[key] = override.input_line or ""
     return Space(distributions, fixed, frozenset(literals))
@@ -195,14 +183,6 @@ def _stated(value: Any) -> str:
     if isinstance(plain, list | dict):
         return Override._get_value_element_as_str(plain)
     return plain if isinstance(plain, str) else written(plain)
-
-
-def _parsed(lines: Sequence[str], loader: ConfigLoader | None) -> list[Override]:
-    try:
-        return OverridesParser.create(config_loader=loader).parse_overrides(list(lines))
-    except OverrideParseException as error:  # Hydra has read the command line before
-        why = one_line(error).partition(" See https:")[0]
-        raise ConfigError(f"hydra.sweeper.params cannot be read: {why}") from error
 
 
 def older_space(search_space: Mapping[str, Any] | None) -> dict[str, str]:
@@ -227,116 +207,6 @@ def _older(key: str, spec: Any) -> str:
     interval = f"interval({low!r},{high!r})"
     interval = f"int({interval})" if kind == "int" else interval
     return f"tag(log,{interval})" if fields.get("log") else interval
-
-
-def written(value: Any) -> str:
-    """A value as Hydra reads it back: the same value of the same type.
-
-    A text is quoted unless it means itself.
-    """
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, str):
-        return (
-            value
-            if value and _means_itself(value)
-            else QuotedString(value, Quote.single).with_quotes()
-        )
-    return repr(value)
-
-
-def _means_itself(text: str) -> bool:
-    """Whether a text needs no quotes to be read as itself."""
-    try:
-        (parsed,) = OverridesParser.create().parse_overrides([f"key={text}"])
-    except HydraException:
-        return False
-    return not parsed.is_sweep_override() and parsed._value == text
-
-
-def described(distribution: BaseDistribution) -> str:
-    """``0.001 to 1.0, log``, or ``one of sgd, adam``."""
-    if isinstance(distribution, CategoricalDistribution):
-        return f"one of {', '.join(written(choice) for choice in distribution.choices)}"
-    if not isinstance(distribution, FloatDistribution | IntDistribution):
-        return str(distribution)
-    step = distribution.step if distribution.step not in (None, 1) else None
-    parts = [f"{distribution.low!r} to {distribution.high!r}"]
-    parts += ["log"] if distribution.log else [f"step {step!r}"] if step else []
-    return ", ".join(parts)
-
-
-def _distribution(override: Override) -> BaseDistribution:
-    value, line = override._value, override.input_line
-    try:
-        if isinstance(value, IntervalSweep):
-            return _interval(value)
-        if isinstance(value, RangeSweep) and not value.shuffle:
-            return _range(value)
-        return _categorical([_choice(one) for one in _elements(override)])
-    except (ValueError, HydraException) as error:
-        raise ConfigError(f"{line} cannot be searched: {one_line(error)}") from error
-
-
-def _categorical(choices: Sequence[Any]) -> BaseDistribution:
-    if not choices:
-        raise ValueError("there is nothing to choose from")
-    different = {(type(one), one): one for one in choices}.values()
-    for one, another in itertools.combinations(different, 2):
-        if one == another:  # as 1, 1.0 and True are
-            pair = f"{written(one)} and {written(another)}"
-            raise ValueError(f"Optuna cannot tell {pair} apart")
-    if any(one != one for one in different):
-        raise ValueError("Optuna cannot choose nan")
-    return CategoricalDistribution(list(different))
-
-
-def _interval(value: IntervalSweep) -> BaseDistribution:
-    assert value.start is not None and value.end is not None  # the grammar asks for both
-    log = "log" in value.tags
-    if not (math.isfinite(value.start) and math.isfinite(value.end)):
-        raise ValueError("expected finite bounds")
-    if isinstance(value.start, int) and isinstance(value.end, int):
-        return IntDistribution(value.start, value.end, log=log)
-    return FloatDistribution(value.start, value.end, log=log)
-
-
-def _range(value: RangeSweep) -> BaseDistribution:
-    numbers = sorted(value.range())
-    if not numbers:
-        raise ValueError("the range is empty")
-    low, high, step = numbers[0], numbers[-1], abs(value.step)
-    if isinstance(low, int) and isinstance(step, int):
-        return IntDistribution(low, high, step=step)
-    return FloatDistribution(float(low), float(high), step=float(step))
-
-
-def bare(key: str) -> str:
-    """A key without what says how it is set or where."""
-    return key.lstrip("+~").partition("@")[0]
-
-
-def _literals(override: Override) -> list[str]:
-    if not override.is_choice_sweep():
-        return []
-    return [_choice(one) for one in _elements(override) if isinstance(one, list | dict)]
-
-
-def _elements(override: Override) -> list[Any]:
-    """What there is to choose from, in the order given: a shuffled one would not resume."""
-    value = override._value
-    if isinstance(value, ChoiceSweep):
-        return value.list
-    return list(value.range() if isinstance(value, RangeSweep) else override.sweep_iterator())
-
-
-def _choice(element: Any) -> Any:
-    """A choice in its own type; a list or a mapping as the text that stands for it."""
-    if isinstance(element, QuotedString):
-        return element.text
-    if isinstance(element, list | dict):
-        return Override._get_value_element_as_str(element)
-    return element
 
 
 def _values(key: str, distribution: BaseDistribution) -> Iterator[Any]:

@@ -26,7 +26,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fcsweep.messages.errors import StudyError
 from fcsweep.messages.wording import shown
-from fcsweep.search.space import Space, described
+from fcsweep.search.overrides import described
+from fcsweep.search.space import Space
 
 ATTRIBUTE = "fcsweep"
 """User attribute of a study: what its sweep was started with."""

@@ -1,0 +1,834 @@
+"""The command line: mistakes, folders, sweeps, signals, help; most of it with a run that is quick.
+
+What starts no run is called in this process, as a user's command in an empty folder. What depends
+on a process of its own (signals, imports, the two ways to start) runs in one.
+"""
+
+import csv
+import json
+import logging
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from fcsweep import __version__
+from fcsweep.cli.main import main
+from fcsweep.cli.task import Task
+from fcsweep.composition.loader import conf_dir
+from fcsweep.config import RunConfig, read, typed
+from fcsweep.data import DataError
+from fcsweep.run import device_of
+
+
+@dataclass
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Said]
+
+
+class Trained(list[str]):
+    """The folders that were trained in, in order; a run of ours is quick, and fails if told to."""
+
+    def run(
+        self, config: RunConfig, folder: Path, on_epoch: object = None, observers: object = ()
+    ) -> SimpleNamespace:
+        self.append(folder.name)
+        value = config.seed / 100
+        record: dict[str, Any] = {"status": "completed", "value": value, "seconds": 0.5}
+        record |= {"objective": config.objective, "best_val_accuracy": value}
+        if config.seed == 13:
+            record |= {"status": "failed", "value": None, "reason": "RuntimeError: unlucky"}
+        (folder / "result.json").write_text(json.dumps(record))
+        if config.seed == 13:
+            raise RuntimeError("unlucky")
+        return SimpleNamespace(value=value)
+
+
+@pytest.fixture
+def trained(monkeypatch) -> Trained:
+    """Replaces `fcsweep.run`, and the display of its epochs; jobs are run one by one."""
+    trained = Trained()
+    quick = SimpleNamespace(run=trained.run, device_of=device_of)
+    silent = SimpleNamespace(RunView=lambda title: None)
+    monkeypatch.setitem(sys.modules, "fcsweep.run", quick)
+    monkeypatch.setitem(sys.modules, "fcsweep.terminal.run_view", silent)
+    monkeypatch.delattr(Task, "train")
+    return trained
+
+
+@pytest.fixture
+def fcsweep(tmp_path, monkeypatch, capfd) -> Iterator[Command]:
+    """The program, called with arguments in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+
+    def call(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["fcsweep", *arguments])
+        capfd.readouterr()
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as leave:
+            code = leave.code
+        said = capfd.readouterr()
+        for handler in set(root.handlers) - set(before[0]):  # the log file of the last run
+            root.removeHandler(handler)
+            handler.close()
+        return Said(code, said.out, said.err)
+
+    yield call
+    root.handlers[:], root.level = before
+
+
+def contents(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+# --- Mistakes -------------------------------------------------------------------------------------
+
+WEIGHT_SCALE = "did you mean model.weight_scale, a number > 0?"
+
+MISTAKES: dict[str, tuple[str, ...]] = {
+    # arguments, parted by spaces: what the line says
+    "model.weight_scal=1": ("unknown key model.weight_scal (given 1)", WEIGHT_SCALE),
+    "+model.weight_scal=1": ("unknown key model.weight_scal (given 1)", WEIGHT_SCALE),
+    "++model.weight_scal=1": ("unknown key model.weight_scal (given 1)", WEIGHT_SCALE),
+    "mode.weight_scale=1": ("unknown key mode.weight_scale (given 1)", WEIGHT_SCALE),
+    "weight_scale=1": ("unknown key weight_scale (given 1)", WEIGHT_SCALE),
+    "optimiser=sgd": ("unknown key optimiser (given 'sgd')", "did you mean optimizer, one of sgd"),
+    "solver.num_epoch=3": ("did you mean solver.num_epochs, a whole number >= 1?",),
+    "optimizer.lr=1": ("unknown key optimizer.lr", "expected one of name, learning_rate"),
+    "optimizer.momentum=0.5": ("for optimizer=sgd; it belongs to momentum",),
+    "model.dropout=0.5": ("for model=two_layer; it belongs to three_layer, five_layer",),
+    "+new.key=1": ("unknown key new.key (given 1)", "expected one of model, optimizer, data"),
+    "+model.reg=1": ("already at 'model.reg'", "'model.reg=1'"),
+    "model={a:1}": ("unknown key model.a (given 1)",),
+    "model/x=3": ("unknown key model/x (given 3)",),
+    "model.hidden_dims.4=3": ("model.hidden_dims.4=3", "out of range"),
+    "hydra.run.dri=x": ("unknown key hydra.run.dri (given 'x')", "did you mean hydra.run.dir?"),
+    "optimizer=adamm": ("optimizer is 'adamm'", "one of adam, momentum, rmsprop", "mean adam?"),
+    "experiment=cifar": (
+        "experiment is 'cifar'",
+        "cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum, val50",
+        "mean cifar10?",
+    ),
+    "data=mnist": ("data is 'mnist'; expected one of cifar10, digits, synthetic",),
+    "model=3": ("model is 3; expected one of five_layer, fully_connected, three_layer, two",),
+    "model=null": ("model is null; expected one of five_layer",),
+    "optimizer=[sgd,adam]": ("to run each option: -m optimizer=sgd,adam",),
+    "hydra/launcher=joblib": ("hydra/launcher is 'joblib'", "pip install 'fcsweep[parallel]'"),
+    "model.weight_scale=abc": ("model.weight_scale is 'abc'; expected a number > 0",),
+    "model.weight_scale='0.1'": ("model.weight_scale is '0.1'; expected a number > 0",),
+    "model.weight_scale=nan": ("model.weight_scale is nan; expected a number > 0",),
+    "model.weight_scale=1e400": ("model.weight_scale is inf; expected a number > 0",),
+    "model.weight_scale=": ("model.weight_scale is ''; expected a number > 0",),
+    "seed=-1": ("seed is -1; expected a whole number in [0, 2**32)",),
+    "model.hidden_dims=50": ("model.hidden_dims is 50; expected a list of one", "such as [100]"),
+    "model.name=five_layer": ("would rename an option; choose one by model=...",),
+    "optimizer.name=adam": ("would rename an option; choose one by optimizer=...",),
+    "solver.batch_size=5000": ("is 5000; expected at most 1397, the training rows of digits",),
+    "data.num_train=50": ("solver.batch_size is 100; expected at most 50, the value of data.num",),
+    "data=cifar10 data.root=5": ("data.root is 5; expected a path", "or null"),
+    "seed=${nothing}": ("seed has no value", "'nothing' not found"),
+    "seed=???": ("seed has no value", "missing mandatory value"),
+    "optimizer=sgd,momentum": ("holds several values; add -m to run each of them",),
+    "model.hidden_dims=5,6": ("add -m", "or write model.hidden_dims=[...] for one list"),
+    "model.reg=interval(0,1)": ("is a range to search; add -m and hydra/sweeper=optuna",),
+    "-m model.reg=interval(0,1)": ("is a range to search; add hydra/sweeper=optuna",),
+    "-m model.reg=tag(log,interval(1e-4,1))": ("is a range to search; add hydra/sweeper=optuna",),
+    "experiment=sgd_vs_momentum": ("is a sweep over optimizer; add -m",),
+    "-m seed=1,2,-3": ("seed is -3; expected a whole number",),
+    "-m optimizer=sgd,adamm": ("optimizer is 'adamm'", "did you mean adam?"),
+    "-m model.weight_scal=1,2": ("unknown key model.weight_scal (given 1)", WEIGHT_SCALE),
+    "-m optimizer=momentum,sgd optimizer.momentum=0.5,0.6": ("for optimizer=sgd",),
+    "-m hydra.sweeper.max_batch_size=0 seed=1,2": ("max_batch_size is 0; expected",),
+    "-m seed=1,2 hydra.sweep.dir=a,b": ("hydra", "is not supported", "hydra.sweep.dir=a,b"),
+    "~model": ("~model deletes a key; expected a value: model=...",),
+    "~model.reg": ("~model.reg deletes a key; expected a value: model.reg=...",),
+    "model.reg=[1": ("cannot read 'model.reg=[1'", "goes in quotes"),
+    "model.reg": ("cannot read 'model.reg'; expected KEY=VALUE",),
+    "=3": ("cannot read '=3'",),
+    "--foo": ("unrecognized arguments: --foo",),
+    "--mulitrun": ("unrecognized arguments: --mulitrun; did you mean --multirun?",),
+    "--cfg": ("--cfg/-c: expected one argument; --help lists the flags",),
+    "--config-name=foo": ("there is no config 'foo'",),
+    "--config-dir=nowhere": ("nowhere' not found",),
+    "--experimental-rerun x.pickle": ("use python -m fcsweep.rerun RUN_DIR",),
+    "hydra.job.name=../../evil": ("hydra.job.name is '../../evil'; expected a name",),
+    "hydra.output_subdir=null": ("hydra.output_subdir is null; expected .hydra",),
+    "-m hydra.sweep.subdir=../x seed=1,2": ("hydra.sweep.subdir is '../x'; expected ${hydra.job",),
+    "-m optimizer=glob(zz*)": ("optimizer=glob(zz*) matches nothing; expected at least one value",),
+    "-m seed=glob(*)": ("seed=glob(*) matches nothing",),
+    "-m seed=1,2 hydra.run.dir=x": ("hydra.run.dir=x has no effect here", "is hydra.sweep.dir"),
+    "hydra.sweep.dir=x": ("hydra.sweep.dir=x has no effect here", "is hydra.run.dir"),
+    "hydra.run.dir=${nothing}": ("hydra.run.dir has no value", "'nothing' not found"),
+    "seed=${solver.num_epochs} solver.num_epochs=${seed}": ("Recursive interpolation detected",),
+    "seed=010": ("seed is '010'; expected a whole number",),
+    "seed=12:30": ("seed is '12:30'; expected a whole number",),
+    "seed=no": ("seed is 'no'; expected a whole number",),
+    "-m hydra.sweeper.nothing=1,2": ("unknown key hydra.sweeper.nothing (given '1,2')",),
+    "+hydra.job.env_set.A_TOKEN=x": ("hydra.job.env_set.A_TOKEN holds a secret",),
+    "hydra.run.dir=file": ("hydra.run.dir: file is a file",),
+    "hydra.run.dir=file/x": ("hydra.run.dir: file/x cannot be made (Not a directory)",),
+    "hydra.run.dir=.": ("hydra.run.dir: . holds something that is not a run",),
+    "hydra.run.dir=/proc/x": ("hydra.run.dir: /proc/x cannot be made",),
+    "-m seed=1,2 hydra.sweep.dir=file": ("hydra.sweep.dir: file is a file",),
+    "-m seed=1,2 hydra.sweep.dir=.": ("hydra.sweep.dir: . holds something that is not a sweep",),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), MISTAKES.items(), ids=MISTAKES)
+def test_a_mistake_is_one_line_and_leaves_nothing(arguments, words, fcsweep, trained, tmp_path):
+    if "joblib" in arguments and find_spec("hydra_plugins.hydra_joblib_launcher"):
+        pytest.skip("no mistake where the extra is installed")
+    (tmp_path / "file").touch()
+    said = fcsweep(*arguments.split())
+    assert said.code == 1
+    assert said.err.count("\n") == 1
+    assert said.err.startswith("error: ")
+    assert [word for word in words if word.lower() not in said.err.lower()] == []
+    assert said.out == ""
+    assert contents(tmp_path) == ["file"]
+    assert trained == []
+
+
+@pytest.mark.parametrize("way", ["relative", "absolute", "swept"])
+def test_an_option_cannot_lead_out_of_the_config_folder(way, fcsweep, trained, tmp_path):
+    (tmp_path / "outside.yaml").write_text("name: sgd\nlearning_rate: 1\n")
+    path = os.path.relpath(tmp_path / "outside", conf_dir() / "optimizer")
+    path = str(tmp_path / "outside") if way == "absolute" else path
+    said = fcsweep(*(["-m", f"optimizer=sgd,{path}"] if way == "swept" else [f"optimizer={path}"]))
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert "expected the name of an option, not a path" in said.err
+    assert (contents(tmp_path), trained) == (["outside.yaml"], [])
+
+
+@pytest.mark.parametrize(
+    ("device", "count", "words"),
+    [
+        ("cuda", 0, "device is 'cuda', but torch"),
+        ("cuda:0", 0, "finds no GPU here; expected cpu, or auto"),
+        ("cuda:2", 2, "device is 'cuda:2'; expected one of cuda:0, cuda:1, cpu, auto"),
+        ("cpu,cuda", 0, "device is 'cuda', but torch"),
+    ],
+)
+def test_a_gpu_that_is_not_there(device, count, words, fcsweep, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    said = fcsweep(*(["-m"] if "," in device else []), f"device={device}")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert words in said.err
+    assert (contents(tmp_path), trained) == ([], [])
+
+
+def test_a_gpu_that_is_there(fcsweep, trained, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert fcsweep("-m", "device=cuda,cuda:1,cpu,auto", "hydra.sweep.dir=s").code == 0
+    assert trained == ["0", "1", "2", "3"]
+
+
+def test_the_full_error_on_request(fcsweep, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    said = fcsweep("model.weight_scal=1")
+    first, *_, last = said.err.splitlines()
+    assert (said.code, first) == (1, "Traceback (most recent call last):")
+    assert last.startswith("fcsweep.messages.errors.ConfigError: unknown key model.weight_scal")
+
+
+# --- One run --------------------------------------------------------------------------------------
+
+
+def test_a_run_has_a_folder_of_its_own(fcsweep, trained, tmp_path):
+    assert [fcsweep().code, fcsweep().code] == [0, 0]
+    folders = list((tmp_path / "outputs").iterdir())
+    assert len(folders) == 2
+    assert sorted(trained) == sorted(folder.name for folder in folders)
+    for folder in folders:
+        assert time.strptime(folder.name[:-5], "%Y-%m-%d_%H-%M-%S")
+        assert int(folder.name[-4:], 16) >= 0
+        files = [".hydra", "fcsweep.log", "result.json"]
+        assert sorted(path.name for path in folder.iterdir()) == files
+
+
+def test_two_starts_with_one_stamp_have_two_folders(fcsweep, trained, tmp_path, monkeypatch):
+    stamps = iter(["0a0a", "0a0a", "0b0b"])
+    monkeypatch.setattr("fcsweep.composition.loader.secrets.token_hex", lambda _: next(stamps))
+    monkeypatch.setattr(
+        "fcsweep.composition.loader.datetime", SimpleNamespace(now=lambda: Frozen())
+    )
+    assert [fcsweep().code, fcsweep().code] == [0, 0]
+    assert trained == ["then_0a0a", "then_0b0b"]
+
+
+class Frozen:
+    def __format__(self, _: str) -> str:
+        return "then"
+
+
+def test_the_saved_config_is_what_was_checked(fcsweep, trained, tmp_path):
+    (tmp_path / "a b").mkdir()
+    said = fcsweep(
+        "data=cifar10",
+        "data.root=a b",
+        "model.reg=1",
+        "seed=${solver.num_epochs}",
+        "hydra.run.dir=r",
+    )
+    assert said == Said(0, "", "")
+    config = read(tmp_path / "r" / ".hydra" / "config.yaml")
+    assert config["data"]["root"] == str(tmp_path / "a b")
+    assert (config["model"]["reg"], config["seed"]) == (1.0, 20)
+    assert list(config)[:4] == ["model", "optimizer", "data", "solver"]
+    assert typed(config).seed == 20
+
+
+def test_a_folder_with_a_finished_run(fcsweep, trained, tmp_path):
+    assert fcsweep("hydra.run.dir=r", "seed=5").code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert fcsweep("hydra.run.dir=r", "seed=5") == Said(
+        0, "r is done: completed, val_accuracy 0.0500\n", ""
+    )
+    said = fcsweep("hydra.run.dir=r", "seed=6")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == (
+        "error: hydra.run.dir: r contains a run with a different config "
+        "(seed: recorded 5, requested 6); name a new or an empty folder\n"
+    )
+    assert trained == ["r"]
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_folder_with_an_unfinished_run_goes_on(fcsweep, trained, tmp_path):
+    fcsweep("hydra.run.dir=r")
+    (tmp_path / "r" / "result.json").write_text('{"status": "running"}')
+    assert fcsweep("hydra.run.dir=r").code == 0
+    assert trained == ["r", "r"]
+
+
+def test_a_run_that_fails_is_one_line(fcsweep, trained):
+    said = fcsweep("seed=13", "hydra.run.dir=r")
+    assert said == Said(1, "", "error: the run failed: RuntimeError: unlucky (see r)\n")
+
+
+# --- A sweep --------------------------------------------------------------------------------------
+
+
+def test_a_grid_ends_with_a_table(fcsweep, trained, tmp_path):
+    said = fcsweep("-m", "optimizer=sgd,momentum", "seed=7,9", "hydra.sweep.dir=s")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines()[-7:] == [
+        "optimizer  learning_rate  seed  best val  best train  status     seconds  folder",
+        "sgd        0.5            7     0.0700                completed  0.5      s/0",
+        "sgd        0.5            9     0.0900                completed  0.5      s/1",
+        "momentum   0.1            7     0.0700                completed  0.5      s/2",
+        "momentum   0.1            9     0.0900                completed  0.5      s/3",
+        "best: s/1 (0.0900), optimizer sgd, learning_rate 0.5, seed 9; 1 other reaches it",
+        "report: s/report.html",
+    ]
+    with open(tmp_path / "s" / "trials.csv", newline="") as file:
+        assert [row["seed"] for row in csv.DictReader(file)] == ["7", "9", "7", "9"]
+    assert trained == ["0", "1", "2", "3"]
+    assert (tmp_path / "s" / "multirun.yaml").exists()
+
+
+def test_m_is_a_sweep_whatever_the_mode_in_a_config(fcsweep, trained, tmp_path):
+    said = fcsweep("-m", "seed=1,2", "hydra.mode=RUN", "hydra.sweep.dir=s")
+    assert (said.code, said.err) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "s").iterdir() if path.is_dir()) == ["0", "1"]
+
+
+def test_an_experiment_may_be_a_grid(fcsweep, trained, tmp_path):
+    assert fcsweep("-m", "experiment=sgd_vs_momentum", "hydra.sweep.dir=s").code == 0
+    configs = [typed(read(tmp_path / "s" / n / ".hydra" / "config.yaml")) for n in "01"]
+    assert [config.optimizer.name for config in configs] == ["sgd", "momentum"]
+    assert configs[0].optimizer.learning_rate == configs[1].optimizer.learning_rate
+    assert configs[0].model == configs[1].model
+
+
+@pytest.mark.parametrize("batch", ["null", "1"])
+def test_a_failed_job_costs_only_itself(batch, fcsweep, trained):
+    size = f"hydra.sweeper.max_batch_size={batch}"
+    said = fcsweep("-m", "seed=1,13,2", "hydra.sweep.dir=s", size)
+    assert said.code == 1
+    assert said.err == "error: 1 of 3 jobs failed: s/1 (RuntimeError: unlucky)\n"
+    assert trained == ["0", "1", "2"]
+    assert "failed" in said.out
+    assert "Traceback" not in said.out
+    assert "best: s/2 (0.0200), seed 2\n" in said.out
+
+
+def test_jobs_that_failed_for_one_reason_are_named_together(fcsweep, trained):
+    said = fcsweep("-m", "seed=13,2", "model.reg=0,1,2", "hydra.sweep.dir=s")
+    why = "s/0, s/1, s/2 (RuntimeError: unlucky)"
+    assert (said.code, said.err) == (1, f"error: 3 of 6 jobs failed: {why}\n")
+
+
+# --- Data that are not there ----------------------------------------------------------------------
+
+RATE = "optimizer.learning_rate=tag(log,interval(1e-3,1))"
+
+
+@pytest.fixture
+def downloads(monkeypatch, tmp_path) -> list[str]:
+    """The tries to download CIFAR-10; none succeeds, and the cache is empty."""
+    tries: list[str] = []
+
+    def fail() -> None:
+        tries.append("archive")
+        raise DataError("CIFAR-10 is not on this machine and could not be downloaded")
+
+    monkeypatch.setenv("FCSWEEP_CACHE", str(tmp_path.with_name(f"{tmp_path.name}-cache")))
+    monkeypatch.setattr("fcsweep.data.download.archive", fail)
+    return tries
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["data=digits,cifar10", "seed=1,2,3"], 1),
+        (["experiment=val50"], 1),
+        (["hydra/sweeper=optuna", "data=digits,cifar10", RATE], 1),
+        (["data=cifar10", "data.root=nowhere,elsewhere"], 0),
+        (["data=cifar10", "data.root=nowhere", "hydra/sweeper=optuna", RATE], 0),
+    ],
+)
+@pytest.mark.parametrize("folder", ["s", None])
+def test_a_sweep_without_its_data_is_one_line(
+    words, asked, folder, fcsweep, trained, downloads, tmp_path
+):
+    named = [] if folder is None else [f"hydra.sweep.dir={folder}"]
+    said = fcsweep("-m", *words, *named)
+    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
+    if asked:
+        assert said.err.endswith(
+            "error: CIFAR-10 is not on this machine and could not be downloaded\n"
+        )
+    else:
+        assert re.search(r"data.root=\S+(nowhere|elsewhere): there is no such file", said.err)
+    assert downloads == ["archive"] * asked
+    assert trained == []
+    assert [one for one in contents(tmp_path) if one != "multirun"] == []
+
+
+def test_data_that_are_missing_stop_what_is_left_of_a_sweep_only(
+    fcsweep, trained, downloads, tmp_path
+):
+    (tmp_path / "a").mkdir()
+    grid = ["-m", "data=cifar10", f"data.root={tmp_path}/a", "hydra.sweep.dir=s"]
+    search = [*grid[:-1], "hydra/sweeper=optuna", RATE, "hydra.sweep.dir=o"]
+    with pytest.MonkeyPatch.context() as there:
+        there.setattr("fcsweep.data.cifar10.find", lambda root, part: SimpleNamespace(path=root))
+        assert fcsweep(*grid, "seed=0,1").code == 0
+        assert fcsweep(*search, "hydra.sweeper.n_trials=2").code == 0
+    before = contents(tmp_path)
+    assert len(trained) == 4
+    assert fcsweep(*grid, "seed=0,1").code == 0
+    assert fcsweep(*search, "hydra.sweeper.n_trials=2").code == 0
+    for more in ([*grid, "seed=0,1,2"], [*search, "hydra.sweeper.n_trials=4"]):
+        said = fcsweep(*more)
+        assert (said.code, said.err.count("\n")) == (1, 1)
+        assert "a: holds no CIFAR-10" in said.err and "best:" not in said.out
+    assert (len(trained), contents(tmp_path)) == (4, before)
+
+
+def test_jobs_of_slurm_find_their_data_themselves(fcsweep, trained, downloads, monkeypatch):
+    for module in ("app", "checks"):
+        monkeypatch.setattr(f"fcsweep.cli.{module}.elsewhere", lambda cfg: True)
+    assert fcsweep("-m", "data=cifar10", "seed=1,2", "hydra.sweep.dir=s").code == 0
+    assert (trained, downloads) == (["0", "1"], [])
+
+
+def test_a_job_that_fails_without_a_record_is_named_too(fcsweep, trained, monkeypatch):
+    def broken(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setitem(sys.modules, "fcsweep.run", SimpleNamespace(run=broken))
+    said = fcsweep("-m", "seed=1", "hydra.sweep.dir=s")
+    assert said.err == "error: 1 of 1 jobs failed: s/0 (MemoryError)\n"
+
+
+def test_a_grid_goes_on_where_it_stopped(fcsweep, trained, tmp_path):
+    command = "-m", "seed=1,2,3,4,5", "hydra.sweep.dir=s"
+    assert fcsweep(*command).code == 0
+    (tmp_path / "s" / "1" / "result.json").unlink()
+    (tmp_path / "s" / "3" / "result.json").write_text('{"status": "interrupted"}')
+    before = (tmp_path / "s" / "2" / ".hydra" / "hydra.yaml").stat().st_mtime_ns
+    said = fcsweep(*command)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("resuming s: 3 finished, 2 to go\n")
+    assert trained == ["0", "1", "2", "3", "4", "1", "3"]
+    assert (tmp_path / "s" / "2" / ".hydra" / "hydra.yaml").stat().st_mtime_ns == before
+    assert fcsweep(*command).out.startswith("resuming s: 5 finished, 0 to go\n")
+    assert len(trained) == 7
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ("1,3", "s/1 contains a run with a different config (seed: recorded 2, requested 3)"),
+        ("1", "s holds run 1, but this sweep has 1, from 0"),
+    ],
+)
+def test_another_grid_is_refused(seeds, words, fcsweep, trained, tmp_path):
+    fcsweep("-m", "seed=1,2", "hydra.sweep.dir=s")
+    before = contents(tmp_path)
+    said = fcsweep("-m", f"seed={seeds}", "hydra.sweep.dir=s")
+    assert (said.code, said.err.count("\n"), said.out) == (1, 1, "")
+    assert words in said.err
+    assert contents(tmp_path) == before
+    assert trained == ["0", "1"]
+
+
+def test_overrides_may_stand_on_both_sides_of_a_flag(fcsweep, trained):
+    assert fcsweep("seed=1,2", "-m", "hydra.sweep.dir=s", "model=three_layer").code == 0
+    assert trained == ["0", "1"]
+
+
+def test_paths_of_all_kinds(fcsweep, trained, tmp_path):
+    for name in ("with space", "ünï", "a=b", "x" * 200):
+        assert fcsweep(f"hydra.run.dir='{name}'") == Said(0, "", "")
+        assert (tmp_path / name / "result.json").exists()
+
+
+# --- Help and completion --------------------------------------------------------------------------
+
+
+def test_help(fcsweep, tmp_path):
+    said = fcsweep("--help")
+    assert (said.code, said.err) == (0, "")
+    examples = [line for line in said.out.splitlines() if line.startswith("  python -m fcsweep")]
+    assert len(examples) == 3
+    for line in (
+        "data: cifar10, digits, synthetic",
+        "experiment: cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum, val50",
+        "model: five_layer, fully_connected, three_layer, two_layer",
+        "optimizer: adam, momentum, rmsprop, sgd",
+        "solver: default",
+        "hydra/launcher: basic",
+        "  learning_rate: 0.5",
+    ):
+        assert line in said.out
+    assert "_schema" not in said.out
+    assert "__main__" not in said.out
+    assert contents(tmp_path) == []
+
+
+def test_version(fcsweep):
+    assert fcsweep("--version").out.startswith(f"fcsweep {__version__}, Hydra 1.3.")
+
+
+@pytest.mark.parametrize(
+    ("typing", "offered"),
+    [
+        ("optimizer=", "optimizer=adam optimizer=momentum optimizer=rmsprop optimizer=sgd"),
+        ("model.wei", "model.weight_scale="),
+        ("-m experiment=s", "experiment=sgd_vs_momentum"),
+        ("optimizer=momentum optimizer.mom", "optimizer.momentum="),
+    ],
+)
+def test_completion(typing, offered, fcsweep, monkeypatch):
+    monkeypatch.setenv("COMP_LINE", f"fcsweep {typing}")
+    assert fcsweep("--shell-completion", "query=bash").out.split() == offered.split()
+
+
+def test_a_config_can_be_shown(fcsweep, trained, tmp_path):
+    said = fcsweep("--cfg", "job", "optimizer=adam")
+    assert "beta1: 0.9" in said.out
+    assert (contents(tmp_path), trained) == ([], [])
+
+
+# --- In processes of their own --------------------------------------------------------------------
+
+PROGRAM = [sys.executable, "-W", "error", "-m", "fcsweep"]
+SCRIPT = [str(Path(sys.executable).with_name("fcsweep"))]
+
+STAND_IN = """
+import contextlib, os, signal, sys, time, types
+from pathlib import Path
+
+def run(config, folder, observers=()):
+    result = Path(folder) / "result.json"
+    with open("trained", "a") as file:
+        file.write(Path(folder).name + "\\n")
+    result.write_text('{"status": "running"}')
+    if config.seed == 9 and not os.path.exists("struck"):
+        Path("struck").touch()
+        os.kill(os.getpid(), int(os.environ["STRIKE"]))
+        time.sleep(5)
+    result.write_text('{"status": "completed", "value": 0.5}')
+    return types.SimpleNamespace(value=0.5)
+
+sys.modules["fcsweep.run"] = types.SimpleNamespace(run=run)
+sys.modules["fcsweep.terminal.run_view"] = types.SimpleNamespace(RunView=lambda title: None)
+from fcsweep.cli.main import main
+from fcsweep.cli.task import Task
+del Task.train
+main()
+"""
+
+
+def start(*command: str, cwd: Path, **environment: str) -> Said:
+    done = subprocess.run(
+        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=120
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def unread(*command: str, cwd: Path) -> Said:
+    """With a standard output that nobody reads from the start."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write) as nobody:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+    return Said(done.returncode, "", done.stderr)
+
+
+def test_a_run_whose_output_nobody_reads_any_more_ends_with_that_reason(tmp_path):
+    """As in `fcsweep | head -1`."""
+    program = sys.executable, "-m", "fcsweep", "hydra.run.dir=run", "solver.num_epochs=10000"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(program, cwd=tmp_path, text=True, **pipes) as run:
+        run.stdout.readline()
+        run.stdout.close()
+        told = run.stderr.read()
+    assert (run.returncode, told) == (1, "nobody reads standard output any more\n")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "interrupted"
+    assert result["reason"] == "nobody reads standard output any more"
+
+
+def test_a_sweep_whose_table_nobody_reads_says_so(tmp_path):
+    """As in `fcsweep -m ... | true`: the table itself comes after the last trial."""
+    program = sys.executable, "-W", "error", "-c", STAND_IN
+    said = unread(*program, "-m", "seed=1,2", "hydra.sweep.dir=s", cwd=tmp_path)
+    assert (said.code, said.err) == (1, "nobody reads standard output any more\n")
+    for number in "01":
+        result = json.loads((tmp_path / "s" / number / "result.json").read_text())
+        assert result["status"] == "completed"
+    assert (tmp_path / "s" / "trials.csv").read_text().count("\n") == 3
+    assert (tmp_path / "s" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("flags", ["--help", "--version", "--cfg job"])
+def test_what_nobody_reads_to_its_end_complains_of_nothing(flags, tmp_path):
+    said = unread(sys.executable, "-m", "fcsweep", *flags.split(), cwd=tmp_path)
+    assert (said.code, said.err) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "hung up"),
+        (signal.SIGKILL, -9, None),
+    ],
+)
+def test_a_sweep_that_is_stopped_goes_on(number, code, word, tmp_path):
+    program = sys.executable, "-W", "error", "-c", STAND_IN
+    arguments = "-m", "seed=8,9,10", "hydra.sweep.dir=a sweep"
+    said = start(*program, *arguments, cwd=tmp_path, STRIKE=str(int(number)))
+    assert said.code == code
+    assert "Traceback" not in said.err
+    if word is not None:
+        again = "python -m fcsweep -m seed=8,9,10 'hydra.sweep.dir='\"'\"'a sweep'\"'\"''"
+        assert said.err == f"{word}; to go on: {again}\n"
+        assert (tmp_path / "a sweep" / "trials.csv").read_text().count("\n") == 3
+    said = start(*program, *arguments, cwd=tmp_path, STRIKE="0")
+    assert (said.code, said.err) == (0, "")
+    assert "1 finished, 2 to go" in said.out
+    assert (tmp_path / "trained").read_text().split() == ["0", "1", "1", "2"]
+
+
+def test_a_stopped_run_says_how_to_go_on(tmp_path):
+    program = sys.executable, "-W", "error", "-c", STAND_IN
+    said = start(*program, "seed=9", "hydra.run.dir=r", cwd=tmp_path, STRIKE="15")
+    assert said.code == 143
+    assert said.err == "terminated; to run it again: python -m fcsweep seed=9 hydra.run.dir=r\n"
+    keeps = "solver.checkpoint_seconds=60"
+    (tmp_path / "struck").unlink()
+    said = start(*program, "seed=9", keeps, "hydra.run.dir=s", cwd=tmp_path, STRIKE="15")
+    assert said.err == f"terminated; to go on: python -m fcsweep seed=9 {keeps} hydra.run.dir=s\n"
+
+
+def test_what_is_finished_keeps_no_checkpoint(fcsweep, trained, tmp_path):
+    one, sweep = ["hydra.run.dir=r"], ["-m", "seed=1,2", "hydra.sweep.dir=s"]
+    for words in (one, sweep):
+        assert fcsweep(*words).code == 0
+    for folder in ("r", "s/0", "s/1"):  # killed after its result was written
+        (tmp_path / folder / "checkpoint-0.safetensors").touch()
+    for words in (one, sweep):
+        assert fcsweep(*words).code == 0
+    assert len(trained) == 3
+    assert not list(tmp_path.rglob("checkpoint-*"))
+
+
+def test_a_signal_that_becomes_another_error_stops_the_run_all_the_same(tmp_path):
+    """As it does while torch is being imported."""
+    begin, _, end = STAND_IN.partition("def run")
+    run = """def run(config, folder, observers=()):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        sum(range(10**6))
+    except BaseException:
+        raise KeyError
+
+"""
+    code = begin + run + end[end.index("sys.modules[") :]
+    for arguments in (["hydra.run.dir=x"], ["-m", "seed=1,2", "hydra.sweep.dir=y"]):
+        said = start(sys.executable, "-c", code, *arguments, cwd=tmp_path)
+        assert said.code == 143
+        assert said.err.startswith("terminated; to ") and ": python -m fcsweep " in said.err
+        assert said.err.count("\n") == 1
+    assert not (tmp_path / "y" / "1").exists()
+
+
+def test_the_command_to_go_on_has_no_password(tmp_path):
+    program = sys.executable, "-W", "error", "-c", STAND_IN
+    secret = "hydra.sweeper.storage=postgresql://me:geheim@host/db"
+    said = start(
+        *program,
+        "seed=9",
+        "hydra/sweeper=optuna",
+        secret,
+        "hydra.run.dir=r",
+        cwd=tmp_path,
+        STRIKE="15",
+    )
+    assert said.code == 143
+    assert "geheim" not in said.err
+    assert "postgresql://me:***@host/db" in said.err
+
+
+def on_a_terminal(*command: str, cwd: Path) -> str:
+    """What a command shows on a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # at the end of what a terminal shows
+            while part := os.read(ours, 1 << 16):
+                shown += part
+    os.close(ours)
+    return shown.decode()
+
+
+@pytest.mark.parametrize("way", [PROGRAM, SCRIPT], ids=["module", "script"])
+def test_on_a_terminal_it_says_at_once_that_it_starts(way, tmp_path):
+    begin = "starting ...\r"
+    shown = on_a_terminal(*way, "solver.num_epochs=1", "hydra.run.dir=r", cwd=tmp_path)
+    assert shown.startswith(f"{begin}two_layer (100), sgd")
+    refused = on_a_terminal(*way, "-m", "optimizer=sgd,adamm", cwd=tmp_path)
+    assert refused.startswith(f"{begin}error: optimizer is 'adamm'")
+    for flags in (["--help"], ["--version"], ["--cfg", "job"], ["-sc", "query=bash"]):
+        assert "starting" not in on_a_terminal(*way, *flags, cwd=tmp_path)
+
+
+def test_it_says_so_before_the_slow_imports(tmp_path, monkeypatch):
+    code = "import sys; from fcsweep.__main__ import main\n"
+    code += "class Terminal:\n    isatty = lambda self: True\n    flush = lambda self: None\n"
+    code += "    def write(self, text):\n        sys.stderr.write(repr(text))\n"
+    code += "        sys.stderr.write(repr('hydra' in sys.modules))\n        sys.exit()\n"
+    code += "sys.stdout = Terminal(); main()"
+    said = start(sys.executable, "-c", code, cwd=tmp_path)
+    assert said.err == "'starting ...'False"
+
+
+def test_a_verbose_sweep_shows_no_font_that_was_tried(tmp_path):
+    words = ["-m", "seed=0,1", "solver.num_epochs=1", "hydra.sweep.dir=s", "hydra.verbose=true"]
+    said = start(*PROGRAM, *words, cwd=tmp_path)
+    assert said.code == 0 and "report: s/report.html" in said.out
+    assert "findfont" not in said.out + said.err
+
+
+def test_a_search_that_ran_out_of_time_says_how_to_go_on(tmp_path):
+    words = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.timeout=0.01", "solver.num_epochs=1"]
+    words += [RATE, "hydra.sweeper.sampler.seed=0", "hydra.sweep.dir=s"]
+    said = start(*PROGRAM, *words, cwd=tmp_path)
+    assert (said.code, said.err) == (0, "")
+    why, again = said.out.splitlines()[3:5]
+    assert why == "stopped: reached hydra.sweeper.timeout (0.01 s); 2 of 20 trials: 2 completed"
+    assert again == "to go on: the same command with hydra.sweep.dir=s"
+    assert said.out.splitlines()[1].startswith("trial 0: completed 0.0")
+    others = ["hydra/sweeper/pruner=median", "hydra.sweeper.n_jobs=3"]
+    refused = start(*PROGRAM, *words, *others, cwd=tmp_path)
+    assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
+    assert "pruner: 'NopPruner', now 'MedianPruner'; n_jobs: 2, now 3" in refused.err
+    more = ["hydra.sweeper.n_trials=2", "hydra.sweeper.timeout=9"]
+    done = start(*PROGRAM, *words, *more, cwd=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert "\nall 2 trials done: 2 completed\n" in done.out
+
+
+def test_both_ways_to_start_say_the_same(tmp_path):
+    module, script = (start(*way, "--help", cwd=tmp_path) for way in (PROGRAM, SCRIPT))
+    assert module == script
+    assert module.code == 0
+    wrong = [start(*way, "optimizer=adamm", cwd=tmp_path) for way in (PROGRAM, SCRIPT)]
+    assert wrong[0] == wrong[1]
+    assert (wrong[0].code, wrong[0].err.count("\n")) == (1, 1)
+
+
+def test_the_stack_trace_is_there_for_who_wants_it(tmp_path):
+    said = start(*PROGRAM, "model.reg=-1", cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    assert said.code == 1
+    assert "Traceback" in said.err
+    assert "model.reg is -1" in said.err
+
+
+def test_help_imports_nothing_heavy(tmp_path):
+    heavy = "torch numpy pandas optuna rich sklearn matplotlib".split()
+    code = "import sys; from fcsweep.cli.main import main\ntry: main()\nexcept SystemExit: pass\n"
+    code += f"print([name for name in {heavy} if name in sys.modules])"
+    said = start(sys.executable, "-c", code, "--help", cwd=tmp_path)
+    assert said.out.splitlines()[-1] == "[]"
+
+
+def test_a_mistake_is_told_within_three_seconds(tmp_path):
+    began = sum(os.times()[2:4])  # CPU time of the processes that were started
+    assert start(*PROGRAM, "-m", "seed=1,2,3", "model.reg=0,-1", cwd=tmp_path).code == 1
+    assert sum(os.times()[2:4]) - began < 3
+
+
+def test_the_readmes_grid_for_real(tmp_path):
+    said = start(*PROGRAM, "-m", "optimizer=sgd,momentum", "solver.num_epochs=2", cwd=tmp_path)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.count("epoch 2/2") == 2
+    best, page = said.out.splitlines()[-2:]
+    assert best.startswith("best: multirun/") and page.startswith("report: multirun/")
+    (sweep,) = (tmp_path / "multirun").iterdir()
+    for number in "01":
+        record = json.loads((sweep / number / "result.json").read_text())
+        assert (record["status"], record["epochs"]) == ("completed", 2)
+    assert [row.name for row in tmp_path.iterdir()] == ["multirun"]

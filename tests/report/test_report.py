@@ -1,0 +1,245 @@
+"""``report.html``: what it says, that it fetches nothing, and that it never costs a sweep."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from support.report_pages import HOSTILE, Page, page_of
+from support.written_sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
+
+from fcsweep import report
+from fcsweep.messages.errors import FolderError
+from fcsweep.report import page as pages
+from fcsweep.report import words
+from fcsweep.system.atomic import RecordError
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    return write_search(tmp_path_factory.mktemp("reported") / "search", 30)
+
+
+def test_a_search_is_answered(search):
+    page = page_of(search)
+    said = page.text()
+    assert "Which weight_scale and learning_rate reach train accuracy 1 with three_layer" in said
+    assert "Trial 0 reaches train accuracy 1.0000 with weight_scale 0.0001" in said
+    assert f"python -m fcsweep.rerun {search}/0" in said
+    assert "30 runs: 15 completed, 5 diverged, 5 pruned, 5 failed" in said
+    assert page.figures() == ["learning_curves", "landscape", "history", "importance"]
+    assert "loss is inf at epoch 2, step 4" in said
+    assert "c0ffee" in said and "2.13.0" in said
+
+
+def test_the_table_has_a_row_a_trial_and_numbers_to_sort_by(search):
+    page = page_of(search)
+    rows = [of for tag, of in page.tags if tag == "tr"]
+    assert len(rows) == 1 + 30 + 1 + 2  # with the heads, and the failures: two kinds
+    assert [of for of in rows if of.get("class") == "best"] == [{"class": "best"}]
+    values = [float(of["data-v"] or "") for tag, of in page.tags if tag == "td" and "data-v" in of]
+    assert 10 * 1e-4 in [round(value, 9) for value in values] or min(values) == 0
+
+
+def test_a_single_run(tmp_path):
+    folder = write_run(tmp_path / "run", config_of(0.1, 0.1), (0.5, 0.9), target=0.8)
+    page = page_of(folder)
+    assert "Does three_layer on 50 images of digits reach train accuracy 0.8?" in page.text()
+    assert "Yes: 0.9000 after epoch 2 of 2" in page.text()
+    assert page.figures() == ["loss", "accuracy"]
+    assert not [tag for tag, _ in page.tags if tag == "script"]
+
+
+def test_both_rules_are_in_one_picture(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", {"optimizer": "sgd,momentum"})
+    for number, name in enumerate(("sgd", "momentum")):
+        config = config_of(0.1, 0.1) | {"optimizer": {"name": name, "learning_rate": 0.1}}
+        write_run(sweep / str(number), config, (0.5, 0.6 + number / 10), target=None)
+    page = page_of(sweep)
+    assert page.figures() == ["learning_curves"]
+    assert {"sgd", "momentum"} <= set(page.text().split())
+    assert "Which optimizer gives the highest train accuracy" in page.text()
+    assert "Trial 1 reaches train accuracy 0.7000 with optimizer momentum." in page.text()
+
+
+def test_html_in_a_config_is_shown_as_text(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", {})
+    for number, name in enumerate((HOSTILE, "b")):
+        config = config_of(0.1, 0.1, device=name) | {"data": {"name": name}}
+        write_run(sweep / str(number), config, (0.5,), "failed", reason=HOSTILE)
+    page = page_of(sweep)
+    assert not [tag for tag, _ in page.tags if tag == "img"]
+    assert len([tag for tag, _ in page.tags if tag == "script"]) == 1
+    assert page.text().count(HOSTILE) >= 3
+
+
+def test_nothing_is_fetched_and_only_our_script_may_run(search):
+    text = report.write(search).read_text()
+    assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)", text.replace("fcsweep.rerun /", ""))
+    links = [of.get(key) for _, of in Page(text).tags for key in ("src", "href") if of.get(key)]
+    assert set(links) == {"data:,"}
+    (policy,) = (of["content"] for _, of in Page(text).tags if "http-equiv" in of)
+    assert policy and policy.startswith("default-src 'none'") and "script-src 'sha256-" in policy
+
+
+def test_a_thousand_trials_are_quick_and_small(tmp_path):
+    sweep = write_search(tmp_path / "sweep", 1000)
+    start = time.process_time()
+    path = report.write(sweep)
+    assert time.process_time() - start < 20
+    assert path.stat().st_size < 5_000_000
+    assert path.read_text().count("<tr") > 1000
+
+
+def test_damage_is_named_on_the_page(search, tmp_path):
+    sweep = write_search(tmp_path / "sweep", 6)
+    (sweep / "1" / "result.json").write_text("{")
+    (sweep / "2" / "history.csv").write_text("nonsense")
+    (sweep / "9").mkdir()
+    said = page_of(sweep).text()
+    assert "2 damaged" in said and "result.json cannot be read" in said
+    assert "it has left no record" in said
+
+
+def forge(run, value=0.999):
+    """Edit the record of a run as somebody does who wants a better one."""
+    file = run / "result.json"
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps(record | {"value": value, "best_train_accuracy": value}))
+
+
+def test_a_forged_record_is_named_and_never_the_best(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", SEARCHED)
+    for number, accuracy in enumerate((0.5, 0.6, 0.4)):
+        write_run(sweep / str(number), config_of(0.1, 10.0**-number), (0.3, accuracy), target=None)
+    forge(sweep / "2")
+    page = page_of(sweep)
+    said = page.text()
+    assert "Trial 1 reaches train accuracy 0.6000" in said and "0.999" not in said
+    (warning,) = (of for tag, of in page.tags if of.get("class") == "warning")
+    assert warning["role"] == "alert"
+    assert f"1 record is damaged, and left out of the answer and the pictures: {sweep}/2" in said
+    assert "2/result.json changed since it ended." in said
+    assert "3 runs: 2 completed, 1 damaged." in said
+    assert len([of for _, of in page.tags if of.get("class") == "damaged"]) == 1
+    curves = pages.read(sweep).history
+    assert set(curves["number"]) == {0, 1}
+
+
+def test_a_forged_run_alone(tmp_path):
+    folder = write_run(tmp_path / "run", config_of(0.1, 0.1), (0.5, 0.9), target=None)
+    forge(folder)
+    page = page_of(folder)
+    assert "run/result.json changed since it ended" in page.text()
+    assert "No run has a value." in page.text() and "0.999" not in page.text()
+    assert page.figures() == []
+
+
+def test_equal_failures_are_one_line(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", {})
+    for number in range(14):
+        reason = "no CIFAR-10 here" if number else "another"
+        write_run(sweep / str(number), config_of(0.1, number + 1), (), "failed", reason=reason)
+    said = page_of(sweep).text()
+    assert "No run has a value." in said
+    assert said.count("no CIFAR-10 here") == 1 and said.count("another") == 1
+    assert "13 runs: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 3 more failed no CIFAR-10 here" in said
+
+
+def test_a_folder_of_several_sweeps_is_one_line(tmp_path):
+    for name in "abcd":
+        write_run(tmp_path / name / "0", config_of(0.1, 0.1), (0.5,))
+    alone = write_run(tmp_path / "run", config_of(0.1, 0.1), (0.5,))
+    names = ", ".join(str(tmp_path / name) for name in "abc")
+    with pytest.raises(FolderError) as refused:
+        report.write(tmp_path)
+    expected = f"{tmp_path} holds 5 sweeps or single runs; name one of them: {names} and 2 more"
+    assert str(refused.value) == expected
+    assert not (tmp_path / "report.html").exists()
+    assert report.write(tmp_path / "a") and report.write(alone)
+
+
+def test_a_sweep_that_has_not_begun(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", SEARCHED)
+    write_run(sweep / "0", config_of(0.1, 0.1), (), "running")
+    said = page_of(sweep).text()
+    assert "No run has a value yet." in said
+    assert "it had not ended when this was written" in said
+
+
+def test_pictures_beside_the_page_on_request(search):
+    command = [sys.executable, "-m", "fcsweep.report", str(search), "--png", "--svg"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{search}/report.html\n"
+    names = {path.name for path in (search / "figures").iterdir()}
+    assert {"landscape.png", "landscape.svg", "learning_curves.png"} <= names
+
+
+@pytest.mark.parametrize("folder, said", [("nowhere", "is not a folder"), ("", "holds no run")])
+def test_a_folder_without_runs_is_one_line(tmp_path, folder, said):
+    command = [sys.executable, "-m", "fcsweep.report", str(tmp_path / folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
+    with pytest.raises(FolderError, match=said):
+        report.write(tmp_path / folder)
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(search, monkeypatch):
+    old = report.write(search).read_text()
+
+    def full(path, content):
+        raise RecordError("no space left")
+
+    monkeypatch.setattr("fcsweep.report.page.write_atomically", full)
+    with pytest.raises(RecordError):
+        report.write(search)
+    assert (search / "report.html").read_text() == old
+
+
+@pytest.mark.parametrize(
+    "run, said",
+    [
+        ({"target": 0.5, "value": 0.4}, "No: 0.4000 after epoch 2 of 3, in 60.0 s."),
+        ({"target": None, "value": 0.4}, "To 0.4000 after epoch 2 of 3, in 60.0 s."),
+    ],
+)
+def test_the_answer_of_a_run(run, said):
+    rest = {"objective": "val_accuracy", "best_epoch": 2, "epochs": 3, "seconds": 60.0}
+    assert words.answer([run | rest], run | rest, []) == said
+
+
+def test_the_end_of_a_grid_names_the_page(tmp_path):
+    command = [sys.executable, "-m", "fcsweep", "-m", "optimizer=sgd,momentum"]
+    words_ = ["solver.num_epochs=1", "hydra.sweep.dir=s"]
+    done = subprocess.run([*command, *words_], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.endswith("report: s/report.html\n")
+    assert "momentum" in (tmp_path / "s" / "report.html").read_text()
+
+
+def test_a_report_that_fails_costs_a_line_not_the_sweep(tmp_path):
+    (tmp_path / "s" / "report.html").mkdir(parents=True)
+    (tmp_path / "s" / "multirun.yaml").write_text("{}\n")
+    command = [sys.executable, "-m", "fcsweep", "-m", "seed=0,1"]
+    words_ = ["solver.num_epochs=1", "hydra.sweep.dir=s"]
+    done = subprocess.run([*command, *words_], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.startswith("report.html was not written: s/report.html")
+    assert done.stderr.count("\n") == 1 and "best: s/" in done.stdout
+
+
+def test_an_interrupted_sweep_has_its_page(tmp_path):
+    words_ = ["seed=0,1", "solver.num_epochs=100000", "hydra.sweep.dir=s", "hydra/launcher=basic"]
+    command = [sys.executable, "-m", "fcsweep", "-m", *words_]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        while not (tmp_path / "s" / "0" / "result.json").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+    said = Page((tmp_path / "s" / "report.html").read_text()).text()
+    assert "1 interrupted" in said and "not finished: this is how it stood" in said
