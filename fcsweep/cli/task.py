@@ -21,7 +21,7 @@ from fcsweep.messages.errors import RecordError
 from fcsweep.records import ownership
 from fcsweep.search.pruning import job_number, reporting
 from fcsweep.system.atomic import writing
-from fcsweep.system.memory import keep_loaded
+from fcsweep.system.memory import keep_freed, keep_loaded
 from fcsweep.system.signals import held_back
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Task:
         with held_back():  # torch is imported here, not for --help
             from fcsweep.run import run
             from fcsweep.terminal.run_view import RunView
+        keep_freed()
         keep_loaded()
 
         config, folder = typed(cfg), Path(HydraConfig.get().runtime.output_dir)
@@ -52,6 +53,7 @@ class Task:
         with held_back():
             from fcsweep.run import run_many
             from fcsweep.terminal.stack_view import StackView
+        keep_freed()
         keep_loaded()
 
         searched = job_number() is not None  # the search shows its trials

@@ -17,11 +17,7 @@ from pathlib import Path
 import torch
 
 from fcsweep.data.images import Images
-
-try:
-    import fcntl
-except ImportError:  # Windows has other locks
-    fcntl = None
+from fcsweep.system.locks import NO_LOCK, lock, unlock
 
 log = logging.getLogger(__name__)
 
@@ -59,43 +55,21 @@ def workshop(folder: Path, wait: bool) -> Iterator[Path | None]:
         OSError: ``folder`` cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, wait) as state:
-        if state == "busy":
-            yield None
-            return
-        if state == "ours":
+    locked = lock(folder)
+    if locked is None and wait:
+        log.warning("waiting for another process that is at work in %s", folder)
+        locked = lock(folder, wait=True)
+    if locked is None:
+        yield None
+        return
+    try:
+        if locked != NO_LOCK:
             for left in folder.glob(f"{MAKING}*"):
                 shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=MAKING, dir=folder) as fresh:
             yield Path(fresh)
-
-
-@contextmanager
-def _locked(folder: Path, wait: bool) -> Iterator[str]:
-    """``ours`` or ``busy``; ``unknown`` where there are no locks and two may do the same work.
-
-    The folder itself is locked: that leaves no file behind, and ends with the process however it
-    ends.
-    """
-    if fcntl is None:
-        yield "unknown"
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        state = "ours"
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            state = "busy"
-        except OSError:  # a network file system without locks
-            state = "unknown"
-        if state == "busy" and wait:
-            log.warning("waiting for another process that is at work in %s", folder)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            state = "ours"
-        yield state
     finally:
-        os.close(handle)
+        unlock(locked)
 
 
 def _may_be_a_copy(file: Path) -> bool:

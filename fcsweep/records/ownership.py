@@ -17,7 +17,7 @@ from fcsweep.config import RunConfig, differences, typed
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.records.filenames import CHECKPOINTS, LOG, SWEEP_ENDS, SWEEP_FILES
 from fcsweep.records.reader import damaged_since, look
-from fcsweep.system.locks import NO_LOCK, locked
+from fcsweep.system.locks import lock, unlock
 
 
 def check_run(folder: Path, config: RunConfig, key: str = "hydra.run.dir") -> bool:
@@ -117,16 +117,15 @@ def hold(folder: Path, key: str) -> Iterator[None]:
         FolderError: It cannot be made, or another process uses it.
     """
     made = make(folder, key)
-    lock = locked(folder)
-    if lock is None:
+    locked = lock(folder)
+    if locked is None:
         _refuse(key, folder, "is in use by another process")
     try:
         with unmade_if_unused(made):
             remove_half_written(folder)
             yield
     finally:
-        if lock is not NO_LOCK:
-            os.close(lock)
+        unlock(locked)
 
 
 def remove_half_written(folder: Path) -> None:

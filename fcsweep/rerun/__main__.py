@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fcsweep.rerun.repeat import rerun
 from fcsweep.system.command import command
+from fcsweep.system.memory import keep_freed
 
 PROGRAM = "python -m fcsweep.rerun"
 
@@ -20,6 +21,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a new folder, to keep the new runs in")
     arguments = parser.parse_args()
     logging.getLogger("fcsweep").addHandler(logging.NullHandler())
+    keep_freed()
     with command(PROGRAM):
         sys.exit(0 if rerun(arguments.run_dir, arguments.out) else 1)
 

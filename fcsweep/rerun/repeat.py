@@ -120,10 +120,8 @@ def _repeat(run: Recorded, again: Path, progress: Progress) -> bool:
 
 def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
     """Train as recorded, for as many epochs; returns where the new numbers come from."""
-    with held_back():  # not before everything is checked
-        import torch
-
-        from fcsweep.run.stack import train
+    with held_back():  # of torch, not before everything is checked
+        from fcsweep.run.stack import train, with_threads
         from fcsweep.run.trial import Trial
 
     (again / CONFIG).parent.mkdir(parents=True)
@@ -137,8 +135,8 @@ def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
         progress(epoch)
         return [0] if epoch >= run.epochs else []
 
-    torch.set_num_threads(run.provenance["threads"])
-    train([trial], stop)
+    with with_threads(run.provenance["threads"]):
+        train([trial], stop)
     trial.end(run.result["status"], run.result.get("reason"))
     return read_json(again / PROVENANCE)
 

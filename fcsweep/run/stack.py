@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.numpy import save
@@ -23,10 +24,12 @@ from fcsweep.run.provenance import provenance
 from fcsweep.run.trial import Trial, out_of_memory
 from fcsweep.solver import Epoch, Solver
 from fcsweep.system.atomic import writing
-from fcsweep.system.memory import keep_freed
 from fcsweep.system.signals import end_if_asked, stopped_by_signals
 
 log = logging.getLogger(__name__)
+
+CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+"""Environment variable without which cuBLAS is not deterministic."""
 
 
 def run(
@@ -50,6 +53,11 @@ def run_many(
 
     A trial that diverges, is pruned or fails leaves the stack; the others go on as if it had never
     been there. If the stack does not fit in memory, its halves are trained one after the other.
+
+    The process is left as it was, so a notebook may call this. Only while the stack trains, and in
+    the main thread, a signal ends it after the step in progress; and on a GPU torch is
+    deterministic, which needs CUBLAS_WORKSPACE_CONFIG=:4096:8 before cuBLAS starts: set it yourself
+    if the notebook has used a GPU before.
 
     Args:
         configs: equal but for what a schema marks as per trial.
@@ -122,17 +130,21 @@ def _train_what_fits(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
 
 
 def _train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
-    """Train a stack; from their checkpoints, the trials that share a moment go on together."""
+    """Train a stack, with the settings of torch that its bits depend on."""
     for trial in trials:
         with trial.alone():
             trial.record.start()
     starting = _running(trials)
     if not starting:
         return
+    device = device_of(starting[0].config.device)
+    with _deterministic(device), with_threads(torch.get_num_threads()):
+        _train_on(device, starting, on_epoch)
+
+
+def _train_on(device: torch.device, starting: Sequence[Trial], on_epoch: OnEpoch) -> None:
+    """Train a stack; from their checkpoints, the trials that share a moment go on together."""
     first = starting[0].config
-    device = device_of(first.device)
-    _deterministic(device)
-    keep_freed()
     _say_where_from(starting, device, None)
     dataset = data_of(first)
     starting = _running(starting)
@@ -144,7 +156,7 @@ def _train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
     for places, checkpoints in groups(found):
         together = [starting[place] for place in places]
         threads = checkpoints[0].threads if checkpoints else torch.get_num_threads()
-        with _threads(threads):
+        with with_threads(threads):
             _say_where_from(together, device, dataset.fingerprint)
             _train_together(together, dataset, device, checkpoints, on_epoch)
 
@@ -217,18 +229,35 @@ def _say_where_from(trials: Sequence[Trial], device: torch.device, fingerprint: 
             trial.record.provenance(facts)
 
 
-def _deterministic(device: torch.device) -> None:
-    """On a GPU, let every operation be a deterministic one; on a CPU they are for given threads."""
-    torch.set_num_threads(torch.get_num_threads())  # if nobody sets it, MKL may choose by itself
-    if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA starts
-        torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+@contextmanager
+def _deterministic(device: torch.device) -> Iterator[None]:
+    """On a GPU, let every operation be a deterministic one; on a CPU they are for given threads.
+
+    After the block the settings are those of before: the process may be a notebook's.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    settings: Any = torch.utils.deterministic
+    fill = settings.fill_uninitialized_memory
+    workspace = os.environ.get(CUBLAS_WORKSPACE)
+    os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")  # read when cuBLAS starts
+    torch.use_deterministic_algorithms(True)
+    settings.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        settings.fill_uninitialized_memory = fill
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        if workspace is None:
+            del os.environ[CUBLAS_WORKSPACE]
 
 
 @contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """While the block runs, torch has this many threads: those of the run that goes on."""
+def with_threads(number: int) -> Iterator[None]:
+    """While the block runs, torch has this many threads, also where MKL would choose by itself."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

@@ -1,42 +1,60 @@
-"""Locks on folders, which the operating system drops with the process."""
+"""Locks on files and folders (``flock``), which the operating system drops with the process.
+
+Where there are none (Windows, some network file systems) everybody goes on without: two processes
+are not kept apart there.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-
-def is_held(folder: Path) -> bool:
-    """Whether a process uses a folder, as far as the file system can tell."""
-    lock = locked(folder)
-    if lock is not None and lock is not NO_LOCK:
-        os.close(lock)
-    return lock is None or lock is NO_LOCK
-
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 NO_LOCK = -1
 
 
-def locked(folder: Path) -> int | None:
-    """A locked descriptor of the folder; None if it is taken, NO_LOCK where there are no locks.
+def lock(path: Path, wait: bool = False) -> int | None:
+    """Lock a folder or a file; it leaves nothing behind.
 
-    The lock is on the folder itself: it leaves no file, and the system drops it with the process,
-    however that ends.
+    Args:
+        path: of the folder or the file, which is there.
+        wait: for whoever has it.
+
+    Returns:
+        What `unlock` takes; None if another has it, NO_LOCK where there are no locks.
     """
+    how = os.O_RDONLY if path.is_dir() else os.O_RDWR  # as NFS wants it
     try:
-        import fcntl
-    except ImportError:  # Windows
+        descriptor = os.open(path, how)
+    except OSError:  # it cannot be opened; whoever uses it will say so
         return NO_LOCK
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # not readable; whoever looks into it will say so
-        return NO_LOCK
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            return descriptor
     except BlockingIOError:
         os.close(descriptor)
         return None
     except OSError:  # a file system without locks
-        os.close(descriptor)
-        return NO_LOCK
-    return descriptor
+        pass
+    os.close(descriptor)
+    return NO_LOCK
+
+
+def unlock(locked: int) -> None:
+    """Let others have what `lock` has locked."""
+    if locked != NO_LOCK:
+        os.close(locked)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process uses a folder, as far as the file system can tell."""
+    locked = lock(folder)
+    if locked is None or locked == NO_LOCK:
+        return True
+    unlock(locked)
+    return False

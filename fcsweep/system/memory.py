@@ -24,7 +24,8 @@ def keep_freed() -> None:
     """Let what is freed be used again by this process (GNU C library; elsewhere nothing).
 
     By default it goes back to the system, which gives it out anew page by page, all zero: for the
-    tensors of an evaluation that takes as long as to compute them.
+    tensors of an evaluation that takes as long as to compute them. For a program, not for a
+    library: it cannot be taken back.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if set_option is not None:

@@ -865,7 +865,7 @@ def test_a_busy_cache_folder_keeps_nobody_waiting(tmp_path, tiny, private_cache)
 
 
 def test_without_locks_two_may_be_at_work(tmp_path, monkeypatch):
-    monkeypatch.setattr("fcsweep.data.cache.fcntl", None)
+    monkeypatch.setattr("fcsweep.system.locks.fcntl", None)
     with workshop(tmp_path, wait=True) as first, workshop(tmp_path, wait=True) as second:
         assert first is not None and second is not None and first != second
 

@@ -423,6 +423,7 @@ def test_a_second_process_in_the_folder_is_refused(tmp_path):
 
 
 def test_a_lock_that_a_killed_process_held_is_free(tmp_path, monkeypatch):
+    (tmp_path / "study.journal").touch()
     ready, say = os.pipe()
     child = os.fork()
     if child == 0:

@@ -7,7 +7,6 @@ Optuna passes over that, and we find a byte that has changed since.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from hashlib import sha256
@@ -24,11 +23,7 @@ from fcsweep.messages.errors import ConfigError, RecordError, StudyError
 from fcsweep.messages.secrets import masked_url, without_password
 from fcsweep.messages.wording import one_line
 from fcsweep.system.bounded import bounded
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from fcsweep.system.locks import lock, unlock
 
 JOURNAL = "study.journal"
 LARGEST = 1_000_000_000
@@ -68,16 +63,16 @@ def _journal(path: Path, remedy: str) -> JournalStorage:
         raise StudyError(f"{path} is no file; name a new or an empty folder")
     if path.exists() and (size := path.stat().st_size) > LARGEST:
         raise StudyError(f"{path} has {size} bytes; expected at most {LARGEST} of a study")
-    lock = _FileLock(path) if fcntl is not None else JournalFileOpenLock(str(path))
+    journal_lock = _FileLock(path)
     if path.exists():
-        lock.acquire()
+        journal_lock.acquire()
         try:
             _cut_torn_tail(path)
             _check(path, remedy)
         finally:
-            lock.release()
+            journal_lock.release()
     try:
-        return JournalStorage(Journal(str(path), lock))
+        return JournalStorage(Journal(str(path), journal_lock))
     except OSError as error:
         raise RecordError(f"{path} cannot be written: {error.strerror or error}") from error
     except (KeyError, ValueError, AssertionError, OptunaError) as error:
@@ -209,17 +204,15 @@ class _FileLock(JournalFileOpenLock):
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self._path = path
-        self._descriptor: int | None = None
+        self._locked: int | None = None
 
     def acquire(self) -> bool:
         """Wait for the lock."""
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        assert fcntl is not None  # else this class is not used
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._locked = lock(self._path, wait=True)
         return True
 
     def release(self) -> None:
         """Let others go on."""
-        assert self._descriptor is not None
-        os.close(self._descriptor)
-        self._descriptor = None
+        assert self._locked is not None
+        unlock(self._locked)
+        self._locked = None
