@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from fcsweep.accuracy import Classifier
 from fcsweep.kernels.arithmetic import total
 from fcsweep.kernels.forward_backward import Pass
 from fcsweep.kernels.parameters import Parameters, PerTrial, trials_of
@@ -24,6 +25,27 @@ from fcsweep.losses import softmax, softmax_loss, svm, svm_loss
 
 LOSSES = {"softmax": (softmax_loss, softmax), "svm": (svm_loss, svm)}
 """Each loss, and its arithmetic alone."""
+
+
+class Model(Classifier, Protocol):
+    """What the Solver trains: ``FullyConnectedNet``, or a model with the same few members."""
+
+    @property
+    def params(self) -> Parameters:
+        """All parameters, named and as one vector."""
+        ...
+
+    def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[int], Tensor]:
+        """A function of the step for the loss ``(*t,)`` of what ``X`` and ``y`` hold then.
+
+        It writes the gradient to ``out``, and is used until ``keep``. The step counts the updates
+        before the call.
+        """
+        ...
+
+    def keep(self, trials: list[int]) -> None:
+        """Let the other trials of a stack go."""
+        ...
 
 
 class FullyConnectedNet:

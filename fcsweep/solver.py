@@ -14,42 +14,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fcsweep.accuracy import Best, Classifier, count_correct, fixed_sample
+from fcsweep.accuracy import Best, count_correct, fixed_sample
 from fcsweep.batches import Batches, placed
 from fcsweep.kernels.parameters import Parameters
 from fcsweep.losses import check_labels
+from fcsweep.nets import Model
 from fcsweep.optim import Config, UpdateRule, per_trial, rule_of, sgd
 
 Numbers = Any
 """A float for a single trial, a list with one each for a stack."""
 Steps = Any
 """An int or None for a single trial, a list with one each for a stack."""
-
-
-class Model(Classifier, Protocol):
-    """What the Solver trains: ``FullyConnectedNet``, or a model with the same few members."""
-
-    @property
-    def params(self) -> Parameters:
-        """All parameters, named and as one vector."""
-        ...
-
-    def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[int], Tensor]:
-        """A function of the step for the loss ``(*t,)`` of what ``X`` and ``y`` hold then.
-
-        It writes the gradient to ``out``, and is used until ``keep``. The step counts the updates
-        before the call.
-        """
-        ...
-
-    def keep(self, trials: list[int]) -> None:
-        """Let the other trials of a stack go."""
-        ...
 
 
 @dataclass(frozen=True)
