@@ -17,8 +17,6 @@ image (preprocess_cifar10 of EECS 498-007, assignment 3).
 ``batches.py``     the two published file formats of CIFAR-10, read without trusting them
 ``download.py``    the published archive, from the first mirror that has it
 ``cache.py``       the cache folder, and the copies kept in it for a fast second start
-=================  ==============================================================================
-=======
 ====================  ===========================================================================
 ``dataset.py``        `SETS`; `load`, `load_test`: a set as tensors; `require`
 ``images.py``         `Images`, integer pixels with labels; `ImageSet`

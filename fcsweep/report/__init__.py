@@ -2,7 +2,9 @@
 
 ===============  ==========================================================================
 ``__main__.py``  ``python -m fcsweep.report DIR``
-``page.py``      `write`: reads the records, fills the template
+``page.py``      `write`: fills the template, from what the records hold
+``contents.py``  what the page is made of: the records of runs, or a study
+``pictures.py``  its pictures, and what each shows
 ``study.py``     the search of another Hydra app, from its study or its ``trials.csv``
 ``words.py``     the question, the answer and how far to trust it, in sentences
 ``page.html``    the template, with ``page.css`` and ``page.js``; nothing is fetched

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -15,17 +14,16 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
-from matplotlib.figure import Figure
 
 from fcsweep import analysis
 from fcsweep.analysis import findings
-from fcsweep.analysis.findings import CHANCE, LEARNS_NOTHING, Axis, missing, written
-from fcsweep.messages.errors import FolderError
+from fcsweep.analysis.findings import missing, written
 from fcsweep.messages.wording import printable
 from fcsweep.records import frames
-from fcsweep.records.reader import are_ours
 from fcsweep.report import words
-from fcsweep.report.study import PARAMS, REACHED, Study, read_study
+from fcsweep.report.contents import Sweep, read
+from fcsweep.report.pictures import pictures
+from fcsweep.report.study import PARAMS, REACHED, Study
 from fcsweep.system.atomic import write_atomically
 
 FILE, FIGURES = "report.html", "figures"
@@ -43,39 +41,6 @@ class Cell:
     text: str
     order: float | str
     """What the table is sorted by."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the page."""
-
-    name: str
-    """Of its file, if it is written to one."""
-    title: str
-    caption: str
-    """What it shows, in a sentence."""
-    draw: Callable[[], Figure]
-    tall: bool = False
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What the page is made of: the runs, and what was found in them."""
-
-    folder: Path
-    runs: pd.DataFrame
-    history: pd.DataFrame
-    searched: list[Axis]
-    verdicts: pd.Series
-    parts: dict[str, float]
-    """Importance by parameter."""
-    study: Study | None = None
-    """If it is that of another app; ``runs`` are its trials then."""
-
-    @property
-    def single(self) -> bool:
-        """Whether it is one run, not a sweep of one."""
-        return len(self.runs) == 1 and str(self.runs["folder"].iloc[0]) == str(self.folder)
 
 
 def write(folder: str | Path, kinds: Sequence[str] = ()) -> Path:
@@ -101,53 +66,6 @@ def write(folder: str | Path, kinds: Sequence[str] = ()) -> Path:
         for picture, figure in drawn:
             analysis.save(figure, sweep.folder / FIGURES / f"{picture.name}.{kind}")
     return path
-
-
-def read(folder: Path) -> Sweep:
-    """Everything that the page needs from the records, or from the study of another app.
-
-    Raises:
-        FolderError: There is no run, or there are several sweeps.
-        StudyError: The study of another app is damaged.
-    """
-    found = frames.find_runs(folder)
-    ours = are_ours(found)
-    if not ours and (study := read_study(folder)):
-        return _of_study(study)
-    if not found:
-        raise FolderError(f"{folder} holds no run; expected the folder of a run or a sweep")
-    _refuse_several(folder, found)
-    if ours is False:
-        raise FolderError(
-            f"{folder} holds runs of another program, without a study.journal or a trials.csv that "
-            "tells their values"
-        )
-    with warnings.catch_warnings():  # the page names what is damaged
-        warnings.simplefilter("ignore", frames.DamageWarning)
-        runs, history = frames.load_runs(folder), frames.load_history(folder)
-    history = history.loc[~history["folder"].isin(runs.loc[runs["damage"].notna(), "folder"])]
-    searched = findings.axes(folder, runs)
-    parts = findings.importance(runs, searched)
-    return Sweep(folder, runs, history, searched, findings.verdicts(runs), parts)
-
-
-def _of_study(study: Study) -> Sweep:
-    trials, searched = study.trials, study.searched
-    parts = findings.importance(trials, searched, study.direction)
-    return Sweep(study.folder, trials, pd.DataFrame(), searched, study.verdicts, parts, study)
-
-
-def _refuse_several(folder: Path, runs: Sequence[Path], most: int = 3) -> None:
-    """Runs of several sweeps have no common question: their objectives may differ."""
-    found = map(frames.place, runs)
-    places = list(dict.fromkeys(one["sweep"] or one["folder"] for one in found))
-    if len(places) < 2 or frames.is_sweep(folder):
-        return
-    more = f" and {len(places) - most} more" if len(places) > most else ""
-    raise FolderError(
-        f"{folder} holds {len(places)} sweeps or single runs; name one of them: "
-        f"{', '.join(places[:most])}{more}"
-    )
 
 
 def content(sweep: Sweep) -> dict[str, Any]:
@@ -278,70 +196,6 @@ def provenance(runs: pd.DataFrame) -> list[tuple[str, str]]:
         for values in [_distinct(frames.column(runs, name))]
         if values
     ]
-
-
-def pictures(sweep: Sweep) -> list[Picture]:
-    """The figures of the page, in order; only those that there is something to show for."""
-    return [*_training(sweep)] if sweep.single else [*_training(sweep), *_search(sweep)]
-
-
-def _training(sweep: Sweep) -> Iterator[Picture]:
-    history, unit = sweep.history, findings.loss_unit(sweep.runs)
-    if not len(history):
-        return
-    if sweep.single:
-        losses = _losses(sweep.folder)
-        if len(losses):
-            caption = "The loss of each minibatch, with the L2 term."
-            draw = lambda: analysis.loss_per_step(losses, unit)  # noqa: E731
-            yield Picture("loss", "Loss per step", caption, draw)
-        caption = "Accuracy after each epoch, on training and on validation rows."
-        yield Picture("accuracy", "Accuracy", caption, lambda: analysis.accuracies(history))
-        return
-    groups = findings.groups(sweep.runs, sweep.searched)
-    told = sum(map(len, groups.values()))
-    caption = "Loss and accuracies per epoch" + (
-        f" of the {told} best runs; the others in grey." if told < len(sweep.runs) else "."
-    )
-    draw = lambda: analysis.learning_curves(history, groups, unit=unit)  # noqa: E731
-    yield Picture("learning_curves", "Learning curves", caption, draw, tall=True)
-
-
-def _search(sweep: Sweep) -> Iterator[Picture]:
-    runs, searched = sweep.runs, [axis for axis in sweep.searched if axis.key != "seed"]
-    direction = sweep.study.direction if sweep.study else "maximize"
-    valued = frames.column(runs, "value").count()
-    if valued < 2:
-        return
-    ranked = sorted(searched, key=lambda axis: -sweep.parts.get(axis.key, 0.0))
-    plane = [axis for axis in searched if axis in ranked[:2]]
-    numbers = [axis for axis in plane if axis.kind != "choice"]
-    if len(plane) == 2 and numbers and len(runs) > 3:
-        x, y = plane
-        what = "trial" if sweep.study else "run"
-        caption = f"Each {what} at its {x.name} and {y.name}: how it ended, and how good it became."
-        if LEARNS_NOTHING in sweep.verdicts.tolist():
-            caption += f" To learn nothing is to stay at a train accuracy of at most {CHANCE:g}."
-        draw = lambda: analysis.landscape(runs, sweep.verdicts, x, y)  # noqa: E731
-        yield Picture("landscape", "Landscape", caption, draw)
-    if len(runs) > 3:
-        caption = "The value of each trial in the order of their numbers."
-        draw = lambda: analysis.progress(runs, sweep.verdicts, direction)  # noqa: E731
-        yield Picture("history", "History", caption, draw)
-    if len(searched) > 2 and valued > 3:
-        caption = "A line is a run; the five best are blue."
-        draw = lambda: analysis.parallel(runs, searched, direction)  # noqa: E731
-        yield Picture("parallel", "All parameters", caption, draw)
-    if sweep.parts:
-        caption = "How far each parameter alone explains which runs are among the best (PED-ANOVA)."
-        draw = lambda: analysis.importance(sweep.parts)  # noqa: E731
-        yield Picture("importance", "Importance", caption, draw)
-
-
-def _losses(folder: Path) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", frames.DamageWarning)
-        return frames.load_losses(folder)
 
 
 def _trial(row: Mapping[Any, Any], top: Path) -> Cell:

@@ -13,8 +13,7 @@ from support.written_sweeps import SEARCHED, config_of, write_run, write_search,
 
 from fcsweep import report
 from fcsweep.messages.errors import FolderError
-from fcsweep.report import page as pages
-from fcsweep.report import words
+from fcsweep.report import contents, words
 from fcsweep.system.atomic import RecordError
 
 
@@ -125,7 +124,7 @@ def test_a_forged_record_is_named_and_never_the_best(tmp_path):
     assert "2/result.json changed since it ended." in said
     assert "3 runs: 2 completed, 1 damaged." in said
     assert len([of for _, of in page.tags if of.get("class") == "damaged"]) == 1
-    curves = pages.read(sweep).history
+    curves = contents.read(sweep).history
     assert set(curves["number"]) == {0, 1}
 
 

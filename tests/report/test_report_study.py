@@ -11,9 +11,10 @@ from support.report_pages import HOSTILE, page_of
 from support.toy_app import multirun, sweep
 
 from fcsweep import report
+from fcsweep.analysis import progress
 from fcsweep.evaluate import main as evaluate
 from fcsweep.messages.errors import FolderError, StudyError
-from fcsweep.report import page as pages
+from fcsweep.report import contents
 from fcsweep.report.study import read_study
 from fcsweep.rerun.__main__ import main as rerun
 from fcsweep.search import should_prune
@@ -88,14 +89,14 @@ def test_parameters_matter_and_the_direction_counts(tmp_path):
     folder = tmp_path / "s"
     trials = "hydra.sweeper.n_trials=30"
     sweep(folder, lambda cfg: (cfg.x - 1) ** 2, CONFIG, *SPACE, *RANDOM, trials)
-    parts = pages.read(folder).parts
+    parts = contents.read(folder).parts
     assert max(parts, key=parts.__getitem__) == "params.x" and parts["params.x"] > 0.5
-    best = pages.analysis.progress(*_drawn(folder)).axes[0].lines[0].get_ydata()
+    best = progress(*_drawn(folder)).axes[0].lines[0].get_ydata()
     assert list(best) == sorted(best, reverse=True)
 
 
 def _drawn(folder):
-    sweep = pages.read(folder)
+    sweep = contents.read(folder)
     return sweep.runs, sweep.verdicts, sweep.study.direction
 
 
