@@ -9,14 +9,6 @@ Every set is kept as integer pixels and handed out as the course does it: pixels
 minus the mean of each colour plane over all training images of the set, one flattened row per
 image (preprocess_cifar10 of EECS 498-007, assignment 3).
 
-``dataset.py``     `SETS`; `load`, `load_test`: a set as tensors; `require`
-``images.py``      `Images`, integer pixels with labels; `ImageSet`
-``digits.py``      1,797 handwritten digits of 8 x 8 pixels, which come with scikit-learn
-``synthetic.py``   7,000 generated images of CIFAR's shape
-``cifar10.py``     the 60,000 images of CIFAR-10: where they are, and reading them
-``batches.py``     the two published file formats of CIFAR-10, read without trusting them
-``download.py``    the published archive, from the first mirror that has it
-``cache.py``       the cache folder, and the copies kept in it for a fast second start
 ====================  ===========================================================================
 ``dataset.py``        `SETS`; `load`, `load_test`: a set as tensors; `require`
 ``images.py``         `Images`, integer pixels with labels; `ImageSet`
