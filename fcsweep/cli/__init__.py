@@ -4,7 +4,7 @@
 ``main.py``     the program: arguments, Hydra, errors as one line
 ``app.py``      what a run and a sweep do around Hydra's own work
 ``checks.py``   what is checked before anything is made
-``summary.py``  what is written and said at the end
+``summary.py``  what is written and said at the end; the table is ``terminal/sweep_view.py``
 ``task.py``     the task that Hydra runs
 ==============  ================================================================
 """

@@ -36,7 +36,7 @@ from fcsweep.cli.summary import Failure, advise, ending, refuse_failures, table_
 from fcsweep.composition.loader import CheckedLoader
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import typed
-from fcsweep.launchers.resuming import Unfinished
+from fcsweep.launchers.unfinished import Unfinished
 from fcsweep.messages.errors import ConfigError, DataError, FolderError, StudyError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import ownership, sweep_table

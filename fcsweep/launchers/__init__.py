@@ -1,12 +1,12 @@
 """Which jobs train together, and where.
 
-================  ==============================================================
-``protocols.py``  what a task, a trainer, a launcher and a sweeper offer each other
-``stacked.py``    the stacked launcher: stack by stack
-``job.py``        Hydra's bookkeeping for a job of a stack
-``grouping.py``   which trials share a stack, and how many
-``numbered.py``   jobs launched under numbers of their own, by any launcher
-``resuming.py``   only the jobs that are not finished
-``logs.py``       the log of each job of a stack
-================  ==============================================================
+=================  =============================================================
+``protocols.py``   what a task, a loader, a launcher and a sweeper offer each other
+``stacked.py``     the stacked launcher: stack by stack
+``job.py``         Hydra's bookkeeping for a job of a stack
+``grouping.py``    which trials share a stack, and how many
+``numbered.py``    jobs launched under numbers of their own, by any launcher
+``unfinished.py``  only the jobs that are not finished
+``logs.py``        the log of each job of a stack
+=================  =============================================================
 """

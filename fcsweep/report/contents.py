@@ -14,7 +14,7 @@ from fcsweep.analysis.findings import Axis
 from fcsweep.messages.errors import FolderError
 from fcsweep.records import frames
 from fcsweep.records.reader import are_ours
-from fcsweep.report.study import Study, read_study
+from fcsweep.report.foreign_study import Study, read_study
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from fcsweep.messages.wording import printable
 from fcsweep.records import frames
 from fcsweep.report import words
 from fcsweep.report.contents import Sweep, read
+from fcsweep.report.foreign_study import PARAMS, REACHED, Study
 from fcsweep.report.pictures import pictures
-from fcsweep.report.study import PARAMS, REACHED, Study
 from fcsweep.system.atomic import write_atomically
 
 FILE, FIGURES = "report.html", "figures"

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fcsweep.analysis.findings import Axis, missing, standard_error, written
-from fcsweep.report.study import Study
+from fcsweep.report.foreign_study import Study
 
 OBJECTIVES = {"val_accuracy": "validation accuracy", "train_accuracy": "train accuracy"}
 Run = Mapping[Any, Any]

@@ -13,6 +13,8 @@ unpromising trials stopped early.
 ``outcomes.py``   how a trial ended: by its record, or by what its job returned
 ``results.py``    ``optimization_results.yaml`` and the other files of a sweep
 ``progress.py``   what is shown of a search
+``study/``        what a search knows of its trials, and how that is kept
+``conf/``         ``hydra/sweeper=optuna``, which every app finds
 ================  =============================================================================
 
 Importing this package imports neither torch nor Optuna.

@@ -462,7 +462,7 @@ def test_jobs_of_slurm_find_their_data_themselves(fcsweep, trained, downloads, m
 
 
 def test_a_job_that_fails_without_a_record_is_named_too(fcsweep, trained, monkeypatch):
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise MemoryError
 
     monkeypatch.setitem(sys.modules, "fcsweep.run", SimpleNamespace(run=broken))

@@ -112,7 +112,7 @@ def test_a_new_update_rule(tmp_path):
     assert [row["status"] for row in rows] == ["completed"] * 3
     assert copy.stack_sizes("search") == [3, 3, 3]
 
-    assert copy.holds(f"{ROOT}/tests/test_sizes.py", "-k", "adagrad or every_rule")
+    assert copy.holds(f"{ROOT}/tests/config/test_sizes.py", "-k", "adagrad or every_rule")
 
 
 def test_a_new_part_of_the_net(tmp_path):
@@ -120,7 +120,9 @@ def test_a_new_part_of_the_net(tmp_path):
     last = "l2_factor: float = 0.5,\n"
     copy.replace(NETS, last, f"{last}        bias: PerTrial = 0.0,\n")
     copy.replace(NETS, "reg, weight_scale, seed)", "reg, weight_scale, seed, bias)")
-    copy.insert(NETS, "\n    @property\n    def params(self)", indent=" " * 8)
+    end_of_init = '\n    @property\n    def params(self) -> Parameters:\n        """``W1``'
+    step = copy.code[NETS]
+    copy.insert(NETS, end_of_init, step, indent=" " * 8)
     copy.insert(SCHEMAS, "    dropout: float = _key(", indent=" " * 4)
     preset = '        "fully_connected": FullyConnectedConfig,\n'
     copy.replace(SCHEMAS, preset, f'{preset}        "biased": FullyConnectedConfig,\n')
@@ -162,4 +164,4 @@ def test_a_new_data_set(tmp_path):
         ["200"],
     ]
 
-    assert copy.holds(f"{ROOT}/tests/test_sizes.py", "-k", "bars or every_data_set")
+    assert copy.holds(f"{ROOT}/tests/config/test_sizes.py", "-k", "bars or every_data_set")

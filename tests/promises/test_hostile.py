@@ -348,14 +348,15 @@ def test_a_hostile_journal_checkpoint_or_copy_is_refused(name, tmp_path, monkeyp
     monkeypatch.setenv("FCSWEEP_CACHE", str(tmp_path / "cache"))
     copy = Copy("x", made_from="y")
     copy.file.parent.mkdir(parents=True)
-    made_with = {"config": json.loads(json.dumps(RunConfig(), default=vars))}
+    config = RunConfig()
+    made_with = {"config": json.loads(json.dumps(config, default=vars))}
     began = time.process_time()
     if name != "empty":  # a journal that was just begun
         HOSTILE[name](tmp_path / "study.journal")
         with pytest.raises(StudyError, match="study.journal"):
             storage_of(None, tmp_path)
     HOSTILE[name](tmp_path / "checkpoint-0.safetensors")
-    assert find(tmp_path, made_with) == []
+    assert find(tmp_path, config, made_with) == []
     assert f"ignoring checkpoint {tmp_path}/checkpoint-0.safetensors" in capfd.readouterr().err
     HOSTILE[name](copy.file)
     assert copy.read() is None

@@ -15,7 +15,7 @@ from fcsweep.analysis import progress
 from fcsweep.evaluate import main as evaluate
 from fcsweep.messages.errors import FolderError, StudyError
 from fcsweep.report import contents
-from fcsweep.report.study import read_study
+from fcsweep.report.foreign_study import read_study
 from fcsweep.rerun.__main__ import main as rerun
 from fcsweep.search import should_prune
 

@@ -166,10 +166,10 @@ def test_on_a_gpu_determinism_is_asked_for_before_cuda_starts():
     code = """
 import os, torch
 from fcsweep.run.stack import _deterministic
-_deterministic(torch.device("cuda"))
-assert not torch.cuda.is_initialized()
 from fcsweep.run.provenance import _determinism
-print(_determinism())
+with _deterministic(torch.device("cuda")):
+    assert not torch.cuda.is_initialized()
+    print(_determinism())
 """
     words = [sys.executable, "-c", code]
     told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
