@@ -1,7 +1,7 @@
-"""No secret in a config that is saved: Hydra writes all of it, and its overrides, for every job.
+"""Keep secrets out of saved configs: Hydra saves the whole config and its overrides for every job.
 
-A storage's URL may hold a password: it is masked, since no job needs it from there. Any other
-secret is refused before a folder is made.
+The password in the URL of a storage is masked, because no job reads it from there. Any other secret
+is refused before a folder is made.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Jobs launched under numbers of their own, which need not follow each other."""
+"""Launch jobs with given numbers, which need not be consecutive, by any launcher."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class ProcessLost(UserError):
 
 
 def launch_numbered(launcher: Launcher, jobs: Sequence[Numbered]) -> list[JobReturn]:
-    """Launch jobs, each with its number; what they return, in the same order.
+    """Launch jobs, each with its number; returns their results in the same order.
 
-    At once where the launcher can number them; else in runs of consecutive numbers, as Hydra's
-    launchers count from the first.
+    One call for a `NumberingLauncher`; for others one call per run of consecutive numbers, because
+    Hydra's launchers count up from the first.
 
     Raises:
-        ProcessLost: with ``joblib``, which ends with the first of its workers that is killed.
+        ProcessLost: a worker of ``joblib`` was killed, which stops all of them.
     """
     if isinstance(launcher, NumberingLauncher):
         return launcher.launch_numbered(jobs) if jobs else []
@@ -41,7 +41,7 @@ def launch_numbered(launcher: Launcher, jobs: Sequence[Numbered]) -> list[JobRet
 
 @contextmanager
 def _processes_may_be_killed(launcher: Launcher) -> Iterator[None]:
-    """Where a launcher has a process a job, wait for the others; else say what happened."""
+    """With submitit, wait for the other jobs; with joblib, raise a `ProcessLost`."""
     if type(launcher).__module__.startswith("hydra_plugins.hydra_submitit_launcher"):
         with env_override(_few_threads(launcher)), _waiting_for_all():
             yield

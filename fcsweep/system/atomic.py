@@ -1,8 +1,7 @@
-"""Files that are written as a whole, and what is said of a disk that does not take them.
+"""Atomic writes, and errors that name what a full disk refused.
 
-A disk that is full, read-only, broken or over its quota is no fault of a run: what cannot be
-written is named in one line, nothing half-written stays, and the same command goes on once there is
-room.
+A disk that is full, read-only, broken or over its quota is no fault of a run: the error names the
+file in one line, no partial file stays, and the same command resumes once there is room.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from pathlib import Path
 from fcsweep.messages.errors import RecordError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-"""What a system says of a disk that takes no more."""
+"""Errors of a disk that accepts no more data."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is there as a whole or not at all.
+    """Write a file atomically: readers see the old content or the new, never a part.
 
     Raises:
         RecordError: it cannot be written; what was there before is unchanged.
@@ -32,20 +31,20 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def spare_of(path: Path) -> Path:
-    """The name of what is not the file yet, or not any more; it has the number of the process."""
+    """The temporary name of a file that is being written; it holds the process id."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 @contextmanager
 def beside(path: Path, spare: Path | None = None) -> Iterator[Path]:
-    """A name for what will be the file; nothing is left there if the block fails.
+    """Yield a temporary name for a file to be written; remove it if the block fails.
 
     Args:
         path: of the file.
         spare: the name, in the same folder; by default `spare_of` the file.
 
     Raises:
-        RecordError: in place of an error of the disk.
+        RecordError: in place of an OSError.
     """
     spare = spare or spare_of(path)
     try:
@@ -60,13 +59,13 @@ def beside(path: Path, spare: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def writing(what: object) -> Iterator[None]:
-    """In the block others write; of a disk that is full they may tell neither file nor folder.
+    """Turn the error of a full disk in the block into a `RecordError` that names a file.
 
     Args:
-        what: is written, where the error does not name a file.
+        what: is being written, where the error does not name a file.
 
     Raises:
-        RecordError: in place of the error of a disk that takes no more.
+        RecordError: in place of the error of a full disk.
     """
     try:
         yield
@@ -80,7 +79,7 @@ def writing(what: object) -> Iterator[None]:
 
 @contextmanager
 def giving_way() -> Iterator[None]:
-    """For what is written at the end: where an error is on its way already, that one is told."""
+    """Suppress a `RecordError` while another exception propagates: that one is reported."""
     on_its_way = sys.exc_info()[1]
     try:
         yield

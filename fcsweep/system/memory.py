@@ -1,4 +1,4 @@
-"""How the C library deals with the memory of tensors, and Python with what can be thrown away."""
+"""Memory of the process: ``malloc`` options for tensors, and Python's garbage collector."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of ``malloc.h``."""
 
 KEPT = 256 << 20
-"""Bytes of freed memory that the process keeps at most."""
+"""Bytes of freed memory that the process keeps, at most."""
 
 LARGE = 32 << 20
-"""Bytes from which a tensor gets memory of its own, which is given back at once."""
+"""Bytes from which an allocation is a mapping of its own, returned to the system when freed."""
 
 
 @cache
 def keep_freed() -> None:
-    """Let what is freed be used again by this process (GNU C library; elsewhere nothing).
+    """Reuse freed memory instead of returning it to the system (GNU C library; else a no-op).
 
-    By default it goes back to the system, which gives it out anew page by page, all zero: for the
-    tensors of an evaluation that takes as long as to compute them. For a program, not for a
-    library: it cannot be taken back.
+    By default freed memory goes back to the system, and the page faults of the next allocation
+    take as long as an evaluation computes. For a program, not for a library: the option cannot be
+    undone.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if set_option is not None:
@@ -35,9 +35,9 @@ def keep_freed() -> None:
 
 @cache
 def keep_loaded() -> None:
-    """Let Python seek no garbage any more among what is there now: modules, which all stay.
+    """Exclude all objects allocated so far from garbage collection (``gc.freeze``).
 
-    With those of torch, scikit-learn and pandas there are half a million objects to look through.
+    The modules of torch, scikit-learn and pandas hold half a million objects, and all of them stay.
     For a program that has imported what it needs, not for a library.
     """
     gc.freeze()
@@ -45,7 +45,7 @@ def keep_loaded() -> None:
 
 @contextmanager
 def nothing_collected() -> Iterator[None]:
-    """While the block makes much that stays, let Python seek no garbage."""
+    """Disable garbage collection for a block that allocates many objects that stay."""
     before = gc.isenabled()
     gc.disable()
     try:

@@ -1,9 +1,9 @@
-"""Files that are written again and again: two take turns, and one lies beside the other meanwhile.
+"""Atomic replacement that reuses disk space: a file and its spare swap names on every write.
 
-A file system takes ten times as long to find room for a new file as to write over one that is
-there. So what a file replaces is kept, and written over the next time, unless anybody still has it
-open or mapped into memory. Linux tells, and lets two files change names at once; elsewhere each
-file is a new one.
+A file system takes ten times as long to allocate a new file as to overwrite an existing one. So the
+replaced file is kept as a spare and overwritten the next time, unless a process still has it open
+or mapped. Linux can tell (write leases) and can swap two names (``renameat2``); elsewhere every
+write makes a new file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
 def rewrite_atomically(path: Path, content: bytes, spare: Path | None = None) -> None:
-    """As `write_atomically`; what was there before stays in the folder as ``spare``.
+    """As `write_atomically`; the previous content stays in the folder as ``spare``.
 
     Args:
         path: of the file.
@@ -51,7 +51,7 @@ def rewrite_atomically(path: Path, content: bytes, spare: Path | None = None) ->
 
 
 def settle(spare: Path) -> None:
-    """Remove what `rewrite_atomically` has left.
+    """Remove the spare that `rewrite_atomically` left.
 
     Raises:
         RecordError: it cannot be removed.
@@ -61,9 +61,9 @@ def settle(spare: Path) -> None:
 
 
 def _write_over(path: Path, content: bytes) -> bool:
-    """Give a file another content; False if it is not there, or somebody has it open or mapped.
+    """Overwrite a file; False if it does not exist, or a process has it open or mapped.
 
-    Whoever opens it meanwhile waits until it is whole.
+    A process that opens it meanwhile waits until the write is complete.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY)

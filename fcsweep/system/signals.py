@@ -1,8 +1,8 @@
-"""What SIGINT, SIGTERM and SIGHUP end, and when.
+"""SIGINT, SIGTERM and SIGHUP: what they end, and when.
 
-Training ends after the step in progress. Elsewhere the handler raises; but what a handler raises
-can be lost (in a destructor) or become another error (in an import of torch), so that a signal is
-also kept, and `end_if_asked` raises again where the next piece of work would begin.
+Training ends after the step in progress. Elsewhere the handler raises. An exception raised in a
+handler can be lost (in a destructor) or become another error (in an import of torch), so the signal
+is also remembered, and `end_if_asked` raises again before the next piece of work.
 """
 
 from __future__ import annotations

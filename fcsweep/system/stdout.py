@@ -1,4 +1,4 @@
-"""Whoever reads what a program says may leave before it ends, as ``head`` does."""
+"""Handle a closed standard output: the reader of a pipe, such as ``head``, may exit first."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class ReaderLeft(SystemExit):
 
 @contextmanager
 def all_printed() -> Iterator[None]:
-    """Print all that the block has to say: what is left to Python's own end it complains of.
+    """Flush standard output when the block ends: at exit, Python would print a traceback.
 
     Raises:
-        ReaderLeft: a line could not be printed, for want of a reader.
-        RecordError: standard output is a file on a disk that takes no more.
+        ReaderLeft: standard output is a broken pipe.
+        RecordError: standard output is a file on a full disk.
     """
     try:
         yield from _flushed()
@@ -43,5 +43,5 @@ def _flushed() -> Iterator[None]:
 
 
 def give_up_stdout() -> None:
-    """What could not be written there is lost; Python would try again at its end, and complain."""
+    """Discard buffered output: Python would try to write it again at exit, and complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
