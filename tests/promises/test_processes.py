@@ -263,7 +263,8 @@ def read():
     load_history(sweep), load_losses(sweep)
 """,
     "report": """
-from fcsweep import report, trials
+from fcsweep import report
+from fcsweep.records import sweep_table
 def read():
     report.write(sweep)
     assert "damaged" not in {row.status for row in sweep_table.load(sweep)}

@@ -228,7 +228,7 @@ main()
     [
         ("torch._C", signal.SIGTERM),  # in an import that makes another error of it
         slow("hydra", signal.SIGINT),  # before anything of ours is imported
-        slow("fcsweep.records", signal.SIGHUP),  # before the config of a job is saved
+        slow("fcsweep.records.writer", signal.SIGHUP),  # before the config of a job is saved
         slow("pandas", signal.SIGINT),  # after the table, for the report
     ],
 )
