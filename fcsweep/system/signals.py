@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -70,7 +71,8 @@ def listening(program: str = PROGRAM) -> Iterator[None]:
         yield
         return
     running = _program = _Program(program)
-    before = _handled_by(_end)
+    before, hook = _handled_by(_end), sys.unraisablehook
+    sys.unraisablehook = partial(_lost, hook)
     try:
         yield
     except BaseException as error:
@@ -84,7 +86,15 @@ def listening(program: str = PROGRAM) -> Iterator[None]:
         raise SystemExit(code) from None
     finally:
         _program = None
+        sys.unraisablehook = hook
         _restore(before)
+
+
+def _lost(hook: Callable[[Any], object], unraisable: Any) -> None:
+    """Say nothing of what the handler raised in a destructor: `end_if_asked` raises it again."""
+    asked = _program is not None and _program.signal is not None
+    if not (asked and isinstance(unraisable.exc_value, KeyboardInterrupt | SystemExit)):
+        hook(unraisable)
 
 
 def _say(text: str, stream: TextIO) -> None:

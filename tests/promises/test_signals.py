@@ -310,6 +310,27 @@ def test_an_import_that_must_not_be_broken_off_comes_to_its_end_first():
     assert (done.returncode, done.stdout) == (143, "to its end\n")
 
 
+IN_A_DESTRUCTOR = """
+import os, signal
+from fcsweep.system.signals import end_if_asked, listening
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        sum(range(10**5))
+with listening():
+    Dying()
+    print("it was lost", flush=True)
+    end_if_asked()
+    print("and stays so")
+"""
+
+
+def test_what_is_raised_in_a_destructor_is_raised_again_without_a_word_of_python():
+    done = subprocess.run([sys.executable, "-c", IN_A_DESTRUCTOR], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (130, "it was lost")
+    assert done.stderr.startswith("interrupted; to run it again") and done.stderr.count("\n") == 1
+
+
 HANGING = """
 import time
 from fcsweep import __main__
