@@ -79,7 +79,7 @@ def _versions() -> dict[str, str | None]:
         needs = [need for need in requires("fcsweep") or [] if "extra ==" not in need]
     except PackageNotFoundError:  # run from a source tree that was never installed
         needs = []
-    names = ["fcsweep", *(re.split(r"[^\w.-]", need, maxsplit=1)[0] for need in needs)]
+    names = ["fcsweep", "torch", *(re.split(r"[^\w.-]", need, maxsplit=1)[0] for need in needs)]
     return {name: _version(name) for name in names}
 
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,11 @@ def test_initial_weights_do_not_depend_on_the_global_generator_or_the_stack():
     stack = FullyConnectedNet([5], input_dim=4, seed=[7, 3], weight_scale=torch.tensor([1.0, 1e-2]))
     assert torch.equal(one.params["W1"], stack.params["W1"][1])
     assert not torch.equal(one.params["W1"], stack.params["W1"][0])
+
+
+def test_a_source_tree_that_was_never_installed_has_a_version_of_torch(monkeypatch):
+    def unknown(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(module, "requires", unknown)
+    assert module._versions()["torch"] == version("torch")
