@@ -152,10 +152,11 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 def _common_trials(a: Tensor, b: Tensor) -> torch.Size:
     if a.ndim != b.ndim or a.ndim < 2 or a.shape[-1] != b.shape[-2]:
         raise _misfit(a, b)
-    try:
-        return torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    except RuntimeError:
-        raise _misfit(a, b) from None
+    # torch.broadcast_shapes would import sympy, which takes half a second
+    pairs = list(zip(a.shape[:-2], b.shape[:-2], strict=True))
+    if any(n != m and 1 not in (n, m) for n, m in pairs):
+        raise _misfit(a, b)
+    return torch.Size(m if n == 1 else n for n, m in pairs)
 
 
 def _one_axis(matrices: Tensor, trials: torch.Size) -> Tensor:
