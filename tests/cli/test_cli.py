@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import preloaded
 
 from fcsweep import __version__
 from fcsweep.cli.main import main
@@ -591,7 +592,8 @@ main()
 
 
 def start(*command: str, cwd: Path, **environment: str) -> Said:
-    done = subprocess.run(
+    run = preloaded.run if command[0] == sys.executable else subprocess.run
+    done = run(
         command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=120
     )
     return Said(done.returncode, done.stdout, done.stderr)
@@ -602,7 +604,7 @@ def unread(*command: str, cwd: Path) -> Said:
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write) as nobody:
-        done = subprocess.run(
+        done = preloaded.run(
             command,
             cwd=cwd,
             env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
@@ -618,7 +620,7 @@ def test_a_run_whose_output_nobody_reads_any_more_ends_with_that_reason(tmp_path
     """As in `fcsweep | head -1`."""
     program = sys.executable, "-m", "fcsweep", "hydra.run.dir=run", "solver.num_epochs=10000"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(program, cwd=tmp_path, text=True, **pipes) as run:
+    with preloaded.Popen(program, cwd=tmp_path, text=True, **pipes) as run:
         run.stdout.readline()
         run.stdout.close()
         told = run.stderr.read()
@@ -744,7 +746,10 @@ def on_a_terminal(*command: str, cwd: Path) -> str:
     return shown.decode()
 
 
-@pytest.mark.parametrize("way", [PROGRAM, SCRIPT], ids=["module", "script"])
+@pytest.mark.parametrize(
+    "way",
+    [pytest.param(PROGRAM, id="module"), pytest.param(SCRIPT, id="script", marks=pytest.mark.slow)],
+)
 def test_on_a_terminal_it_says_at_once_that_it_starts(way, tmp_path):
     begin = "starting ...\r"
     shown = on_a_terminal(*way, "solver.num_epochs=1", "hydra.run.dir=r", cwd=tmp_path)
@@ -755,14 +760,14 @@ def test_on_a_terminal_it_says_at_once_that_it_starts(way, tmp_path):
         assert "starting" not in on_a_terminal(*way, *flags, cwd=tmp_path)
 
 
-def test_it_says_so_before_the_slow_imports(tmp_path, monkeypatch):
+def test_it_says_so_before_the_slow_imports():
     code = "import sys; from fcsweep.__main__ import main\n"
     code += "class Terminal:\n    isatty = lambda self: True\n    flush = lambda self: None\n"
     code += "    def write(self, text):\n        sys.stderr.write(repr(text))\n"
     code += "        sys.stderr.write(repr('hydra' in sys.modules))\n        sys.exit()\n"
     code += "sys.stdout = Terminal(); main()"
-    said = start(sys.executable, "-c", code, cwd=tmp_path)
-    assert said.err == "'starting ...'False"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == "'starting ...'False"
 
 
 def test_a_verbose_sweep_shows_no_font_that_was_tried(tmp_path):
@@ -811,13 +816,15 @@ def test_help_imports_nothing_heavy(tmp_path):
     heavy = "torch numpy pandas optuna rich sklearn matplotlib".split()
     code = "import sys; from fcsweep.cli.main import main\ntry: main()\nexcept SystemExit: pass\n"
     code += f"print([name for name in {heavy} if name in sys.modules])"
-    said = start(sys.executable, "-c", code, "--help", cwd=tmp_path)
-    assert said.out.splitlines()[-1] == "[]"
+    program = [sys.executable, "-c", code, "--help"]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_mistake_is_told_within_three_seconds(tmp_path):
     began = sum(os.times()[2:4])  # CPU time of the processes that were started
-    assert start(*PROGRAM, "-m", "seed=1,2,3", "model.reg=0,-1", cwd=tmp_path).code == 1
+    grid = ["-m", "seed=1,2,3", "model.reg=0,-1"]
+    assert subprocess.run([*PROGRAM, *grid], cwd=tmp_path, capture_output=True).returncode == 1
     assert sum(os.times()[2:4]) - began < 3
 
 

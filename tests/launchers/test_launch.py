@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from support import preloaded
 
 from fcsweep.cli import main
 from fcsweep.composition.yaml_dump import as_yaml
@@ -62,7 +63,9 @@ SAVED = (".hydra/config.yaml", ".hydra/overrides.yaml")
 
 @pytest.fixture
 def fcsweep(tmp_path, monkeypatch, capfd):
-    """The program, called in an empty folder; what it printed and how it ended."""
+    """The program, called in an empty folder; what it printed and how it ended. It draws no page."""
+    no_page = SimpleNamespace(write=lambda folder: Path(folder, "report.html"))
+    monkeypatch.setitem(sys.modules, "fcsweep.report", no_page)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     root = logging.getLogger()
@@ -388,7 +391,7 @@ PROGRAM = [sys.executable, "-W", "error", "-m", "fcsweep"]
 def test_a_stack_that_is_stopped_goes_on(name, code, fcsweep, tmp_path):
     grid = "seed=0,1,2", "solver.num_epochs=400", "solver.eval_every=20", "hydra/launcher=stacked"
     where = "hydra.sweep.dir=s"
-    with subprocess.Popen(
+    with preloaded.Popen(
         [*PROGRAM, "-m", *grid, where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         for line in process.stdout or ():

@@ -1,12 +1,12 @@
 """README and the pages of docs/: their examples run, their tables are complete."""
 
 import re
-import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from support import preloaded
 
 from fcsweep.config.schemas import GROUPS, known_keys
 from fcsweep.search.settings import PRUNERS, SAMPLERS, OptunaSweeperConf
@@ -20,7 +20,7 @@ def example(page, word, folder, *arguments, head=""):
     (code,) = [example for example in examples if word in example]
     (folder / "app.py").write_text(head + code)
     command = [sys.executable, "-W", "error", "app.py", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    done = preloaded.run(command, cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 
@@ -52,7 +52,7 @@ def test_the_tables_of_the_guide(tmp_path):
     overfit = [*sweep[:4], "objective=train_accuracy", "data.num_train=20"]
     overfit += ["solver.batch_size=10", "seed=7,8"]
     for command in (sweep, overfit):  # the second has the higher values, of 20 images
-        subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+        preloaded.run(command, cwd=tmp_path, capture_output=True, check=True)
     said = "\n".join(example("docs/guide.md", "load_runs", tmp_path))
     assert "optimizer.name" in said and said.count("adam") == 1 and said.count("completed") == 2
     assert re.search(r"epoch +val_accuracy\n0 +1 +0\.\d+\n1 +2 +0\.\d+", said)

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support import preloaded
+
 ROOT = Path(__file__).parents[2]
 OPTIM, NETS = "fcsweep/optim.py", "fcsweep/nets.py"
 SCHEMAS, SETS = "fcsweep/config/schemas.py", "fcsweep/data/dataset.py"
@@ -62,9 +64,8 @@ class Copy:
     def python(self, *arguments: str | Path) -> str:
         command = [sys.executable, "-W", "error", *map(str, arguments)]
         environment = {**os.environ, "PYTHONPATH": str(self.folder)}
-        done = subprocess.run(
-            command, cwd=self.work, env=environment, capture_output=True, text=True
-        )
+        run = subprocess.run if "pytest" in command else preloaded.run
+        done = run(command, cwd=self.work, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

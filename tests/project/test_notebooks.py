@@ -19,6 +19,7 @@ def test_there_are_five():
     assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_from_scratch(path, tmp_path):
     kinds = {output.output_type for output in outputs(executed(path, tmp_path))}

@@ -8,6 +8,7 @@ import sys
 
 import psutil
 import pytest
+from support import preloaded
 from support.toy_app import study_of
 
 TRIALS, AT_ONCE = 1000, 20
@@ -27,7 +28,7 @@ def test_a_thousand_trials_grow_neither_memory_nor_time(tmp_path):
     words += ["hydra.sweeper.sampler.seed=0", "hydra.sweep.dir=s"]
     command = [sys.executable, "-m", "fcsweep", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
+    with preloaded.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         program = psutil.Process(process.pid)

@@ -368,7 +368,8 @@ __main__.main()
 """
 
 
-@pytest.mark.parametrize("launcher", ["basic", slow("stacked")])
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "stacked"])
 def test_a_kill_while_a_config_is_saved_again_leaves_the_old_one(launcher, tmp_path):
     program = Program(tmp_path / "folder", ["-m", *TASK, "seed=0,1", "hydra.sweep.dir=out"])
     program.words += ["solver.num_epochs=2", f"hydra/launcher={launcher}"]

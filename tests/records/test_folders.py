@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
+from support import preloaded
 
 from fcsweep.config import RunConfig
 from fcsweep.messages.errors import FolderError
@@ -158,7 +159,7 @@ def test_a_folder_in_use_is_refused_until_its_process_ends(tmp_path):
     code = "import sys; from pathlib import Path; from fcsweep.records.ownership import hold\n"
     code += "with hold(Path(sys.argv[1]), 'hydra.run.dir'): print('in', flush=True); input()"
     command = [sys.executable, "-c", code, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    with preloaded.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"in\n"
         with (
@@ -174,7 +175,7 @@ def test_a_folder_in_use_is_refused_until_its_process_ends(tmp_path):
 
 def test_what_a_killed_process_was_writing_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
     (tmp_path / ".hydra").mkdir()
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+    with preloaded.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         there = tmp_path / f".report.html.{other.pid}.tmp"
         gone = tmp_path / ".trials.csv.4194305.tmp"  # larger than any number of a process
         ours = tmp_path / ".hydra" / f".config.yaml.{os.getpid()}.tmp"

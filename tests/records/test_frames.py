@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import preloaded
 from support.bare_sweeps import MOMENTUM, RESULT, SGD, leave
 
 from fcsweep.messages.errors import FolderError
@@ -219,11 +220,12 @@ def test_links_are_not_followed(tmp_path):
     assert find_runs(tmp_path) == [tmp_path / "real" / "0"]
 
 
+@pytest.mark.slow
 def test_a_running_sweep_is_read_at_any_time(tmp_path):
     words = ["-m", "optimizer=sgd,momentum,adam", "solver.num_epochs=30", "hydra.sweep.dir=s"]
     command = [sys.executable, "-m", "fcsweep", *words]
     seen: set[str] = set()
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+    with preloaded.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from support import preloaded
 from support.report_pages import HOSTILE, Page, page_of
 from support.written_sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
@@ -171,7 +172,7 @@ def test_a_sweep_that_has_not_begun(tmp_path):
 
 def test_pictures_beside_the_page_on_request(search):
     command = [sys.executable, "-m", "fcsweep.report", str(search), "--png", "--svg"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = preloaded.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"{search}/report.html\n"
     names = {path.name for path in (search / "figures").iterdir()}
     assert {"landscape.png", "landscape.svg", "learning_curves.png"} <= names
@@ -180,7 +181,7 @@ def test_pictures_beside_the_page_on_request(search):
 @pytest.mark.parametrize("folder, said", [("nowhere", "is not a folder"), ("", "holds no run")])
 def test_a_folder_without_runs_is_one_line(tmp_path, folder, said):
     command = [sys.executable, "-m", "fcsweep.report", str(tmp_path / folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = preloaded.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
     with pytest.raises(FolderError, match=said):
         report.write(tmp_path / folder)
@@ -213,7 +214,7 @@ def test_the_answer_of_a_run(run, said):
 def test_the_end_of_a_grid_names_the_page(tmp_path):
     command = [sys.executable, "-m", "fcsweep", "-m", "optimizer=sgd,momentum"]
     words_ = ["solver.num_epochs=1", "hydra.sweep.dir=s"]
-    done = subprocess.run([*command, *words_], cwd=tmp_path, capture_output=True, text=True)
+    done = preloaded.run([*command, *words_], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.endswith("report: s/report.html\n")
     assert "momentum" in (tmp_path / "s" / "report.html").read_text()
@@ -224,7 +225,7 @@ def test_a_report_that_fails_costs_a_line_not_the_sweep(tmp_path):
     (tmp_path / "s" / "multirun.yaml").write_text("{}\n")
     command = [sys.executable, "-m", "fcsweep", "-m", "seed=0,1"]
     words_ = ["solver.num_epochs=1", "hydra.sweep.dir=s"]
-    done = subprocess.run([*command, *words_], cwd=tmp_path, capture_output=True, text=True)
+    done = preloaded.run([*command, *words_], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stderr.startswith("report.html was not written: s/report.html")
     assert done.stderr.count("\n") == 1 and "best: s/" in done.stdout
@@ -233,7 +234,7 @@ def test_a_report_that_fails_costs_a_line_not_the_sweep(tmp_path):
 def test_an_interrupted_sweep_has_its_page(tmp_path):
     words_ = ["seed=0,1", "solver.num_epochs=100000", "hydra.sweep.dir=s", "hydra/launcher=basic"]
     command = [sys.executable, "-m", "fcsweep", "-m", *words_]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+    with preloaded.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
         while not (tmp_path / "s" / "0" / "result.json").exists():
             assert process.poll() is None
             time.sleep(0.05)

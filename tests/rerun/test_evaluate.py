@@ -1,13 +1,13 @@
 """``fcsweep.evaluate``: right figures from the best parameters, and one line for what is wrong."""
 
 import contextlib
-import subprocess
 import sys
 
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from support import preloaded
 from support.short_runs import config_of, result_of
 
 from fcsweep import data
@@ -48,7 +48,7 @@ def test_figures_are_those_of_the_best_parameters(run_dir):
 
 def test_as_a_command(run_dir):
     command = [sys.executable, "-W", "error", "-m", "fcsweep.evaluate", str(run_dir)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = preloaded.run(command, capture_output=True, text=True, check=True)
     train, validation, test = done.stdout.splitlines()
     correct, rows = evaluate(run_dir)["test"]
     assert test == f"test        {correct / rows:.4f}  ({correct} of 200)"

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from support import preloaded
 from support.short_runs import assert_same_numbers, config_of, folders_in, result_of
 
 from fcsweep.messages.errors import FolderError
@@ -407,7 +408,7 @@ def test_what_is_refused_before_anything_is_done(finished, tmp_path):
         folders[name] = Path(shutil.copytree(finished, tmp_path / f"{place}-{name}"))
         spoil(folders[name])
     command = [sys.executable, "-W", "error", "-c", IN_A_PROCESS, *map(str, folders.values())]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    done = preloaded.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
     *out, last = done.stdout.splitlines()
     lines = {str(folder): [] for folder in folders.values()}
     for line in [*done.stderr.splitlines(), *out[:-1]]:
@@ -437,7 +438,7 @@ def test_the_end_of_a_rerun_that_nobody_reads_is_one_line(finished):
     os.close(read)
     command = sys.executable, "-m", "fcsweep.rerun", str(finished)
     with os.fdopen(write) as nobody:
-        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, timeout=120)
+        done = preloaded.run(command, stdout=nobody, stderr=subprocess.PIPE, timeout=120)
     assert (done.returncode, done.stderr) == (1, b"nobody reads standard output any more\n")
 
 
@@ -465,7 +466,7 @@ def python(*words, cwd, **environment):
     command = [sys.executable, "-W", "error", "-m", *map(str, words)]
     options = {"capture_output": True, "text": True, "timeout": 300}
     variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
-    done = subprocess.run(command, cwd=cwd, env=variables, **options)
+    done = preloaded.run(command, cwd=cwd, env=variables, **options)
     assert done.stderr == ""
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -518,7 +519,7 @@ def test_a_run_that_was_killed_and_went_on_is_repeated(tmp_path):
     words = "fcsweep", "solver.num_epochs=400", "solver.checkpoint_seconds=0.05", "hydra.run.dir=x"
     command = [sys.executable, "-m", *words]
     variables = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE) as process:
+    with preloaded.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE) as process:
         for _ in range(150):
             process.stdout.readline()
         process.kill()
@@ -543,7 +544,7 @@ def test_a_rerun_that_is_stopped_leaves_nothing(long, tmp_path, name, code):
     (scratch,) = folders_in(tmp_path, "scratch")
     command = [sys.executable, "-m", "fcsweep.rerun", str(long), "--out", str(tmp_path / "out")]
     environment = os.environ | {"TMPDIR": str(scratch), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with preloaded.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         while not list(scratch.rglob("best.safetensors")):
             time.sleep(0.01)
         process.send_signal(getattr(signal, name))
@@ -571,7 +572,7 @@ def test_the_commands_of_the_guide(tmp_path):
         command = ["bash", "-e", "-c", block]
         options = {"capture_output": True, "text": True, "cwd": tmp_path}
         variables = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=variables, **options, timeout=120)
+        done = preloaded.run(command, env=variables, **options, timeout=120)
         assert done.returncode == 0, done.stderr
         told.append(done.stdout)
     assert told[0].splitlines()[-1] == "identical: outputs/first (20 epochs)"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support import preloaded
 from support.short_runs import assert_same_numbers, config_with, folders_in, result_of
 
 from fcsweep.config import AdamConfig, MomentumConfig, RmspropConfig, SgdConfig
@@ -329,14 +330,21 @@ def command(epochs, strike, folders):
 
 
 def finish(epochs, folders):
-    subprocess.run(command(epochs, -1, folders), check=True, capture_output=True)
+    preloaded.run(command(epochs, -1, folders), check=True, capture_output=True)
 
 
 # With three trials six writes and renames save an epoch.
-@pytest.mark.parametrize("strike", [0, 1, pytest.param(9, id="in the middle of a stack's second")])
+@pytest.mark.parametrize(
+    "strike",
+    [
+        pytest.param(0, marks=pytest.mark.slow),
+        pytest.param(1, marks=pytest.mark.slow),
+        pytest.param(9, id="in the middle of a stack's second"),
+    ],
+)
 def test_a_process_that_is_killed_while_it_writes_a_checkpoint(tmp_path, strike):
     whole, killed = (folders_in(tmp_path, *(f"{name}{k}" for k in range(3))) for name in "wk")
-    done = subprocess.run(command(6, strike, killed), capture_output=True)
+    done = preloaded.run(command(6, strike, killed), capture_output=True)
     assert done.returncode == -signal.SIGKILL
     finish(6, killed)
     run_many([config_with(None, learning_rate=r, dropout=0.1) for r in (0.1, 0.2, 0.3)], whole)
@@ -353,7 +361,7 @@ def test_a_process_that_is_killed_at_any_moment(tmp_path, trials, seed):
     finish(epochs, whole)
     left, kills = killed, 0
     while left:
-        with subprocess.Popen(command(epochs, -1, left), stdout=subprocess.PIPE) as process:
+        with preloaded.Popen(command(epochs, -1, left), stdout=subprocess.PIPE) as process:
             for _ in range(random.integers(5, 40)):
                 process.stdout.readline()
             time.sleep(random.uniform(0, 0.01))
@@ -371,7 +379,7 @@ def test_who_is_stopped_politely_loses_no_epoch(tmp_path):
         "(reports):", "(reports):\n    time.sleep(0.05)"
     )
     words = [sys.executable, "-c", f"import time\n{code}", *command(40, -1, [stopped])[3:]]
-    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+    with preloaded.Popen(words, stdout=subprocess.PIPE) as process:
         while process.stdout.readline() != b"3\n":
             pass
         process.send_signal(signal.SIGTERM)

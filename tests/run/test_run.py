@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support import preloaded
 from support.short_runs import assert_same_numbers, config_of, folders_in, result_of
 
 from fcsweep.config import SyntheticConfig
@@ -52,7 +53,7 @@ from fcsweep.run import run
 from support.short_runs import config_of
 run(config_of(), Path({str(three)!r}))
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    preloaded.run([sys.executable, "-c", code], check=True)
     assert_same_numbers(one, three)
 
 
@@ -133,7 +134,7 @@ run(config, Path(sys.argv[2]), tell)
 def test_a_signal_ends_in_the_record(tmp_path, name, code):
     command = [sys.executable, "-c", SLOW_RUN, str(TESTS), str(tmp_path)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes) as process:
+    with preloaded.Popen(command, **pipes) as process:
         assert process.stdout.readline() == b"epoch\n"
         process.send_signal(getattr(signal, name))
         process.communicate(timeout=20)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support import preloaded
 from support.toy_app import command, kill_when, make_app, run, study_of, told
 
 APP = """\
@@ -98,7 +99,7 @@ def test_a_second_process_in_the_same_folder_is_refused(tmp_path):
     app = make_app(
         tmp_path, APP.replace("    for step", "    import time; time.sleep(20)\n    for step")
     )
-    first = subprocess.Popen(
+    first = preloaded.Popen(
         command(app, *SEARCH), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
@@ -114,7 +115,7 @@ def test_ctrl_c_writes_what_was_found(tmp_path):
     app = make_app(
         tmp_path, APP.replace("    for step", "    import time; time.sleep(.3)\n    for step")
     )
-    first = subprocess.Popen(
+    first = preloaded.Popen(
         command(app, *SEARCH), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     try:
@@ -167,7 +168,7 @@ OURS = [
 
 
 def ours(folder: Path, *overrides: str) -> str:
-    done = subprocess.run(
+    done = preloaded.run(
         [*OURS, *overrides],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -219,10 +220,10 @@ def test_a_search_that_is_refused_its_folder_leaves_it_as_it_is(tmp_path):
     words += ["solver.num_epochs=1", "hydra.sweeper.sampler.seed=0"]
     program = [sys.executable, "-m", "fcsweep"]
     first = [*program, *words, "model.weight_scale=interval(0.1,1)"]
-    subprocess.run(first, cwd=tmp_path, check=True, capture_output=True)
+    preloaded.run(first, cwd=tmp_path, check=True, capture_output=True)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     other = [*program, *words, "model.weight_scale=tag(log,interval(0.1,2))"]
-    said = subprocess.run(other, cwd=tmp_path, capture_output=True, text=True)
+    said = preloaded.run(other, cwd=tmp_path, capture_output=True, text=True)
     assert (said.returncode, said.stdout, said.stderr.count("\n")) == (1, "", 1)
     assert "model.weight_scale: 0.1 to 1.0, now 0.1 to 2.0, log" in said.stderr
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

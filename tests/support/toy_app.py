@@ -19,6 +19,8 @@ from hydra.core.global_hydra import GlobalHydra
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 
+from support import preloaded
+
 Task = Callable[[Any], Any]
 
 APP = """\
@@ -67,7 +69,7 @@ def command(app: Path, *overrides: str) -> list[str]:
 
 def run(app: Path, *overrides: str, code: int = 0, **environment: str) -> str:
     """Run a command to its end; what it printed."""
-    done = subprocess.run(
+    done = preloaded.run(
         command(app, *overrides),
         cwd=app.parent,
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
@@ -81,7 +83,7 @@ def run(app: Path, *overrides: str, code: int = 0, **environment: str) -> str:
 
 def kill_when(arguments: Sequence[str], folder: Path, reached: Callable[[], bool]) -> bool:
     """Start a command and end it by SIGKILL as soon as ``reached``; False if it ended before."""
-    process = subprocess.Popen(
+    process = preloaded.Popen(
         arguments,
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

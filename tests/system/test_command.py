@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from support import preloaded
 
 from fcsweep.messages.errors import FolderError
 from fcsweep.system.command import command
@@ -30,7 +31,7 @@ def test_each_program_tells_a_mistake_in_one_line(program, tmp_path):
     words = ["hydra.run.dir=x/y"] if program == "fcsweep" else ["x/y"]
     (tmp_path / "x").touch()
     run = [sys.executable, "-W", "error", "-m", program, *words]
-    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    done = preloaded.run(run, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert "x/y" in done.stderr
@@ -64,7 +65,7 @@ def test_a_signal_ends_each_program_with_the_command_that_runs_it_again(
 ):
     module, where, name = PLACES[program]
     code_ = STRUCK.format(module=module, where=where, name=name, number=number)
-    done = subprocess.run([sys.executable, "-c", code_], capture_output=True, text=True)
+    done = preloaded.run([sys.executable, "-c", code_], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr == f"{word}; to run it again: python -m {program} 'a b'\n"
 
@@ -75,5 +76,5 @@ def test_an_evaluation_that_nobody_reads_is_one_line(tmp_path):
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write) as nobody:
-        done = subprocess.run([sys.executable, "-c", code], stdout=nobody, stderr=subprocess.PIPE)
+        done = preloaded.run([sys.executable, "-c", code], stdout=nobody, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (1, b"nobody reads standard output any more\n")
