@@ -63,7 +63,7 @@ SAVED = (".hydra/config.yaml", ".hydra/overrides.yaml")
 
 @pytest.fixture
 def fcsweep(tmp_path, monkeypatch, capfd):
-    """The program, called in an empty folder; what it printed and how it ended. It draws no page."""
+    """The program, called in an empty folder; what it printed and how it ended. It has no page."""
     no_page = SimpleNamespace(write=lambda folder: Path(folder, "report.html"))
     monkeypatch.setitem(sys.modules, "fcsweep.report", no_page)
     monkeypatch.chdir(tmp_path)
@@ -443,7 +443,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(content=st.dictionaries(TEXTS, TREES, max_size=5) | st.lists(TREES, max_size=4))
 def test_the_quick_yaml_is_that_of_omegaconf(content):
     try:
