@@ -43,7 +43,7 @@ def count_correct(
     """
     correct = torch.zeros(model.trials, dtype=torch.long, device=X.device)
     finite = torch.ones(model.trials, dtype=torch.bool, device=X.device)
-    for examples, labels in zip(X.split(rows), y.split(rows), strict=True):
+    for examples, labels in zip(torch.split(X, rows), torch.split(y, rows), strict=True):
         scores = model.scores(examples.reshape(*[1] * len(model.trials), *examples.shape))
         best = scores.max(-1).indices  # argmax takes five times as long
         correct += (best == labels).sum(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ class Batches:
         Args:
             number: of the epoch, which with the seed decides the order.
         """
-        for rows in self._order(number).split(self._size, -1):
+        for rows in torch.split(self._order(number), self._size, -1):
             yield self._take(rows)
 
     def _order(self, number: int) -> Tensor:
@@ -91,7 +91,22 @@ class _Memory:
         self.x, self.y = self.flat_x.view(*shape, *X.shape[1:]), self.flat_y.view(shape)
 
 
-def placed(data: Any, part: str, params: Parameters) -> tuple[Tensor, Tensor]:
+class TrainingData(Protocol):
+    """Examples ``X (n, ...)`` and labels ``y (n,)`` of both splits, by the names of the courses."""
+
+    @property
+    def X_train(self) -> Tensor: ...  # noqa: D102
+    @property
+    def y_train(self) -> Tensor: ...  # noqa: D102
+    @property
+    def X_val(self) -> Tensor: ...  # noqa: D102
+    @property
+    def y_val(self) -> Tensor: ...  # noqa: D102
+
+
+def placed(
+    data: Mapping[str, Tensor] | TrainingData, part: str, params: Parameters
+) -> tuple[Tensor, Tensor]:
     """Examples ``(n, ...)`` and labels ``(n,)`` in the place and type of the parameters.
 
     Args:
@@ -102,13 +117,14 @@ def placed(data: Any, part: str, params: Parameters) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: no examples, or labels that are not a class for each of them.
     """
-    X, y = (
-        data[name] if isinstance(data, Mapping) else getattr(data, name)
-        for name in (f"X_{part}", f"y_{part}")
-    )
+    X, y = _tensor(data, f"X_{part}"), _tensor(data, f"y_{part}")
     if len(X) != len(y) or len(X) == 0:
         raise ValueError(
             f"{len(X)} examples and {len(y)} labels; expected a label for each, and some"
         )
     check_labels(y, (len(X),), params.dims[-1], f"y_{part}")
     return X.to(params.device, params.dtype), y.to(params.device, torch.long)
+
+
+def _tensor(data: Mapping[str, Tensor] | TrainingData, name: str) -> Tensor:
+    return data[name] if isinstance(data, Mapping) else getattr(data, name)

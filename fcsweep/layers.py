@@ -44,7 +44,7 @@ class Linear:
         """
         x, w = cache
         rows = x.flatten(w.ndim - 1)
-        dx = product(dout, w.mT).unflatten(-1, x.shape[w.ndim - 1 :])
+        dx = torch.unflatten(product(dout, w.mT), -1, x.shape[w.ndim - 1 :])
         dw = product(rows.mT, dout)
         db = total(dout, -2)
         return dx, dw, db
@@ -122,7 +122,8 @@ class Dropout:
         if mode not in ("train", "test"):
             raise ValueError(f"dropout mode is {mode!r}; expected 'train' or 'test'")
         if p.is_cpu and not ((p >= 0) & (p < 1)).all():  # on a GPU, looking would stall it
-            raise ValueError(f"dropout p is {p.tolist()}; expected a probability in [0, 1)")
+            given = p.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            raise ValueError(f"dropout p is {given}; expected a probability in [0, 1)")
         if mode == "test":
             return None
         p = p.to(x).reshape(*p.shape, *[1] * (x.ndim - p.ndim))

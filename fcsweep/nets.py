@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, overload
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from fcsweep.accuracy import Classifier

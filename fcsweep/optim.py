@@ -56,7 +56,7 @@ class UpdateRule:
         config.update(working | {k: given[k] for k in self.constants})
         return next_w, config
 
-    def complete(self, config: Config, w: Tensor) -> Config:
+    def complete(self, config: Mapping[str, Any], w: Tensor) -> Config:
         """The config with every constant and state that is not given."""
         if not isinstance(config, MutableMapping):
             form = f"expected a dict such as {dict(self.constants)}, or None"

@@ -14,22 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from fcsweep.accuracy import Best, count_correct, fixed_sample
-from fcsweep.batches import Batches, placed
+from fcsweep.batches import Batches, TrainingData, placed
 from fcsweep.kernels.parameters import Parameters
 from fcsweep.losses import check_labels
 from fcsweep.nets import Model
 from fcsweep.optim import Config, UpdateRule, per_trial, rule_of, sgd
 
-Numbers = Any
-"""A float for a single trial, a list with one each for a stack."""
-Steps = Any
-"""An int or None for a single trial, a list with one each for a stack."""
+_T = TypeVar("_T", bound=float | None)
+OneOrEach = _T | list[_T]
+"""A value for a single trial, a list with one each for a stack."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +41,20 @@ class Epoch:
     """Updates since the start of training."""
     losses: Tensor
     """``(steps, *t)`` on the CPU: the loss of each minibatch of this epoch, with the L2 term."""
-    learning_rate: Numbers
+    learning_rate: OneOrEach[float]
     """Used in this epoch."""
-    train_accuracy: Numbers
+    train_accuracy: OneOrEach[float] | None
     """Fractions; None where not evaluated."""
-    val_accuracy: Numbers
-    diverged_at: Steps
+    val_accuracy: OneOrEach[float] | None
+    diverged_at: OneOrEach[int | None]
     """Step (from 1) of the first loss that is not finite, or the last step where a score is not."""
 
     @property
-    def loss(self) -> Numbers:
+    def loss(self) -> OneOrEach[float]:
         """Mean over the steps of the epoch."""
         columns = self.losses.double().movedim(0, -1).contiguous()
         means = [column.numpy().mean() for column in columns.reshape(-1, columns.shape[-1])]
-        return torch.tensor(means, dtype=torch.float64).reshape(columns.shape[:-1]).tolist()
+        return _python(torch.tensor(means, dtype=torch.float64).reshape(columns.shape[:-1]))
 
 
 class Solver:
@@ -96,7 +95,7 @@ class Solver:
     def __init__(
         self,
         model: Model,
-        data: Any,
+        data: Mapping[str, Tensor] | TrainingData,
         *,
         update_rule: UpdateRule | str = sgd,
         optim_config: Mapping[str, Any] | None = None,
@@ -135,9 +134,9 @@ class Solver:
         self._prepared: dict[torch.Size, Callable[[int], Tensor]] = {}
         self._best = Best(model.params, objective)
         self.epoch, self.step, self._stopped = 0, 0, False
-        self.loss_history: list[Numbers] = []
-        self.train_acc_history: list[Numbers] = []
-        self.val_acc_history: list[Numbers] = []
+        self.loss_history: list[OneOrEach[float]] = []
+        self.train_acc_history: list[OneOrEach[float]] = []
+        self.val_acc_history: list[OneOrEach[float]] = []
 
     def _configure(self, optim_config: Mapping[str, Any], lr_decay: float | Tensor) -> None:
         if unknown := set(optim_config) - set(self.rule.constants):
@@ -148,7 +147,9 @@ class Solver:
             for name, value in {**self.rule.constants, **optim_config}.items()
         }
         self._lr_decay = torch.as_tensor(lr_decay, dtype=torch.float64).cpu()
-        self._state = {name: self.model.params.zeros_like() for name in self.rule.state}
+        self._state: dict[str, Parameters] = {
+            name: self.model.params.zeros_like() for name in self.rule.state
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         """For ``copy`` and ``pickle``: what was prepared reads and writes this solver's memory."""
@@ -160,19 +161,19 @@ class Solver:
         return self._best.params
 
     @property
-    def best_epoch(self) -> Steps:
+    def best_epoch(self) -> OneOrEach[int]:
         """Epoch of the highest objective; 0 before the first evaluation."""
-        return self._best.epoch.tolist()
+        return _python(self._best.epoch)
 
     @property
-    def best_val_acc(self) -> Numbers:
+    def best_val_acc(self) -> OneOrEach[float]:
         """Highest validation accuracy so far, a fraction."""
-        return self._best.accuracies["val_accuracy"].clamp(min=0).tolist()
+        return _python(self._best.accuracies["val_accuracy"].clamp(min=0))
 
     @property
-    def best_train_acc(self) -> Numbers:
+    def best_train_acc(self) -> OneOrEach[float]:
         """Highest training accuracy so far, a fraction."""
-        return self._best.accuracies["train_accuracy"].clamp(min=0).tolist()
+        return _python(self._best.accuracies["train_accuracy"].clamp(min=0))
 
     def epochs(self) -> Iterator[Epoch]:
         """Train, yielding after every pass over the data; end by not asking for the next.
@@ -240,7 +241,7 @@ class Solver:
 
     def check_accuracy(
         self, X: Tensor, y: Tensor, num_samples: int | None = None, batch_size: int = 100
-    ) -> Numbers:
+    ) -> OneOrEach[float]:
         """Fraction of examples whose highest score is the label's.
 
         Args:
@@ -254,10 +255,10 @@ class Solver:
         """
         params = self.model.params
         check_labels(y, (len(X),), params.dims[-1])
-        X, y = X.to(params.device, params.dtype), y.to(params.device)
-        X, y = fixed_sample(X, y, num_samples)
-        correct, _ = count_correct(self.model, X, y, batch_size)
-        return (correct / len(y)).tolist()
+        placed_x, placed_y = X.to(params.device, params.dtype), y.to(params.device)
+        examples, labels = fixed_sample(placed_x, placed_y, num_samples)
+        correct, _ = count_correct(self.model, examples, labels, batch_size)
+        return _python(correct / len(labels))
 
     def _train_one_epoch(self, number: int) -> Tensor | None:
         """Losses ``(steps, *t)``, still on the device; None if stopped on the way."""
@@ -292,7 +293,7 @@ class Solver:
 
     def _finish(self, device_losses: Tensor) -> Epoch:
         losses = device_losses.cpu()
-        self.loss_history += losses.tolist()
+        self.loss_history += _python(losses)
         bad = ~losses.isfinite()
         first_bad = torch.where(bad.any(0), bad.long().argmax(0) + self.step - len(losses) + 1, 0)
         train = val = None
@@ -303,15 +304,15 @@ class Solver:
             first_bad = torch.where(spoilt, self.step, first_bad)
             accuracies = {"train_accuracy": train, "val_accuracy": val}
             self._best.update(self.epoch, accuracies, first_bad == 0, self.model.params)
-            self.train_acc_history.append(train.tolist())
-            self.val_acc_history.append(val.tolist())
+            self.train_acc_history.append(_python(train))
+            self.val_acc_history.append(_python(val))
         return Epoch(
             number=self.epoch,
             step=self.step,
             losses=losses,
-            learning_rate=self._constants["learning_rate"].expand(self.model.trials).tolist(),
-            train_accuracy=None if train is None else train.tolist(),
-            val_accuracy=None if val is None else val.tolist(),
+            learning_rate=_python(self._constants["learning_rate"].expand(self.model.trials)),
+            train_accuracy=None if train is None else _python(train),
+            val_accuracy=None if val is None else _python(val),
             diverged_at=_none_for_zero(first_bad),
         )
 
@@ -321,7 +322,7 @@ class Solver:
 
     def _print(self, epoch: Epoch) -> None:
         total = self.num_epochs * len(self._batches)
-        for step, loss in enumerate(epoch.losses.tolist(), start=epoch.step - len(epoch.losses)):
+        for step, loss in enumerate(_python(epoch.losses), start=epoch.step - len(epoch.losses)):
             if step % self.print_every == 0:
                 print(f"(Step {step + 1} / {total}) loss: {loss}")
         if epoch.val_accuracy is not None:
@@ -336,10 +337,20 @@ def _kept(value: Tensor, trials: list[int]) -> Tensor:
     return value[trials] if value.ndim else value
 
 
-def _all_diverged(diverged_at: Steps) -> bool:
-    return None not in (diverged_at if isinstance(diverged_at, list) else [diverged_at])
+def each(values: OneOrEach[_T]) -> list[_T]:
+    """A list with one each, also of a single trial's value."""
+    return values if isinstance(values, list) else [values]
 
 
-def _none_for_zero(steps: Tensor) -> Steps:
-    flat = [step or None for step in steps.flatten().tolist()]
+def _python(values: Tensor) -> Any:
+    """A number, or a list for each axis: which of them, the type of a tensor does not tell."""
+    return values.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def _all_diverged(diverged_at: OneOrEach[int | None]) -> bool:
+    return None not in each(diverged_at)
+
+
+def _none_for_zero(steps: Tensor) -> OneOrEach[int | None]:
+    flat = [step or None for step in each(_python(steps))]
     return flat if steps.ndim else flat[0]

@@ -4,7 +4,6 @@ Each kind answers three questions: is a value of it (``value in kind``), what is
 error (``str(kind)``), and as what is it kept (``kind.keep(value)``).
 """
 
-# pyright: strict
 from __future__ import annotations
 
 import math

@@ -1,6 +1,5 @@
 """The door: every config, composed or saved, becomes a `RunConfig` here or is refused."""
 
-# pyright: strict
 from __future__ import annotations
 
 from collections.abc import Mapping

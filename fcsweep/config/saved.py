@@ -1,6 +1,5 @@
 """The config that a run has saved, read as data: nothing in it is resolved, built or executed."""
 
-# pyright: strict
 from __future__ import annotations
 
 from collections.abc import Mapping

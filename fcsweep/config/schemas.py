@@ -10,7 +10,6 @@ A ``ClassVar`` is a fact about the option and no key of a config. An optimizer n
 as the parameters; a data set has its ``rows``, the ``inputs`` of an example and its ``classes``.
 """
 
-# pyright: strict
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -3,7 +3,6 @@
 What a stack, a checkpoint and a record may need follows from these counts.
 """
 
-# pyright: strict
 from __future__ import annotations
 
 from itertools import pairwise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,7 +73,7 @@ class Bookkeeping:
             self._context.callbacks.on_job_end(config=self._composed, job_return=self.returned)
 
     @contextmanager
-    def current(self) -> Iterator[None]:
+    def current(self) -> Generator[None]:
         """Let ``HydraConfig`` and ``${hydra:...}`` be those of this job."""
         instance = HydraConfig.instance()
         before = instance.cfg

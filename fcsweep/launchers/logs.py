@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def log_of(folder: Path) -> logging.Logger:
 
 
 @contextmanager
-def said_to_all(logs: Mapping[Path, JobLog]) -> Iterator[None]:
+def said_to_all(logs: Mapping[Path, JobLog]) -> Generator[None]:
     """While the block runs, `log_of` knows these logs of jobs, by their folders.
 
     What is logged elsewhere in the process goes to all of them.
@@ -84,7 +84,7 @@ class _ToAll(logging.Handler):
 
 
 @contextmanager
-def lost_lines_kept() -> Iterator[dict[str, str]]:
+def lost_lines_kept() -> Generator[dict[str, str]]:
     """While the block runs, a line that a log does not take costs nothing but that line.
 
     By itself logging prints a stack trace for each. A log is no record: what a run has found is in

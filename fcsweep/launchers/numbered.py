@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -40,7 +40,7 @@ def launch_numbered(launcher: Launcher, jobs: Sequence[Numbered]) -> list[JobRet
 
 
 @contextmanager
-def _processes_may_be_killed(launcher: Launcher) -> Iterator[None]:
+def _processes_may_be_killed(launcher: Launcher) -> Generator[None]:
     """With submitit, wait for the other jobs; with joblib, raise a `ProcessLost`."""
     if type(launcher).__module__.startswith("hydra_plugins.hydra_submitit_launcher"):
         with env_override(_few_threads(launcher)), _waiting_for_all():
@@ -68,15 +68,15 @@ def _few_threads(launcher: Any) -> dict[str, str]:
 
 
 @contextmanager
-def _waiting_for_all() -> Iterator[None]:
+def _waiting_for_all() -> Generator[None]:
     """Let submitit's launcher wait for all jobs, not raise for the first without a result."""
     submitit: Any = import_module("submitit")  # of the extra "slurm": there or not, to pyright too
+    before: Any = submitit.AutoExecutor
 
     class Executor(submitit.AutoExecutor):
         def map_array(self, fn: Any, *iterable: Any) -> list[Any]:
-            return [_Waited(job) for job in super().map_array(fn, *iterable)]
+            return [_Waited(job) for job in before.map_array(self, fn, *iterable)]
 
-    before = submitit.AutoExecutor
     submitit.AutoExecutor = Executor
     try:
         yield
@@ -95,9 +95,8 @@ class _Waited:
         try:
             return self._job.results()
         except Exception as error:  # several kinds, with the log of the job as their text
+            killed = ProcessLost(f"its process was killed (see {self._job.paths.folder})")
+            killed.__cause__ = error
             lost = JobReturn(status=JobStatus.FAILED)
-            lost.return_value = ProcessLost(
-                f"its process was killed (see {self._job.paths.folder})"
-            )
-            lost._return_value.__cause__ = error
+            lost.return_value = killed
             return [lost]

@@ -39,6 +39,7 @@ class Unfinished(Launcher):
         returned = [launched.get(number, JobReturn(overrides=one)) for number, one in jobs]
         for number, one in enumerate(returned, initial_job_idx):
             if one.status is JobStatus.FAILED:
-                self.failures[number] = one._return_value  # return_value would raise it
+                one.status = JobStatus.COMPLETED  # a failed one raises its return_value
+                self.failures[number] = one.return_value
             one.status, one.return_value = JobStatus.COMPLETED, None
         return returned

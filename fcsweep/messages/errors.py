@@ -4,7 +4,6 @@ A program that ends with one of them prints the line and has exit code 1
 (`fcsweep.system.command`). Other exceptions are faults of the program.
 """
 
-# pyright: strict
 from __future__ import annotations
 
 from fcsweep.messages.wording import squeezed

@@ -3,7 +3,6 @@
 One line, lower case, the key in full. `assert` and other exceptions are for what cannot happen.
 """
 
-# pyright: strict
 from __future__ import annotations
 
 import difflib

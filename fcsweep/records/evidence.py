@@ -121,7 +121,7 @@ def _result(folder: Path, config: RunConfig) -> dict[str, Any]:
             "started it, with the same folder, lets it go on)"
         )
     epochs, most = result.get("epochs"), config.solver.num_epochs
-    if epochs == 0 and not isinstance(epochs, bool):
+    if not isinstance(epochs, bool) and epochs == 0:
         ending = short_line(f"{result['status']}: {result.get('reason')}")
         raise FolderError(f"{folder} has no finished epoch to compare ({ending})")
     if epochs not in COUNT or epochs > most:  # type: ignore[operator]

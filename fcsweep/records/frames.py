@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
+import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
 from fcsweep.config import flat
 from fcsweep.messages.errors import FolderError
@@ -138,7 +138,8 @@ def load_speeds(results: str | Path) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["device", "task", "stack", "trials_per_second"])
     alone = {(row["device"], row["task"]): row["trials_per_second"] for row in rows[::-1]}
     speeds = [row["trials_per_second"] / alone[row["device"], row["task"]] for row in rows]
-    return table.assign(times_alone=speeds)
+    table["times_alone"] = speeds
+    return table
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], head: Sequence[str]) -> pd.DataFrame:
@@ -291,7 +292,7 @@ def _long(
 ) -> dict[str, list[Any]]:
     """The columns that ``read`` finds in a file of each run, one run after the other."""
     columns: dict[str, list[Any]] = {name: [] for name in (*PLACE, *names)}
-    damages, runs = [], find_runs(folder)
+    damages, runs = list[tuple[str, str]](), find_runs(folder)
     for run in runs:
         try:
             parts = read(run / file)
@@ -318,7 +319,7 @@ def _typed(name: str, values: Sequence[Any]) -> pd.Series:
     if name in KINDS:
         return pd.Series(list(values), dtype=KINDS[name])
     there = [value for value in values if value is not None]
-    kinds = {type(value) for value in there}
+    kinds: set[type[object]] = {type(value) for value in there}
     if name not in TEXTS and there:
         if kinds == {bool}:
             return pd.Series(list(values), dtype="boolean")

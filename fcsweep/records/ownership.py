@@ -8,7 +8,7 @@ has left, as data; `check_run` and `check_sweep` refuse a folder before anything
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
@@ -98,7 +98,7 @@ def make(folder: Path, key: str) -> list[Path]:
 
 
 @contextmanager
-def unmade_if_unused(made: Sequence[Path]) -> Iterator[None]:
+def unmade_if_unused(made: Sequence[Path]) -> Generator[None]:
     """Remove folders that were made, innermost first, if an error leaves them empty."""
     try:
         yield
@@ -110,7 +110,7 @@ def unmade_if_unused(made: Sequence[Path]) -> Iterator[None]:
 
 
 @contextmanager
-def hold(folder: Path, key: str) -> Iterator[None]:
+def hold(folder: Path, key: str) -> Generator[None]:
     """Make the folder if need be, and keep other processes out of it while the block runs.
 
     Raises:

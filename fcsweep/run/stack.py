@@ -22,7 +22,7 @@ from fcsweep.run.build import data_of, device_of, solver_of
 from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
 from fcsweep.run.provenance import provenance
 from fcsweep.run.trial import Trial, out_of_memory
-from fcsweep.solver import Epoch, Solver
+from fcsweep.solver import Epoch, Solver, each
 from fcsweep.system.atomic import writing
 from fcsweep.system.signals import end_if_asked, stopped_by_signals
 
@@ -177,7 +177,7 @@ def _train_together(
     training, start = _staying(trials, solver), time.perf_counter()
     with stopped_by_signals(solver.stop):
         for epoch in solver.epochs() if training else ():
-            rows, best_epochs = _rows(epoch), solver.best_epoch
+            rows, best_epochs = _rows(epoch), each(solver.best_epoch)
             for place, (trial, row) in enumerate(zip(training, rows, strict=True)):
                 with trial.alone():
                     best = _best(solver, place) if best_epochs[place] == epoch.number else None
@@ -204,7 +204,7 @@ def _let_go(
     with writing("standard output"):  # its own files a hook names itself
         pruned = on_epoch([Report(training[p].place, rows[p], training[p].result) for p in places])
     for place in places:
-        trial, step = training[place], epoch.diverged_at[place]
+        trial, step = training[place], each(epoch.diverged_at)[place]
         with trial.alone():
             if step is not None:
                 where = f"epoch {epoch.number}, step {step}"
@@ -269,11 +269,12 @@ def with_threads(number: int) -> Iterator[None]:
 def _rows(epoch: Epoch) -> list[HistoryRow]:
     """An epoch of each trial of a stack; what has diverged has no accuracy."""
     rows: list[HistoryRow] = []
-    each = zip(epoch.loss, epoch.learning_rate, epoch.diverged_at, strict=True)
-    for place, (loss, learning_rate, diverged_at) in enumerate(each):
-        train = val = None
-        if epoch.val_accuracy is not None and diverged_at is None:
-            train, val = epoch.train_accuracy[place], epoch.val_accuracy[place]
+    trials = zip(each(epoch.loss), each(epoch.learning_rate), each(epoch.diverged_at), strict=True)
+    for place, (loss, learning_rate, diverged_at) in enumerate(trials):
+        train, val = epoch.train_accuracy, epoch.val_accuracy
+        if diverged_at is not None:
+            train = val = None
+        train, val = (None if a is None else each(a)[place] for a in (train, val))
         rows.append(HistoryRow(epoch.number, epoch.step, loss, train, val, learning_rate))
     return rows
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def spare_of(path: Path) -> Path:
 
 
 @contextmanager
-def beside(path: Path, spare: Path | None = None) -> Iterator[Path]:
+def beside(path: Path, spare: Path | None = None) -> Generator[Path]:
     """Yield a temporary name for a file to be written; remove it if the block fails.
 
     Args:
@@ -58,7 +58,7 @@ def beside(path: Path, spare: Path | None = None) -> Iterator[Path]:
 
 
 @contextmanager
-def writing(what: object) -> Iterator[None]:
+def writing(what: object) -> Generator[None]:
     """Turn the error of a full disk in the block into a `RecordError` that names a file.
 
     Args:
@@ -78,7 +78,7 @@ def writing(what: object) -> Iterator[None]:
 
 
 @contextmanager
-def giving_way() -> Iterator[None]:
+def giving_way() -> Generator[None]:
     """Suppress a `RecordError` while another exception propagates: that one is reported."""
     on_its_way = sys.exc_info()[1]
     try:

@@ -1,6 +1,5 @@
 """Reading files that nobody vouches for: bounded in size and depth, never a pipe."""
 
-# pyright: strict
 from __future__ import annotations
 
 import os

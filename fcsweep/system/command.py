@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -16,7 +16,7 @@ from fcsweep.system.stdout import all_printed, give_up_stdout
 @contextmanager
 def command(
     program: str = PROGRAM, errors: tuple[type[Exception], ...] = (UserError, OSError)
-) -> Iterator[None]:
+) -> Generator[None]:
     """Run a block as a whole program; within another such block it is a part of that program.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
 
@@ -44,7 +44,7 @@ def keep_loaded() -> None:
 
 
 @contextmanager
-def nothing_collected() -> Iterator[None]:
+def nothing_collected() -> Generator[None]:
     """Disable garbage collection for a block that allocates many objects that stay."""
     before = gc.isenabled()
     gc.disable()

@@ -12,7 +12,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
@@ -53,7 +53,7 @@ _program: _Program | None = None
 
 
 @contextmanager
-def listening(program: str = PROGRAM) -> Iterator[None]:
+def listening(program: str = PROGRAM) -> Generator[None]:
     """While the block, a whole program, runs, a signal ends it; then the way to go on is printed.
 
     A second signal, more than a second after the first, ends the process at once. Within another
@@ -129,7 +129,7 @@ def end_if_asked() -> None:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def held_back() -> Generator[None]:
     """A first signal waits for the end of the block: imports of C++ may abort by an exception."""
     if _program is None:
         yield
@@ -143,7 +143,7 @@ def held_back() -> Iterator[None]:
 
 
 @contextmanager
-def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+def stopped_by_signals(stop: Callable[[], None]) -> Generator[None]:
     """While the block runs, a signal calls ``stop``; after the block it raises.
 
     The handler only asks. Outside the main thread signals are not ours to handle.

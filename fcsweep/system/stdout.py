@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 from fcsweep.system.atomic import writing
@@ -18,7 +18,7 @@ class ReaderLeft(SystemExit):
 
 
 @contextmanager
-def all_printed() -> Iterator[None]:
+def all_printed() -> Generator[None]:
     """Flush standard output when the block ends: at exit, Python would print a traceback.
 
     Raises:
