@@ -104,6 +104,7 @@ def _server() -> str:
     server = subprocess.Popen(
         [sys.executable, __file__, address],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,  # closed by the end of this process, however it comes
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
@@ -127,6 +128,8 @@ def _become_program(address: str) -> list[str]:
         print("ready", flush=True)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for who tells how one ended
         while True:
+            if sys.stdin in select.select([door, sys.stdin], [], [])[0]:
+                os._exit(0)
             line, _ = door.accept()
             if not os.fork():
                 break
