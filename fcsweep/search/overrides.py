@@ -142,8 +142,20 @@ def _range(value: RangeSweep) -> BaseDistribution:
 
 
 def bare(key: str) -> str:
-    """A key without what says how it is set or where."""
-    return key.lstrip("+~").partition("@")[0]
+    """A key without what says how it is set; a group keeps its package: ``rule@first``."""
+    return key.lstrip("+~")
+
+
+def place(key: str) -> str:
+    """Where in the config lies what a key sets: ``first`` for ``+rule@first``."""
+    group, _, package = bare(key).partition("@")
+    return package or group.replace("/", ".")
+
+
+def replaces(later: str, earlier: str) -> bool:
+    """Whether of two keys only the later one counts; to delete and to add are two acts."""
+    both = earlier.startswith("~") and later.startswith("+")
+    return bare(later) == bare(earlier) and not both
 
 
 def literals_of(override: Override) -> list[str]:

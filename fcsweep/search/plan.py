@@ -17,7 +17,7 @@ from fcsweep.config import flat
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
 from fcsweep.messages.wording import hint, one_line, shown
-from fcsweep.search.overrides import bare
+from fcsweep.search.overrides import place
 from fcsweep.search.space import Space, older_space, space_of
 from fcsweep.search.study.samplers import is_grid, pruner_of, sampler_of, seed_of, set_fields
 from fcsweep.search.study.study import Extend, Start
@@ -106,7 +106,7 @@ def _flat(task: DictConfig, space: Space) -> dict[str, Any]:
     """The task's config by its dotted keys, without what is searched."""
     plain: Any = OmegaConf.to_container(task, resolve=False)
     plain.pop("hydra", None)
-    searched = [bare(key).replace("/", ".") for key in space.distributions]
+    searched = [place(key) for key in space.distributions]
     return {
         key: _without_secret(key, value) if isinstance(value, str) else value
         for key, value in flat(plain).items()

@@ -132,7 +132,8 @@ def ending(trial: FrozenTrial, outcome: Outcome, digits: str) -> str:
 
 def point(params: Mapping[str, Any]) -> str:
     """``learning_rate 0.3, weight_scale 0.01``: keys by their last part, floats short."""
-    names = [key.lstrip("+").rpartition(".")[2] for key in params]
+    names = [key.lstrip("+") for key in params]
+    names = [name if "@" in name else name.rpartition(".")[2] for name in names]
     texts = [f"{one:.4g}" if isinstance(one, float) else str(one) for one in params.values()]
     return ", ".join(" ".join(pair) for pair in zip(names, texts, strict=True))
 

@@ -29,6 +29,7 @@ from fcsweep.search.overrides import (
     distribution_of,
     literals_of,
     parsed,
+    replaces,
     written,
 )
 
@@ -45,16 +46,18 @@ class Space:
     """Choices that are lists or mappings, which Optuna keeps as texts, with their keys."""
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
-        """A trial as overrides: what it searches, then what is fixed.
+        """A trial as overrides: what is deleted, what it searches, then what is fixed.
 
         Raises:
             ConfigError: a key is both, as ``custom_search_space`` may ask for any.
         """
-        if both := {bare(key) for key in params} & {bare(key) for key in self.fixed}:
+        deleted = [line for key, line in self.fixed.items() if key.startswith("~")]
+        fixed = {key: line for key, line in self.fixed.items() if not key.startswith("~")}
+        if both := {bare(key) for key in params} & {bare(key) for key in fixed}:
             keys = ", ".join(sorted(both))
             raise ConfigError(f"{keys} is searched and has a fixed value; leave one of them out")
         searched = [f"{key}={self._text(key, value)}" for key, value in params.items()]
-        return [*searched, *self.fixed.values()]
+        return [*deleted, *searched, *fixed.values()]
 
     def read(self, lines: Sequence[str], key: str, distribution: BaseDistribution) -> Any:
         """The value of a parameter in the overrides of a trial: the way back from `overrides`.
@@ -165,10 +168,10 @@ def space_of(
     fixed: dict[str, str] = {}
     literals: set[tuple[str, str]] = set()
     for override in parsed([*lines, *arguments], loader):
-        for known in (distributions, fixed):  # the last one of a key counts
-            for key in [key for key in known if bare(key) == override.key_or_group]:
-                del known[key]
         key = override.get_key_element()
+        for known in (distributions, fixed):
+            for earlier in [one for one in known if replaces(key, one)]:
+                del known[earlier]
         if override.is_sweep_override():
             distributions[key] = distribution_of(override)
             literals |= {(key, text) for text in literals_of(override)}
