@@ -19,6 +19,7 @@ from fcsweep.composition.secrets import overrides_of
 from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.protocols import CheckingLoader, GridSweeper, PlanningSweeper
 from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import listed
 from fcsweep.records import ownership
 
 
@@ -100,7 +101,9 @@ def checked_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool
     if not sweeper.planned.space.distributions and sweeper.planned.extend is None:
         example = "optimizer.learning_rate='tag(log,interval(1e-3,1))'"
         raise ConfigError(f"hydra/sweeper=optuna has nothing to search; give a range: {example}")
-    require_device(typed(sweeper.planned.task))
+    config = typed(sweeper.planned.task)
+    _refuse_direction(sweeper.planned.start.directions, config.objective)
+    require_device(config)
     space = sweeper.planned.space
     jobs = _checked_jobs(cfg, context, [*map(space.overrides, space.corners())])
     sweeper.prepare = None if elsewhere(cfg) else partial(require_data, jobs)
@@ -109,6 +112,13 @@ def checked_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool
 
         sweeper.display = LiveProgress
     return True
+
+
+def _refuse_direction(directions: Sequence[str], objective: str) -> None:
+    """Refuse to look for the worst accuracy, as a config that was copied may ask."""
+    if list(directions) != ["maximize"]:
+        given = f"hydra.sweeper.direction is {listed(directions)}"
+        raise ConfigError(f"{given}; expected maximize: {objective} is to be high")
 
 
 def _refuse_empty(parsed: Sequence[Override]) -> None:

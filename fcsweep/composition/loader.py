@@ -28,7 +28,7 @@ from fcsweep.composition.stored_schemas import register
 from fcsweep.composition.yaml_files import Repository
 from fcsweep.config import GROUPS, RunConfig, flat, known_keys, typed
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import hint, shown
+from fcsweep.messages.wording import hint, null_in_choice, shown
 from fcsweep.system.signals import end_if_asked
 
 STAMP = "fcsweep.stamp"
@@ -208,6 +208,8 @@ def parse(overrides: list[str]) -> list[Override]:
             if "=" not in line:
                 near = hint(line, ["-m", "--multirun", "--help", *known_keys()])
                 raise ConfigError(f"cannot read {line!r}; expected KEY=VALUE{near}") from error
+            if null := null_in_choice(line, error):
+                raise ConfigError(f"cannot read {line!r}; {null}") from error
             why = str(error).partition("\n")[0].removeprefix(f"Error parsing override '{line}'")
             quote = "text with brackets, commas, quotes, = or ~ goes in quotes: KEY=\"'a,b'\""
             raise ConfigError(f"cannot read {line!r} ({why or 'no such form'}); {quote}") from error

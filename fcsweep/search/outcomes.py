@@ -32,7 +32,7 @@ class Outcome:
     error: BaseException | None = None
     """What its job raised."""
     counts: bool = False
-    """Whether its values count although it is not complete: a run that diverged after its best."""
+    """Whether its values count although it is not complete: the best that a run of ours reached."""
     data: str | None = None
     """Fingerprint of the data it was trained on, if its record has one."""
 
@@ -57,8 +57,7 @@ def recorded(folder: Path) -> Outcome | None:
         return Outcome(TrialState.COMPLETE, values, status, data=data)
     if status == "completed" or not values:
         return Outcome(TrialState.FAIL, (), status, reason or "it has no value", data=data)
-    counts = status == "diverged"
-    return Outcome(TrialState.PRUNED, values, status, reason, counts=counts, data=data)
+    return Outcome(TrialState.PRUNED, values, status, reason, counts=True, data=data)
 
 
 def returned(

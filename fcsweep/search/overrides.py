@@ -38,7 +38,7 @@ from optuna.distributions import (
 )
 
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import one_line
+from fcsweep.messages.wording import null_in_choice, one_line
 
 
 def parsed(lines: Sequence[str], loader: ConfigLoader | None) -> list[Override]:
@@ -51,6 +51,7 @@ def parsed(lines: Sequence[str], loader: ConfigLoader | None) -> list[Override]:
         return OverridesParser.create(config_loader=loader).parse_overrides(list(lines))
     except OverrideParseException as error:  # Hydra has read the command line before
         why = one_line(error).partition(" See https:")[0]
+        why = null_in_choice(error.override, error) or why
         raise ConfigError(f"hydra.sweeper.params cannot be read: {why}") from error
 
 
@@ -68,6 +69,22 @@ def written(value: Any) -> str:
             else QuotedString(value, Quote.single).with_quotes()
         )
     return repr(value)
+
+
+def quoted(override: Override) -> str | None:
+    """The first choice in quotes that would be no text without them: a list, a number, true."""
+    value = override._value
+    choices = value.list if isinstance(value, ChoiceSweep) else []
+    texts = [_choice(one) for one in choices if isinstance(one, str | QuotedString)]
+    return next((text for text in texts if _reads_otherwise(text)), None)
+
+
+def _reads_otherwise(text: str) -> bool:
+    try:
+        parsed = OverridesParser.create().parse_override(f"key={text}")
+    except HydraException:
+        return False
+    return not parsed.is_sweep_override() and not isinstance(parsed.value(), str)
 
 
 def _means_itself(text: str) -> bool:

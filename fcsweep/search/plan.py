@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,14 @@ from optuna.samplers import BaseSampler
 from fcsweep.config import flat
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
-from fcsweep.messages.wording import hint, one_line, shown
+from fcsweep.messages.wording import hint, listed, one_line, shown
 from fcsweep.search.overrides import place
+from fcsweep.search.settings import KEYS, MOVED
 from fcsweep.search.space import Space, older_space, space_of
 from fcsweep.search.study.samplers import is_grid, pruner_of, sampler_of, seed_of, set_fields
 from fcsweep.search.study.study import Extend, Start
+
+log = logging.getLogger(__name__)
 
 DIRECTIONS = ("minimize", "maximize")
 
@@ -64,8 +68,9 @@ def plan_of(
         ConfigError: the first mistake that is found.
         HydraException: a job cannot be composed, such as one with a key that does not exist.
     """
-    params = {**older_space(settings["search_space"]), **(settings["params"] or {})}
-    space = space_of(params, arguments, context.config_loader)
+    _refuse_unknown(settings)
+    older = older_space(_mapping(settings, "search_space"))
+    space = space_of({**older, **_mapping(settings, "params")}, arguments, context.config_loader)
     seed = seed_of(settings["sampler"])
     n_trials = _count("n_trials", settings["n_trials"])
     enqueue = space.check(_container(settings["enqueue"]))
@@ -78,6 +83,7 @@ def plan_of(
     groups = [set_fields(group, settings[group]) for group in ("sampler", "pruner")]
     search = {**groups[0], **groups[1], "n_jobs": n_jobs}
     directions = _directions(settings["direction"])
+    _warn_of_quotes(space)
     return Plan(
         task=task,
         space=space,
@@ -91,6 +97,41 @@ def plan_of(
         timeout=_timeout(settings["timeout"]),
         extend=_extend(settings["custom_search_space"], config),
     )
+
+
+def _refuse_unknown(settings: Mapping[str, Any]) -> None:
+    """Refuse a key that would have no effect, with its place of today if it had one."""
+    for name in settings.keys() - KEYS:
+        given = _container({name: settings[name]})
+        key, value = next(iter(flat(given).items()), (name, "{}"))
+        last = key.rpartition(".")[2]
+        known = MOVED.get(last) or (f"hydra.sweeper.{last}" if last in KEYS else None)
+        place = (
+            f"; it is {known} now"
+            if known
+            else hint(last, [f"hydra.sweeper.{one}" for one in KEYS])
+        )
+        text = masked(f"hydra.sweeper.{key} (given {shown(value, key)})")
+        raise ConfigError(
+            f"unknown key {text}{place or f'; expected one of {listed(sorted(KEYS))}'}"
+        )
+
+
+def _mapping(settings: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    given = {} if settings[key] is None else settings[key]
+    if isinstance(given, Mapping):
+        return given
+    expected = "expected a mapping from key to range, as {x: interval(0,1)}"
+    raise ConfigError(f"hydra.sweeper.{key} is {shown(_container(given))}; {expected}")
+
+
+def _warn_of_quotes(space: Space) -> None:
+    """A list or a number in quotes is a text here, and was none in hydra-optuna-sweeper."""
+    for key, text in list(space.quoted.items())[:1]:
+        log.warning(
+            f"{listed(space.quoted)}: choices in quotes are texts; a list, a number or a truth "
+            f"value stands without quotes: {key}={text}"
+        )
 
 
 def _outermost(space: Space, config: DictConfig, context: HydraContext) -> DictConfig:
@@ -173,4 +214,6 @@ def _extend(path: str | None, config: DictConfig) -> Extend | None:
 
 
 def _container(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _container(value) for key, value in node.items()}
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node

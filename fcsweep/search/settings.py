@@ -7,7 +7,7 @@ nothing heavy here.
 
 # No `from __future__ import annotations`: Hydra reads the types of the dataclass.
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
@@ -127,6 +127,22 @@ class OptunaSweeperConf:
     """Seconds after which no trial is asked."""
     enqueue: list[Any] | None = None
     """Known-good points, tried first: a list of mappings from key to value."""
+
+
+KEYS = frozenset(spec.name for spec in fields(OptunaSweeperConf)) - {"_target_", "_recursive_"}
+"""What ``hydra.sweeper`` may hold, beside Hydra's own keys."""
+
+MOVED = {
+    "seed": "hydra.sweeper.sampler.seed",
+    "sampler": "hydra/sweeper/sampler",
+    "pruner": "hydra/sweeper/pruner",
+    "max_batch_size": "hydra.sweeper.n_jobs",
+    "num_workers": "hydra.sweeper.n_jobs",
+    "max_trials": "hydra.sweeper.n_trials",
+    "budget": "hydra.sweeper.n_trials",
+    "parametrization": "hydra.sweeper.params",
+}
+"""Keys of older versions and of Hydra's other sweepers that have another place here."""
 
 
 def register() -> None:

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -29,6 +29,7 @@ from fcsweep.search.overrides import (
     distribution_of,
     literals_of,
     parsed,
+    quoted,
     replaces,
     written,
 )
@@ -44,6 +45,8 @@ class Space:
     """Whole overrides, by key."""
     literals: frozenset[tuple[str, str]] = frozenset()
     """Choices that are lists or mappings, which Optuna keeps as texts, with their keys."""
+    quoted: Mapping[str, str] = field(default_factory=dict)
+    """By key a choice in quotes, thus a text, that would be a list, a number ... without them."""
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """A trial as overrides: what is deleted, what it searches, then what is fixed.
@@ -163,29 +166,54 @@ def space_of(
     Raises:
         ConfigError: an override that cannot be searched.
     """
-    lines = [f"{key}={_stated(value)}" for key, value in (params or {}).items()]
+    lines = [f"{key}={_stated(str(key), value)}" for key, value in (params or {}).items()]
     distributions: dict[str, BaseDistribution] = {}
     fixed: dict[str, str] = {}
-    literals: set[tuple[str, str]] = set()
+    texts: dict[str, str] = {}
+    literals: dict[str, list[str]] = {}
     for override in parsed([*lines, *arguments], loader):
         key = override.get_key_element()
-        for known in (distributions, fixed):
+        for known in (distributions, fixed, texts, literals):
             for earlier in [one for one in known if replaces(key, one)]:
                 del known[earlier]
         if override.is_sweep_override():
             distributions[key] = distribution_of(override)
-            literals |= {(key, text) for text in literals_of(override)}
+            literals[key] = literals_of(override)
+            if (text := quoted(override)) is not None:
+                texts[key] = text
         else:
             fixed[key] = override.input_line or ""
-    return Space(distributions, fixed, frozenset(literals))
+    pairs = {(key, text) for key, several in literals.items() for text in several}
+    return Space(distributions, fixed, frozenset(pairs), texts)
 
 
-def _stated(value: Any) -> str:
+def _stated(key: str, value: Any) -> str:
     """What a value of a YAML file is after the ``=``; a text stands there as it is."""
     plain: Any = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-    if isinstance(plain, list | dict):
+    if isinstance(plain, dict):
+        raise ConfigError(
+            f"hydra.sweeper.params.{key} is a mapping; expected a text for each key, as "
+            f"{_meant_by(key, plain)}"
+        )
+    if isinstance(plain, list):
         return Override._get_value_element_as_str(plain)
     return plain if isinstance(plain, str) else written(plain)
+
+
+SPEC = {"type", "low", "high", "choices", "values", "min", "max"}
+"""Words for a range in a mapping: in ``search_space``, and in the sweeps of other programs."""
+
+
+def _meant_by(key: str, value: Any) -> str:
+    """``net.width: choice(8,16)``, for a range that is a mapping or lies in one."""
+    if not isinstance(value, Mapping) or not value:
+        return f"{key}: {'choice(8,16,32)' if value == {} else _stated(key, value)}"
+    with suppress(ConfigError):
+        return f"{key}: {_older(key, value)}"
+    if SPEC & set(value):
+        return f"{key}: choice(8,16,32) or {key}: tag(log,interval(1e-4,1e-1))"
+    name, inner = next(iter(value.items()))
+    return _meant_by(f"{key}.{name}", inner)
 
 
 def older_space(search_space: Mapping[str, Any] | None) -> dict[str, str]:
@@ -199,7 +227,7 @@ def _older(key: str, spec: Any) -> str:
     step, choices = fields.get("step"), [written(one) for one in fields.get("choices") or ()]
     if kind == "categorical" and choices:
         # Hydra takes null between commas, but not in the brackets of choice.
-        return ",".join(choices) if len(choices) > 1 else f"choice({choices[0]})"
+        return ",".join(choices) if "null" in choices else f"choice({','.join(choices)})"
     if kind not in ("int", "float") or low is None or high is None:
         expected = "type int or float with low and high, or categorical with choices"
         given = shown(fields or spec)

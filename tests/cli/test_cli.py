@@ -193,6 +193,19 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "+hydra.job.env_set.A_TOKEN=x": ("hydra.job.env_set.A_TOKEN holds a secret",),
     "hydra.run.dir=file": ("hydra.run.dir: file is a file",),
     "hydra.run.dir=file/x": ("hydra.run.dir: file/x cannot be made (Not a directory)",),
+    "-m model.reg=choice(null,1)": ("null stands between commas", ": model.reg=null,1"),
+    "-m hydra/sweeper=optuna seed=1,2 hydra.sweeper.direction=minimize": (
+        "hydra.sweeper.direction is minimize; expected maximize: val_accuracy is to be high",
+    ),
+    "-m hydra/sweeper=optuna seed=1,2 hydra.sweeper.direction=[maximize,minimize]": (
+        "hydra.sweeper.direction is maximize, minimize; expected maximize",
+    ),
+    "-m experiment=overfit_three_layer hydra.sweeper.direction=minimize": (
+        "expected maximize: train_accuracy is to be high",
+    ),
+    "-m hydra/sweeper=optuna seed=1,2 +hydra.sweeper.optuna_config.n_jobs=3": (
+        "unknown key hydra.sweeper.optuna_config.n_jobs (given 3); it is hydra.sweeper.n_jobs now",
+    ),
     "hydra.run.dir=.": ("hydra.run.dir: . holds something that is not a run",),
     "hydra.run.dir=/proc/x": ("hydra.run.dir: /proc/x cannot be made",),
     "-m seed=1,2 hydra.sweep.dir=file": ("hydra.sweep.dir: file is a file",),

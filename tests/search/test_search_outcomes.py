@@ -440,7 +440,7 @@ def test_jobs_of_one_epoch_report_before_any_is_decided_on():
     [
         ({"status": "completed", "value": 0.5}, ("COMPLETE", (0.5,), False)),
         ({"status": "completed", "value": None}, ("FAIL", (), False)),
-        ({"status": "pruned", "value": 0.25, "reason": "at epoch 3"}, ("PRUNED", (0.25,), False)),
+        ({"status": "pruned", "value": 0.25, "reason": "at epoch 3"}, ("PRUNED", (0.25,), True)),
         ({"status": "diverged", "value": 0.75, "reason": "nan"}, ("PRUNED", (0.75,), True)),
         ({"status": "diverged", "value": None, "reason": "nan"}, ("FAIL", (), False)),
         ({"status": "running", "value": 0.5}, None),
