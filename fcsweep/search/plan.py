@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hydra.errors import HydraException
 from hydra.types import HydraContext
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
+from fcsweep.composition.conditional import OptionKeys
 from fcsweep.config import flat
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
@@ -70,14 +72,14 @@ def plan_of(
     """
     _refuse_unknown(settings)
     older = older_space(_mapping(settings, "search_space"))
-    space = space_of({**older, **_mapping(settings, "params")}, arguments, context.config_loader)
+    asked = space_of({**older, **_mapping(settings, "params")}, arguments, context.config_loader)
+    space, task = _composed(asked, config, context)
     seed = seed_of(settings["sampler"])
     n_trials = _count("n_trials", settings["n_trials"])
     enqueue = space.check(_container(settings["enqueue"]))
     grid = space.grid() if is_grid(settings["sampler"]) else None
     if grid is not None and enqueue:
         raise ConfigError("hydra.sweeper.enqueue is not for the grid sampler, which tries all")
-    task = _outermost(space, config, context)
     values = _flat(task, space)
     n_jobs = _count("n_jobs", settings["n_jobs"])
     groups = [set_fields(group, settings[group]) for group in ("sampler", "pruner")]
@@ -89,7 +91,7 @@ def plan_of(
         space=space,
         sampler=sampler_of(settings["sampler"], enqueue if grid is None else grid),
         pruner=pruner_of(settings["pruner"]),
-        start=Start(directions, space.as_json(), values, enqueue, seed, search),
+        start=Start(directions, space.as_json(), values, enqueue, seed, search, _overlaid(space)),
         n_trials=n_trials if grid is None else min(n_trials, len(grid)),
         n_jobs=n_jobs,
         max_failure_rate=_rate(settings["max_failure_rate"]),
@@ -134,6 +136,17 @@ def _warn_of_quotes(space: Space) -> None:
         )
 
 
+def _composed(space: Space, config: DictConfig, context: HydraContext) -> tuple[Space, DictConfig]:
+    """The space and one of its jobs; where some options lack a key, those trials go without it."""
+    try:
+        return space, _outermost(space, config, context)
+    except (HydraException, ConfigError):
+        by_options = space.by_options(OptionKeys(context.config_loader, config))
+        if not by_options.conditional:
+            raise
+        return by_options, _outermost(by_options, config, context)
+
+
 def _outermost(space: Space, config: DictConfig, context: HydraContext) -> DictConfig:
     """The config of the last job of those that hold every bound and every choice.
 
@@ -152,6 +165,16 @@ def _flat(task: DictConfig, space: Space) -> dict[str, Any]:
         key: _without_secret(key, value) if isinstance(value, str) else value
         for key, value in flat(plain).items()
         if not any(key == one or key.startswith(f"{one}.") for one in searched)
+    }
+
+
+def _overlaid(space: Space) -> dict[str, str]:
+    """The fixed values of a searched group, which `_flat` leaves out with it."""
+    groups = [f"{place(key)}." for key in space.distributions]
+    return {
+        key: _without_secret(key, line.partition("=")[2])
+        for key, line in space.fixed.items()
+        if place(key).startswith(tuple(groups))
     }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -21,6 +21,7 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
+from fcsweep.composition.conditional import OptionKeys
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, shown
 from fcsweep.search.overrides import (
@@ -47,6 +48,10 @@ class Space:
     """Choices that are lists or mappings, which Optuna keeps as texts, with their keys."""
     quoted: Mapping[str, str] = field(default_factory=dict)
     """By key a choice in quotes, thus a text, that would be a list, a number ... without them."""
+    conditional: frozenset[str] = frozenset()
+    """Keys that only some options of the searched groups have."""
+    options: OptionKeys | None = None
+    """Tells which those are; None where every trial has every key."""
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """A trial as overrides: what is deleted, what it searches, then what is fixed.
@@ -55,12 +60,39 @@ class Space:
             ConfigError: a key is both, as ``custom_search_space`` may ask for any.
         """
         deleted = [line for key, line in self.fixed.items() if key.startswith("~")]
-        fixed = {key: line for key, line in self.fixed.items() if not key.startswith("~")}
+        fixed = {
+            key: line
+            for key, line in self.fixed.items()
+            if not key.startswith("~") and self.has(key, params)
+        }
         if both := {bare(key) for key in params} & {bare(key) for key in fixed}:
             keys = ", ".join(sorted(both))
             raise ConfigError(f"{keys} is searched and has a fixed value; leave one of them out")
         searched = [f"{key}={self._text(key, value)}" for key, value in params.items()]
         return [*deleted, *searched, *fixed.values()]
+
+    def has(self, key: str, params: Mapping[str, Any]) -> bool:
+        """Whether a trial with these parameters has a key, which its options may lack."""
+        if key not in self.conditional or self.options is None:
+            return True
+        chosen = [f"{name}={self._text(name, value)}" for name, value in params.items()]
+        lines = [line for line in (*chosen, *self.fixed.values()) if self.options.chooses(line)]
+        return f"{key}=" in self.options.applying([*lines, f"{key}="])
+
+    def by_options(self, options: OptionKeys) -> Space:
+        """The space in which a trial has only the keys that its options have.
+
+        A key that no option has stays in every trial, so that composing one refuses it.
+        """
+        several = [key for key in self.distributions if not options.chooses(key)]
+        keys = frozenset([*several, *self.fixed])
+        asked = replace(self, conditional=keys, options=options)
+        rows = asked._rows()
+        lacked = {key for key in keys if not all(asked.has(key, row) for row in rows)}
+        some = frozenset(key for key in lacked if any(asked.has(key, row) for row in rows))
+        first = sorted(self.distributions, key=some.__contains__)  # the groups before their keys
+        ordered = {key: self.distributions[key] for key in first}
+        return replace(asked, distributions=ordered, conditional=some)
 
     def read(self, lines: Sequence[str], key: str, distribution: BaseDistribution) -> Any:
         """The value of a parameter in the overrides of a trial: the way back from `overrides`.
@@ -94,18 +126,35 @@ class Space:
             ConfigError: A parameter has no finite number of values.
         """
         columns = [list(_values(key, one)) for key, one in self.distributions.items()]
-        return [
-            dict(zip(self.distributions, row, strict=True)) for row in itertools.product(*columns)
-        ]
+        rows = itertools.product(*columns)
+        return self._distinct(dict(zip(self.distributions, row, strict=True)) for row in rows)
 
     def corners(self) -> list[dict[str, Any]]:
         """Few points that hold every bound and every choice, for a check before the first trial."""
+        return self._distinct(self._rows())
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """The corners with every key; where options have keys of their own, each option in all."""
         columns = {key: _extremes(one) for key, one in self.distributions.items()}
         longest = max(map(len, columns.values()), default=1)
-        return [
+        rows = [
             {key: values[min(row, len(values) - 1)] for key, values in columns.items()}
             for row in range(longest)
         ]
+        others = [
+            {**row, key: one} for key in self._groups() for one in columns[key] for row in rows
+        ]
+        return [*others, *rows]
+
+    def _groups(self) -> list[str]:
+        """The searched groups, where their options have keys of their own."""
+        options = self.options
+        return [key for key in self.distributions if options is not None and options.chooses(key)]
+
+    def _distinct(self, points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The points, each once, with the parameters that it has."""
+        parts = [{key: one for key, one in row.items() if self.has(key, row)} for row in points]
+        return list({tuple(part.items()): part for part in parts}.values())
 
     def check(self, points: object) -> list[dict[str, Any]]:
         """The known-good points of ``enqueue``, each value in the type of its distribution.
@@ -122,7 +171,12 @@ class Space:
     def _point(self, name: str, point: object) -> dict[str, Any]:
         if not isinstance(point, Mapping):
             raise ConfigError(f"{name} is {shown(point)}; expected a mapping from key to value")
-        return {str(key): self._taken(name, str(key), value) for key, value in point.items()}
+        taken = {str(key): self._taken(name, str(key), value) for key, value in point.items()}
+        if set(self._groups()) <= set(taken):
+            for key in [key for key in taken if not self.has(key, taken)]:
+                chosen = ", ".join(f"{group}={taken[group]}" for group in self._groups())
+                raise ConfigError(f"{name} has {key}, which is no key with {chosen}")
+        return taken
 
     def _taken(self, name: str, key: str, value: Any) -> Any:
         distribution = self.distributions.get(key)

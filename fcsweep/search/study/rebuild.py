@@ -67,10 +67,10 @@ class PastRuns:
             if number < first or not (folder / "result.json").exists():
                 continue
             lines = self._overrides(folder)
-            params = {
-                key: self._value(number, lines, key, distribution)
-                for key, distribution in self._space.distributions.items()
-            }
+            params: dict[str, Any] = {}
+            for key, distribution in self._space.distributions.items():
+                if self._space.has(key, params):
+                    params[key] = self._value(number, lines, key, distribution)
             more = self._asked_for_more(lines) if self._extended else []
             expected = self._configured([*self._space.overrides(params), *more])
             check_run(folder, expected, "hydra.sweep.dir")
@@ -78,9 +78,11 @@ class PastRuns:
         return len(self.lines)
 
     def value(self, number: int, key: str, distribution: BaseDistribution) -> Any:
-        """What a run had for a parameter; None if there is no such run."""
-        lines = self.lines.get(number)
-        return None if lines is None else self._value(number, lines, key, distribution)
+        """What a run had for a parameter; None if there is no such run, or it had none."""
+        lines = self.lines.get(number, [])
+        there = any(line.startswith(f"{key}=") for line in lines)
+        lacks = key in self._space.conditional and not there
+        return None if not lines or lacks else self._value(number, lines, key, distribution)
 
     def failed(self, number: int) -> Outcome | None:
         """The end of a run that failed; of a run that the study knows, a failure is tried again."""

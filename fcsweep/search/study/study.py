@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,6 +65,8 @@ class Start:
     """As given; None where it was left to be drawn."""
     search: dict[str, Any]
     """Sampler, pruner, their fields that are set, and ``n_jobs``: the points depend on them."""
+    fixed: dict[str, str] = field(default_factory=dict)
+    """Values that every trial sets in a group that is searched, which ``config`` is without."""
 
 
 def open_study(
@@ -193,6 +195,8 @@ def check_data(study: Study, fingerprint: str | None) -> None:
 
 def _draw(trial: Trial, space: Space, extend: Extend | None) -> None:
     for name, distribution in space.distributions.items():
+        if not space.has(name, trial.params):
+            continue
         match distribution:
             case CategoricalDistribution(choices=choices):
                 trial.suggest_categorical(name, choices)
@@ -230,8 +234,9 @@ def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if saved[part] != now[part]:
             name = {"directions": "direction", "seed": "sampler.seed"}.get(part, part)
             changes.append(f"{name}: {shown(saved[part])}, now {shown(now[part])}")
-    for part, told in (("search", shown), ("space", _range), ("config", shown)):
-        before, after = saved.get(part, now[part]), now[part]  # older studies have no "search"
+    parts = (("search", shown), ("space", _range), ("config", shown), ("fixed", shown))
+    for part, told in parts:
+        before, after = saved.get(part, now[part]), now[part]  # older studies lack some
         changes += [
             f"{key}: {told(before.get(key))}, now {told(after.get(key))}"
             for key in dict.fromkeys([*before, *after])
