@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,7 +23,6 @@ from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.numbered import launch_numbered
 from fcsweep.launchers.protocols import RecordingTask
 from fcsweep.messages.errors import RecordError, UserError
-from fcsweep.messages.secrets import masked_url
 from fcsweep.messages.wording import printable
 from fcsweep.records import ownership
 from fcsweep.search.outcomes import Outcome, recorded, returned
@@ -40,7 +38,7 @@ from fcsweep.search.results import (
 )
 from fcsweep.search.study.rebuild import Guided, PastRuns, report_again
 from fcsweep.search.study.samplers import quiet
-from fcsweep.search.study.storage import JOURNAL, SECRET_URL, storage_of
+from fcsweep.search.study.storage import JOURNAL, password_handed_on, storage_of
 from fcsweep.search.study.study import (
     COUNTS,
     REASON,
@@ -87,7 +85,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
     prepare = sweeper.prepare or (lambda: None)
     with ExitStack() as stack:
         stack.enter_context(quiet())
-        stack.enter_context(_password_handed_on(settings["storage"]))
+        stack.enter_context(password_handed_on(settings["storage"]))
         hide_password(config)
         stack.enter_context(ownership.hold(folder, "hydra.sweep.dir"))
         if new := not any(folder.iterdir()):
@@ -330,16 +328,3 @@ def _configured(sweeper: Any, overrides: list[str]) -> RunConfig:
 
 def _all_failed(trials: Sequence[FrozenTrial]) -> bool:
     return all(trial.state is TrialState.FAIL for trial in trials)
-
-
-@contextmanager
-def _password_handed_on(url: str | None) -> Iterator[None]:
-    """Let jobs in other processes find a URL with a password in the environment."""
-    if url is None or masked_url(url) == url:
-        yield
-        return
-    os.environ[SECRET_URL] = url
-    try:
-        yield
-    finally:
-        del os.environ[SECRET_URL]

@@ -7,8 +7,10 @@ Optuna passes over that, and we find a byte that has changed since.
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,19 @@ def _journal(path: Path, remedy: str) -> JournalStorage:
         raise RecordError(f"{path} cannot be written: {error.strerror or error}") from error
     except (KeyError, ValueError, AssertionError, OptunaError) as error:
         raise StudyError(f"{path} is damaged: {one_line(error)}; {remedy}") from error
+
+
+@contextmanager
+def password_handed_on(url: str | None) -> Iterator[None]:
+    """Let jobs in other processes find a URL with a password in the environment."""
+    if url is None or masked_url(url) == url:
+        yield
+        return
+    os.environ[SECRET_URL] = url
+    try:
+        yield
+    finally:
+        del os.environ[SECRET_URL]
 
 
 def read_study(folder: Path) -> Study | None:
