@@ -30,17 +30,18 @@ from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress, best
 from fcsweep.search.pruning import PRUNED_AT, RETURNED, keep_returned, searching
 from fcsweep.search.results import (
-    FOLDER,
     folder_of,
     write_multirun,
     write_results,
     write_trials,
 )
+from fcsweep.search.study.duplicates import REUSED, distinct, repeats, reuse
 from fcsweep.search.study.rebuild import Guided, PastRuns, report_again
 from fcsweep.search.study.samplers import quiet
 from fcsweep.search.study.storage import JOURNAL, password_handed_on, storage_of
 from fcsweep.search.study.study import (
     COUNTS,
+    FOLDER,
     REASON,
     ask,
     check_data,
@@ -180,17 +181,24 @@ class Search:
         numbers = [trial.number for trial in trials]
         overrides = {trial.number: space.overrides(trial.params) for trial in trials}
         outcomes = {number: self._before(number) for number in numbers}
-        missing = [number for number in numbers if outcomes[number] is None]
-        self.progress.started(missing)
-        for number, job in self._launched(missing, overrides):
-            outcomes[number] = outcome = self._after(number, job)
-            if isinstance(outcome.error, RecordError):
-                raise outcome.error  # a full disk is no failure of the trial: it is run again
-        end_if_asked()  # a job may have failed by what a signal raised
+        while missing := self._missing(outcomes):
+            self.progress.started(missing)
+            for number, job in self._launched(missing, overrides):
+                outcomes[number] = outcome = self._after(number, job)
+                if isinstance(outcome.error, RecordError):
+                    raise outcome.error  # a full disk is no failure of the trial: it is run again
         ended = {number: outcome for number, outcome in outcomes.items() if outcome is not None}
         for number, outcome in ended.items():
             self._tell(number, outcome)
         self._refuse_failures(list(ended.values()))
+
+    def _missing(self, outcomes: dict[int, Outcome | None]) -> list[int]:
+        """The trials to launch now; of those with one point all others may take its value later."""
+        end_if_asked()  # a job may have failed by what a signal raised
+        if self.plan.reuse:
+            outcomes.update(reuse(self.study, outcomes))
+        missing = [number for number, outcome in outcomes.items() if outcome is None]
+        return distinct(self.study, missing) if self.plan.reuse else missing
 
     def _launched(
         self, numbers: Sequence[int], overrides: dict[int, list[str]]
@@ -205,6 +213,8 @@ class Search:
     def _before(self, number: int) -> Outcome | None:
         """The end of a job that ended before the sweep was stopped, and was not told yet."""
         trial = self._trial(number)
+        if REUSED in trial.user_attrs:
+            return None
         if self.recorded is not None:
             folder = folder_of(trial, self.folder)
             record = self.recorded(folder) or (self.past and self.past.failed(number))
@@ -300,7 +310,8 @@ class Search:
 
     def _ending(self) -> list[str]:
         """How the search ended, what failed for one reason, and how to go on if it may."""
-        lines = [self.progress.summary(self.stopped), *self.progress.failures()]
+        repeated = repeats(self.study, self.plan.reuse)
+        lines = [self.progress.summary(self.stopped), *repeated, *self.progress.failures()]
         if self.stopped and not reached(self.study, self.plan.target):
             again = f"the same command with hydra.sweep.dir={self.hydra.sweep.dir}"
             lines.append(f"to go on: {again}")

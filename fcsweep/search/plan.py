@@ -29,6 +29,7 @@ from fcsweep.search.study.study import Extend, Start
 log = logging.getLogger(__name__)
 
 DIRECTIONS = ("minimize", "maximize")
+DUPLICATES = ("train", "reuse")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Plan:
     timeout: float | None
     """Seconds."""
     extend: Extend | None
+    reuse: bool = False
+    """Whether a trial with the point of a completed one takes its value."""
 
 
 def plan_of(
@@ -98,6 +101,7 @@ def plan_of(
         target=_target(values) if settings["stop_at_target"] else None,
         timeout=_timeout(settings["timeout"]),
         extend=_extend(settings["custom_search_space"], config),
+        reuse=_reuse(settings.get("duplicates", DUPLICATES[0])),
     )
 
 
@@ -206,6 +210,13 @@ def _rate(value: Any) -> float:
         given = f"hydra.sweeper.max_failure_rate is {shown(value)}"
         raise ConfigError(f"{given}; expected a fraction in [0, 1]")
     return float(value)
+
+
+def _reuse(value: Any) -> bool:
+    if value not in DUPLICATES:
+        given = f"hydra.sweeper.duplicates is {shown(value)}"
+        raise ConfigError(f"{given}; expected train or reuse{hint(str(value), DUPLICATES)}")
+    return value == "reuse"
 
 
 def _timeout(value: Any) -> float | None:

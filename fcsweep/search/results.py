@@ -15,11 +15,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.messages.secrets import masked
 from fcsweep.records.sweep_table import FILE as TRIALS
-from fcsweep.search.study.study import best_of
+from fcsweep.search.study.duplicates import REUSED
+from fcsweep.search.study.study import FOLDER, best_of
 from fcsweep.system.atomic import write_atomically
 
-FOLDER = "folder"
-"""User attribute of a trial whose job did not run in the folder of its number."""
 RESULTS, MULTIRUN = "optimization_results.yaml", "multirun.yaml"
 
 STATES = {
@@ -39,8 +38,12 @@ def counts(study: Study) -> dict[str, int]:
 
 
 def folder_of(trial: FrozenTrial, folder: Path) -> Path:
-    """Where the job of a trial ran: its number, unless the app names the folders of its jobs."""
-    return Path(trial.user_attrs.get(FOLDER, folder / str(trial.number)))
+    """Where the job of a trial ran: its number, unless the app names the folders of its jobs.
+
+    Of a trial that took the value of another it is that one's.
+    """
+    number = trial.user_attrs.get(REUSED, trial.number)
+    return Path(trial.user_attrs.get(FOLDER, folder / str(number)))
 
 
 def write_results(study: Study, folder: Path) -> None:
@@ -48,7 +51,8 @@ def write_results(study: Study, folder: Path) -> None:
 
     ``name``, ``best_params`` and ``best_value`` as hydra-optuna-sweeper writes them (``solutions``
     for several objectives), with ``best_trial``, ``best_dir`` and ``trials``: counts by state. Null
-    where no trial has a value.
+    where no trial has a value. ``reused`` is from the number of a trial that took the value of an
+    earlier one to that one's.
     """
     results: dict[str, Any] = {"name": "optuna"}
     if len(study.directions) == 1:
@@ -63,6 +67,9 @@ def write_results(study: Study, folder: Path) -> None:
             for trial in study.best_trials
         ]
     results["trials"] = counts(study)
+    trials = study.get_trials(deepcopy=False)
+    reused = {one.number: one.user_attrs[REUSED] for one in trials if REUSED in one.user_attrs}
+    results |= {"reused": reused} if reused else {}
     text = yaml.safe_dump(results, sort_keys=False, allow_unicode=True)
     write_atomically(folder / RESULTS, text.encode())
 

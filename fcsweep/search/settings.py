@@ -127,6 +127,8 @@ class OptunaSweeperConf:
     """Seconds after which no trial is asked."""
     enqueue: list[Any] | None = None
     """Known-good points, tried first: a list of mappings from key to value."""
+    duplicates: str = "train"
+    """A trial with the point of an earlier one: ``train`` it, or ``reuse`` the value."""
 
 
 KEYS = frozenset(spec.name for spec in fields(OptunaSweeperConf)) - {"_target_", "_recursive_"}

@@ -1,9 +1,10 @@
 """What a search knows of its trials, and how that is kept.
 
-===============  ================================================================
-``study.py``     a study, new or resumed: opening it, what belongs to it, which trials come next
-``storage.py``   the journal in the sweep's folder, or a database
-``samplers.py``  samplers and pruners from their nodes; a seeded sampler for every trial
-``rebuild.py``   a study whose journal is gone or cut short, from the records of the runs
-===============  ================================================================
+=================  ================================================================
+``study.py``       a study, new or resumed: opening it, what belongs to it, which trials come next
+``storage.py``     the journal in the sweep's folder, or a database
+``samplers.py``    samplers and pruners from their nodes; a seeded sampler for every trial
+``duplicates.py``  trials with the point of an earlier one
+``rebuild.py``     a study whose journal is gone or cut short, from the records of the runs
+=================  ================================================================
 """

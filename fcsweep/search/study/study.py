@@ -39,6 +39,10 @@ COUNTS = "counts"
 """User attribute of a pruned trial whose value counts as that of a complete one."""
 
 
+FOLDER = "folder"
+"""User attribute of a trial whose job did not run in the folder of its number."""
+
+
 class PastRuns(Protocol):
     """Runs in the folder of a sweep; see `fcsweep.search.study.rebuild`."""
 
