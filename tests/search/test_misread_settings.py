@@ -5,6 +5,7 @@ from hydra.errors import CompactHydraException
 from support.toy_app import sweep
 
 from fcsweep.messages.errors import ConfigError
+from fcsweep.search.plan import plan_of
 from fcsweep.search.space import space_of
 
 GENERAL = "choice(8,16,32) or net: tag(log,interval(1e-4,1e-1))"
@@ -34,6 +35,14 @@ def test_a_mapping_under_params_is_refused_with_what_to_write(value, instead):
         space_of({"net": value}, [])
     expected = "hydra.sweeper.params.net is a mapping; expected a text for each key, as "
     assert str(error.value).startswith(expected) and str(error.value).endswith(instead)
+
+
+@pytest.mark.parametrize("key", ["params", "search_space"])
+def test_params_that_are_no_mapping_are_refused(key):
+    with pytest.raises(
+        ConfigError, match=rf"^hydra\.sweeper\.{key} is \['x=1,2'\]; expected a map"
+    ):
+        plan_of({"search_space": None, "params": None, key: ["x=1,2"]}, *[None] * 3)
 
 
 @pytest.mark.parametrize(
