@@ -3,6 +3,7 @@
 =====================  =========================================================
 ``loader.py``          Hydra's loader, with every config checked where it is composed
 ``jobs.py``            the jobs of a sweep from one reading of the YAML
+``conditional.py``     which overrides apply to a job: its options have their keys
 ``stored_schemas.py``  the schemas in Hydra's ConfigStore
 ``yaml_files.py``      a user's YAML, bounded and checked
 ``yaml_dump.py``       saved YAML

@@ -36,6 +36,7 @@ from fcsweep.config.schemas import (
     SolverConfig,
     SyntheticConfig,
     TwoLayerConfig,
+    conditional_keys,
     known_keys,
 )
 from fcsweep.messages.errors import ConfigError as ConfigError
@@ -59,6 +60,7 @@ __all__ = [
     "SolverConfig",
     "SyntheticConfig",
     "TwoLayerConfig",
+    "conditional_keys",
     "differences",
     "flat",
     "known_keys",

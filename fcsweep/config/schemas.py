@@ -268,6 +268,17 @@ def known_keys() -> Iterator[str]:
             yield from (f"{group}.{name}" for name in names(schema))
 
 
+def conditional_keys() -> set[str]:
+    """The keys that only some options of their group have, dotted."""
+    return {
+        f"{group}.{name}"
+        for group, options in GROUPS.items()
+        for some in options.values()
+        for name in names(some)
+        if not all(name in names(schema) for schema in options.values())
+    }
+
+
 def names(schema: type[Any]) -> list[str]:
     """The keys of a schema, in order."""
     return [spec.name for spec in fields(schema)]
