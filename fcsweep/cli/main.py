@@ -22,7 +22,8 @@ from hydra._internal.utils import get_args_parser
 
 from fcsweep.cli.app import App
 from fcsweep.cli.task import task
-from fcsweep.composition.loader import conf_dir, is_unicode
+from fcsweep.composition.loader import conf_dir
+from fcsweep.composition.overrides import is_unicode
 from fcsweep.launchers.logs import lost_lines_kept
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked

@@ -2,6 +2,7 @@
 
 =====================  =========================================================
 ``loader.py``          Hydra's loader, with every config checked where it is composed
+``overrides.py``       overrides as they are read, and what is refused of them
 ``jobs.py``            the jobs of a sweep from one reading of the YAML
 ``conditional.py``     which overrides apply to a job: its options have their keys
 ``stored_schemas.py``  the schemas in Hydra's ConfigStore

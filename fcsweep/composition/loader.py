@@ -16,17 +16,24 @@ from typing import Any
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from fcsweep.composition.jobs import ComposedOnce, settle
+from fcsweep.composition.overrides import (
+    check_inside,
+    given,
+    needs_multirun,
+    not_an_option,
+    parse,
+    parsed_line,
+)
 from fcsweep.composition.secrets import refuse_secrets
 from fcsweep.composition.stored_schemas import register
 from fcsweep.composition.yaml_files import Repository
-from fcsweep.config import GROUPS, RunConfig, flat, known_keys, typed
+from fcsweep.config import GROUPS, RunConfig, flat, typed
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, shown
 from fcsweep.system.signals import end_if_asked
@@ -61,7 +68,7 @@ class CheckedLoader(ConfigLoaderImpl):
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
         self.repository = Repository(config_search_path)
-        self._composed = ComposedOnce(self._choices_alone, _parsed, self._is_group)
+        self._composed = ComposedOnce(self._choices_alone, parsed_line, self._is_group)
 
     def load_configuration(
         self,
@@ -135,7 +142,7 @@ class CheckedLoader(ConfigLoaderImpl):
         key, line = override.key_or_group, override.input_line
         if override.is_sweep_override():
             if run_mode is RunMode.RUN:
-                raise _needs_multirun(override)
+                raise needs_multirun(override)
             return
         group, _, last = key.rpartition(".")
         if group in GROUPS and last == "name":
@@ -147,10 +154,10 @@ class CheckedLoader(ConfigLoaderImpl):
             return
         if "." not in key:  # a group, or a key that holds no path
             for choice in value if isinstance(value, list) else [value]:
-                _check_inside(key, choice)
+                check_inside(key, choice)
             options = self.get_group_options(key)
             if options and not isinstance(value, str | dict):
-                raise _not_an_option(key, value, options)
+                raise not_an_option(key, value, options)
 
     def _explained(
         self, error: HydraException, config_name: str | None, parsed: Sequence[Override]
@@ -188,46 +195,9 @@ class CheckedLoader(ConfigLoaderImpl):
         for override in parsed:
             key = override.key_or_group
             if key.startswith("hydra.") and override.package is None and not _has(cfg, key):
-                given = shown(_given(override), key)
-                return ConfigError(f"unknown key {key} (given {given}){hint(key, known)}")
+                value = shown(given(override), key)
+                return ConfigError(f"unknown key {key} (given {value}){hint(key, known)}")
         return None
-
-
-def parse(overrides: list[str]) -> list[Override]:
-    """The overrides of a command line, or a ConfigError that names the one that cannot be read."""
-    parser = OverridesParser.create()
-    parsed: list[Override] = []
-    for line in overrides:
-        try:
-            if line.startswith("="):
-                raise OverrideParseException(line, "no key")
-            if not is_unicode(line):
-                raise ConfigError(f"cannot read {line!r}; expected UTF-8")
-            parsed += parser.parse_overrides([line])
-        except OverrideParseException as error:
-            if "=" not in line:
-                near = hint(line, ["-m", "--multirun", "--help", *known_keys()])
-                raise ConfigError(f"cannot read {line!r}; expected KEY=VALUE{near}") from error
-            why = str(error).partition("\n")[0].removeprefix(f"Error parsing override '{line}'")
-            quote = "text with brackets, commas, quotes, = or ~ goes in quotes: KEY=\"'a,b'\""
-            raise ConfigError(f"cannot read {line!r} ({why or 'no such form'}); {quote}") from error
-    return parsed
-
-
-def is_unicode(text: str) -> bool:
-    """Whether a word of the command line can be written to a file: other bytes cannot."""
-    return not any("\ud800" <= one <= "\udfff" for one in text)
-
-
-def _parsed(line: str) -> Override:
-    return parse([line])[0]
-
-
-def _given(override: Override) -> object:
-    """The value of an override; of several, the text that holds them."""
-    if override.is_sweep_override():
-        return str(override.input_line).partition("=")[2]
-    return override.value()
 
 
 def check_hydra(cfg: DictConfig) -> None:
@@ -247,22 +217,6 @@ def check_hydra(cfg: DictConfig) -> None:
         )
 
 
-def _needs_multirun(override: Override) -> ConfigError:
-    line, key = override.input_line, override.key_or_group
-    if not override.is_discrete_sweep():
-        return ConfigError(f"{line} is a range to search; add -m and hydra/sweeper=optuna")
-    lists = f", or write {key}=[...] for one list" if key == "model.hidden_dims" else ""
-    return ConfigError(f"{line} holds several values; add -m to run each of them{lists}")
-
-
-def _not_an_option(group: str, value: object, options: Sequence[str]) -> ConfigError:
-    if isinstance(value, list):
-        each = ",".join(str(choice) for choice in value)
-        return ConfigError(f"{group} is a list; to run each option: -m {group}={each}")
-    expected = f"expected one of {', '.join(options)}"
-    return ConfigError(f"{group} is {shown(value)}; {expected}")
-
-
 def _missing(error: MissingConfigException) -> ConfigError:
     """A group option or a primary config that does not exist."""
     name = error.missing_cfg_file or ""
@@ -274,14 +228,6 @@ def _missing(error: MissingConfigException) -> ConfigError:
     if group == "hydra/launcher" and option in EXTRAS:
         text += f"; {option} comes with: pip install 'fcsweep[{EXTRAS[option]}]'"
     return ConfigError(text)
-
-
-def _check_inside(group: str, choice: object) -> None:
-    """Refuse an option that leads out of the config folders."""
-    if isinstance(choice, str) and (
-        ".." in Path(choice).parts or "\\" in choice or choice.startswith(("/", "~"))
-    ):
-        raise ConfigError(f"{group} is {choice!r}; expected the name of an option, not a path")
 
 
 def _without_schemas(options: Sequence[str]) -> list[str]:

@@ -1,0 +1,78 @@
+"""Overrides: how they are read, and what is refused before anything is composed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import OverrideParseException
+
+from fcsweep.config import known_keys
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import hint, shown
+
+
+def parse(overrides: list[str]) -> list[Override]:
+    """The overrides of a command line, or a ConfigError that names the one that cannot be read."""
+    parser = OverridesParser.create()
+    parsed: list[Override] = []
+    for line in overrides:
+        try:
+            if line.startswith("="):
+                raise OverrideParseException(line, "no key")
+            if not is_unicode(line):
+                raise ConfigError(f"cannot read {line!r}; expected UTF-8")
+            parsed += parser.parse_overrides([line])
+        except OverrideParseException as error:
+            if "=" not in line:
+                near = hint(line, ["-m", "--multirun", "--help", *known_keys()])
+                raise ConfigError(f"cannot read {line!r}; expected KEY=VALUE{near}") from error
+            why = str(error).partition("\n")[0].removeprefix(f"Error parsing override '{line}'")
+            quote = "text with brackets, commas, quotes, = or ~ goes in quotes: KEY=\"'a,b'\""
+            raise ConfigError(f"cannot read {line!r} ({why or 'no such form'}); {quote}") from error
+    return parsed
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a word of the command line can be written to a file: other bytes cannot."""
+    return not any("\ud800" <= one <= "\udfff" for one in text)
+
+
+def parsed_line(line: str) -> Override:
+    """One override."""
+    return parse([line])[0]
+
+
+def given(override: Override) -> object:
+    """The value of an override; of several, the text that holds them."""
+    if override.is_sweep_override():
+        return str(override.input_line).partition("=")[2]
+    return override.value()
+
+
+def needs_multirun(override: Override) -> ConfigError:
+    """The error for several values, or a range, without ``-m``."""
+    line, key = override.input_line, override.key_or_group
+    if not override.is_discrete_sweep():
+        return ConfigError(f"{line} is a range to search; add -m and hydra/sweeper=optuna")
+    lists = f", or write {key}=[...] for one list" if key == "model.hidden_dims" else ""
+    return ConfigError(f"{line} holds several values; add -m to run each of them{lists}")
+
+
+def not_an_option(group: str, value: object, options: Sequence[str]) -> ConfigError:
+    """The error for a value of a group that cannot name an option."""
+    if isinstance(value, list):
+        each = ",".join(str(choice) for choice in value)
+        return ConfigError(f"{group} is a list; to run each option: -m {group}={each}")
+    expected = f"expected one of {', '.join(options)}"
+    return ConfigError(f"{group} is {shown(value)}; {expected}")
+
+
+def check_inside(group: str, choice: object) -> None:
+    """Refuse an option that leads out of the config folders."""
+    if isinstance(choice, str) and (
+        ".." in Path(choice).parts or "\\" in choice or choice.startswith(("/", "~"))
+    ):
+        raise ConfigError(f"{group} is {choice!r}; expected the name of an option, not a path")
