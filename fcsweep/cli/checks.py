@@ -14,9 +14,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fcsweep.composition.conditional import applying
 from fcsweep.composition.loader import STAMP
 from fcsweep.composition.secrets import overrides_of
-from fcsweep.config import RunConfig, typed
+from fcsweep.config import RunConfig, conditional_keys, typed
 from fcsweep.launchers.protocols import CheckingLoader, GridSweeper, PlanningSweeper
 from fcsweep.messages.errors import ConfigError
 from fcsweep.records import ownership
@@ -67,9 +68,14 @@ def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[R
         raise ConfigError(f"{given}; expected a whole number >= 1 or null")
     _refuse_empty(parsed)
     (jobs,) = sweeper.split_arguments(parsed, None)
+    if conditional_keys() & {override.key_or_group for override in parsed}:
+        jobs = applying(context.config_loader, cfg, jobs)
     configs = _checked_jobs(cfg, context, jobs)
     for config in () if elsewhere(cfg) else configs:
         require_device(config)
+    size = sweeper.max_batch_size or len(jobs)
+    batches = [jobs[start : start + size] for start in range(0, len(jobs), size)]
+    sweeper.split_arguments = lambda overrides, max_batch_size: batches
     sweeper.validate_batch_is_legal = lambda batch: None  # it would compose every job once more
     return configs
 

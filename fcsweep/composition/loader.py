@@ -25,6 +25,7 @@ from fcsweep.composition.jobs import ComposedOnce, settle
 from fcsweep.composition.overrides import (
     check_inside,
     given,
+    is_conditional,
     needs_multirun,
     not_an_option,
     parse,
@@ -94,13 +95,33 @@ class CheckedLoader(ConfigLoaderImpl):
         except MissingConfigException as error:
             raise _missing(error) from error
         except HydraException as error:
-            raise self._explained(error, config_name, parsed) from error
+            fixed = [one for one in parsed if is_conditional(one)]
+            if run_mode is RunMode.RUN or not fixed:
+                raise self._explained(error, config_name, parsed) from error
+            cfg = self._of_sweep(config_name, parsed, fixed)
         except RecursionError as error:
             raise ConfigError("the defaults lists of the config files lead in a circle") from error
         check_hydra(cfg)
         refuse_secrets(cfg)
         if run_mode is RunMode.RUN and config_name is not None:
             settle(cfg)
+        return cfg
+
+    def _of_sweep(
+        self, config_name: str | None, parsed: Sequence[Override], fixed: Sequence[Override]
+    ) -> DictConfig:
+        """The config of a sweep whose options are not chosen yet: some may have the fixed keys."""
+        others = [one for one in parsed if one not in fixed]
+        lines = [str(one.input_line) for one in others]
+        try:
+            cfg = super().load_configuration(config_name, lines, RunMode.MULTIRUN)
+        except HydraException as error:
+            raise self._explained(error, config_name, others) from error
+        for one in fixed:
+            if _has(cfg, one.key_or_group):
+                OmegaConf.update(cfg, one.key_or_group, one.value())
+        task = [str(one.input_line) for one in parsed if not one.is_hydra_override()]
+        cfg.hydra.overrides.task = task
         return cfg
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> Any:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import OverrideParseException
 
-from fcsweep.config import known_keys
+from fcsweep.config import conditional_keys, known_keys
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, shown
 
@@ -50,6 +50,12 @@ def given(override: Override) -> object:
     if override.is_sweep_override():
         return str(override.input_line).partition("=")[2]
     return override.value()
+
+
+def is_conditional(override: Override) -> bool:
+    """Whether it fixes a key that only some options of its group have."""
+    plain = override.type is OverrideType.CHANGE and not override.is_sweep_override()
+    return plain and override.package is None and override.key_or_group in conditional_keys()
 
 
 def needs_multirun(override: Override) -> ConfigError:
