@@ -14,6 +14,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fcsweep.cli.swept_settings import refuse_swept_settings
 from fcsweep.composition.conditional import applying
 from fcsweep.composition.loader import STAMP
 from fcsweep.composition.secrets import overrides_of
@@ -83,10 +84,12 @@ def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[R
 def _checked_jobs(
     cfg: DictConfig, context: HydraContext, jobs: Sequence[list[str]]
 ) -> list[RunConfig]:
-    """The configs of jobs, by their overrides."""
+    """The configs of jobs, by their overrides; they differ in nothing that is the sweep's."""
     loader = context.config_loader
     assert isinstance(loader, CheckingLoader)
-    return [loader.check_job(cfg, job) for job in jobs]
+    configs = [loader.check_job(cfg, job) for job in jobs]
+    refuse_swept_settings(loader, cfg, jobs)
+    return configs
 
 
 def elsewhere(cfg: DictConfig) -> bool:

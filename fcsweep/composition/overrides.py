@@ -76,6 +76,16 @@ def not_an_option(group: str, value: object, options: Sequence[str]) -> ConfigEr
     return ConfigError(f"{group} is {shown(value)}; {expected}")
 
 
+def check_mapping(override: Override, group: str) -> None:
+    """Refuse a dot where a slash belongs: ``hydra.sweeper.sampler=tpe`` would set a text."""
+    value = given(override)
+    if isinstance(value, dict) or value is None or override.is_delete():
+        return
+    option = str(value).partition(",")[0]
+    given_line = f"{override.input_line} sets a value"
+    raise ConfigError(f"{given_line}; an option is chosen with slashes: {group}={option}")
+
+
 def check_inside(group: str, choice: object) -> None:
     """Refuse an option that leads out of the config folders."""
     if isinstance(choice, str) and (
