@@ -6,7 +6,6 @@ on a process of its own (signals, imports, the two ways to start) runs in one.
 
 import csv
 import json
-import logging
 import os
 import pty
 import re
@@ -14,98 +13,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 from support import preloaded
+from support.commands import Said, contents
 
 from fcsweep import __version__
-from fcsweep.cli.main import main
-from fcsweep.cli.task import Task
 from fcsweep.composition.loader import conf_dir
-from fcsweep.config import RunConfig, read, typed
+from fcsweep.config import read, typed
 from fcsweep.data import DataError
-from fcsweep.run import device_of
-
-
-@dataclass
-class Said:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Said]
-
-
-class Trained(list[str]):
-    """The folders that were trained in, in order; a run of ours is quick, and fails if told to."""
-
-    def run(
-        self, config: RunConfig, folder: Path, on_epoch: object = None, observers: object = ()
-    ) -> SimpleNamespace:
-        self.append(folder.name)
-        value = config.seed / 100
-        record: dict[str, Any] = {"status": "completed", "value": value, "seconds": 0.5}
-        record |= {"objective": config.objective, "best_val_accuracy": value}
-        if config.seed == 13:
-            record |= {"status": "failed", "value": None, "reason": "RuntimeError: unlucky"}
-        (folder / "result.json").write_text(json.dumps(record))
-        if config.seed == 13:
-            raise RuntimeError("unlucky")
-        return SimpleNamespace(value=value)
-
-
-@pytest.fixture
-def trained(monkeypatch) -> Trained:
-    """Replaces `fcsweep.run`, and the display of its epochs; jobs are run one by one."""
-    trained = Trained()
-    quick = SimpleNamespace(run=trained.run, device_of=device_of)
-    silent = SimpleNamespace(RunView=lambda title: None)
-    monkeypatch.setitem(sys.modules, "fcsweep.run", quick)
-    monkeypatch.setitem(sys.modules, "fcsweep.terminal.run_view", silent)
-    monkeypatch.delattr(Task, "train")
-    return trained
-
-
-@pytest.fixture
-def fcsweep(tmp_path, monkeypatch, capfd) -> Iterator[Command]:
-    """The program, called with arguments in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-
-    def call(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["fcsweep", *arguments])
-        capfd.readouterr()
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as leave:
-            code = leave.code
-        said = capfd.readouterr()
-        for handler in set(root.handlers) - set(before[0]):  # the log file of the last run
-            root.removeHandler(handler)
-            handler.close()
-        return Said(code, said.out, said.err)
-
-    yield call
-    root.handlers[:], root.level = before
-
-
-def contents(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-
 
 # --- Mistakes -------------------------------------------------------------------------------------
 
