@@ -64,6 +64,8 @@ def plan_of(
         ConfigError: the first mistake that is found.
         HydraException: a job cannot be composed, such as one with a key that does not exist.
     """
+    for group in ("sampler", "pruner"):
+        _check_mapping(group, settings[group])
     params = {**older_space(settings["search_space"]), **(settings["params"] or {})}
     space = space_of(params, arguments, context.config_loader)
     seed = seed_of(settings["sampler"])
@@ -91,6 +93,13 @@ def plan_of(
         timeout=_timeout(settings["timeout"]),
         extend=_extend(settings["custom_search_space"], config),
     )
+
+
+def _check_mapping(group: str, node: Any) -> None:
+    """Refuse what ``hydra.sweeper.sampler=tpe`` leaves: a dot where a slash belongs."""
+    if node is not None and not OmegaConf.is_dict(node):
+        option = f"an option is chosen with slashes: hydra/sweeper/{group}={node}"
+        raise ConfigError(f"hydra.sweeper.{group} is {shown(node)}; expected a mapping; {option}")
 
 
 def _outermost(space: Space, config: DictConfig, context: HydraContext) -> DictConfig:
