@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,9 @@ def parse(overrides: list[str]) -> list[Override]:
                 raise ConfigError(f"cannot read {line!r}; expected UTF-8")
             parsed += parser.parse_overrides([line])
         except OverrideParseException as error:
+            if line in known_keys() or re.match(r"[^='\"]*(\s=|=\s)", line):
+                text = "expected KEY=VALUE, without spaces around the ="
+                raise ConfigError(f"cannot read {line!r}; {text}") from error
             if "=" not in line:
                 near = hint(line, ["-m", "--multirun", "--help", *known_keys()])
                 raise ConfigError(f"cannot read {line!r}; expected KEY=VALUE{near}") from error

@@ -20,6 +20,7 @@ from fcsweep.messages.wording import hint, one_line, shown
 from fcsweep.search.overrides import bare
 from fcsweep.search.space import Space, older_space, space_of
 from fcsweep.search.study.samplers import is_grid, pruner_of, sampler_of, seed_of, set_fields
+from fcsweep.search.study.storage import check_url
 from fcsweep.search.study.study import Extend, Start
 
 DIRECTIONS = ("minimize", "maximize")
@@ -66,6 +67,7 @@ def plan_of(
     """
     for group in ("sampler", "pruner"):
         _check_mapping(group, settings[group])
+    check_url(settings["storage"])
     params = {**older_space(settings["search_space"]), **(settings["params"] or {})}
     space = space_of(params, arguments, context.config_loader)
     seed = seed_of(settings["sampler"])
