@@ -9,12 +9,14 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
+from optuna.distributions import FloatDistribution, IntDistribution
 from support.commands import contents
 
 from fcsweep.cli.app import App
 from fcsweep.cli.swept_settings import refuse_swept_settings
 from fcsweep.composition.loader import conf_dir
 from fcsweep.messages.errors import ConfigError
+from fcsweep.search.space import space_of
 
 OWN = {
     "plain": "model: {reg: 0.1}",
@@ -119,3 +121,24 @@ def test_an_experiment_by_itself_sets_its_sweep(mine, fcsweep, trained, tmp_path
     assert "launcher: stacked\n" in (tmp_path / "elsewhere/1/.hydra/hydra.yaml").read_text()
     assert fcsweep(mine, "-m", "experiment=basic", "seed=1", "hydra.sweep.dir=s").code == 0
     assert "launcher: basic\n" in (tmp_path / "s/0/.hydra/hydra.yaml").read_text()
+
+
+def test_the_experiment_of_the_page_is_a_search(fcsweep, trained, tmp_path):
+    page = (conf_dir().parent / "docs" / "coming-from.md").read_text()
+    (text,) = re.findall(r"```yaml\n# my/experiment/rates.yaml\n(.*?)```", page, re.DOTALL)
+    folder = tmp_path / "my" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "rates.yaml").write_text(text)
+    few = ["hydra.sweeper.n_trials=2", "hydra.sweep.dir=s"]
+    said = fcsweep(f"--config-dir={tmp_path}/my", "-m", "experiment=rates", *few)
+    assert (said.code, said.err, len(trained)) == (0, "", 2)
+    written = re.findall(r"`((?:tag|range|interval|int)\(.*?\))`", page)
+    found = [space_of({"key": text}, []).distributions["key"] for text in dict.fromkeys(written)]
+    assert found == [
+        FloatDistribution(0.0, 0.5),
+        FloatDistribution(1e-4, 1.0, log=True),
+        IntDistribution(1, 8),
+        IntDistribution(1, 8),
+        IntDistribution(1, 64, log=True),
+        FloatDistribution(0.0, 1.0, step=0.25),
+    ]
