@@ -1,10 +1,11 @@
 """The command line: ``python -m fcsweep``, also as the console script ``fcsweep``.
 
-==============  ================================================================
-``main.py``     the program: arguments, Hydra, errors as one line
-``app.py``      what a run and a sweep do around Hydra's own work
-``checks.py``   what is checked before anything is made
-``summary.py``  what is written and said at the end; the table is ``terminal/sweep_view.py``
-``task.py``     the task that Hydra runs
-==============  ================================================================
+=====================  =========================================================
+``main.py``            the program: arguments, Hydra, errors as one line
+``app.py``             what a run and a sweep do around Hydra's own work
+``checks.py``          what is checked before anything is made
+``swept_settings.py``  Hydra's settings in an experiment that is a value of a sweep
+``summary.py``         what is written and said at the end; the table is ``terminal/sweep_view.py``
+``task.py``            the task that Hydra runs
+=====================  =========================================================
 """

@@ -31,6 +31,7 @@ from fcsweep.cli.checks import (
     refuse_other_folder,
     require_data,
     require_device,
+    values_named,
 )
 from fcsweep.cli.summary import Failure, advise, ending, refuse_failures, table_of
 from fcsweep.composition.loader import CheckedLoader
@@ -121,9 +122,10 @@ class App(Hydra):
         refuse_other_folder(cfg, "hydra.run.dir", "hydra.sweep.dir", "the folder of a sweep")
         callbacks = Callbacks(cfg)
         context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
-        sweeper: Any = Plugins.instance().instantiate_sweeper(
-            config=cfg, hydra_context=context, task_function=task_function
-        )
+        with values_named(cfg, "hydra.sweeper", "hydra.launcher"):
+            sweeper: Any = Plugins.instance().instantiate_sweeper(
+                config=cfg, hydra_context=context, task_function=task_function
+            )
         grid = checked_grid(sweeper, cfg, context)
         searches = checked_search(sweeper, cfg, context)
         folder, made = folder_of(cfg, "hydra.sweep.dir")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fcsweep.cli.swept_settings import refuse_swept_settings
 from fcsweep.composition.conditional import applying
 from fcsweep.composition.loader import STAMP
 from fcsweep.composition.secrets import overrides_of
-from fcsweep.config import RunConfig, conditional_keys, typed
+from fcsweep.config import RunConfig, conditional_keys, flat, typed
 from fcsweep.launchers.protocols import CheckingLoader, GridSweeper, PlanningSweeper
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import listed
@@ -84,10 +86,12 @@ def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[R
 def _checked_jobs(
     cfg: DictConfig, context: HydraContext, jobs: Sequence[list[str]]
 ) -> list[RunConfig]:
-    """The configs of jobs, by their overrides."""
+    """The configs of jobs, by their overrides; they differ in nothing that is the sweep's."""
     loader = context.config_loader
     assert isinstance(loader, CheckingLoader)
-    return [loader.check_job(cfg, job) for job in jobs]
+    configs = [loader.check_job(cfg, job) for job in jobs]
+    refuse_swept_settings(loader, cfg, jobs)
+    return configs
 
 
 def elsewhere(cfg: DictConfig) -> bool:
@@ -149,6 +153,31 @@ def refuse_lone_sweep(cfg: DictConfig) -> None:
         raise ConfigError(f"hydra.sweeper.params is a sweep over {keys}; add -m")
 
 
+@contextmanager
+def values_named(cfg: DictConfig, *nodes: str) -> Iterator[None]:
+    """Name the key whose value is not there, such as one that asks the environment in vain.
+
+    Raises:
+        ConfigError: There is one in these nodes.
+    """
+    try:
+        yield
+    except OmegaConfBaseException:
+        for node in nodes:
+            values: Any = OmegaConf.to_container(OmegaConf.select(cfg, node), resolve=False)
+            for key in flat(values, f"{node}."):
+                _value(cfg, key)
+        raise
+
+
+def _value(cfg: DictConfig, key: str) -> Any:
+    try:
+        return OmegaConf.select(cfg, key)
+    except OmegaConfBaseException as error:
+        why = str(error).splitlines()[0].rpartition("interpolation: ")[2].strip('"')
+        raise ConfigError(f"{key} has no value: {why}") from error
+
+
 def folder_of(cfg: DictConfig, key: str) -> tuple[Path, list[Path]]:
     """The folder that ``cfg`` names under ``key``; if it has a stamp of ours, made, and by us.
 
@@ -157,10 +186,7 @@ def folder_of(cfg: DictConfig, key: str) -> tuple[Path, list[Path]]:
     group, _, name = key.rpartition(".")
     raw: Any = OmegaConf.to_container(OmegaConf.select(cfg, group), resolve=False)
     while True:
-        try:
-            folder = Path(str(OmegaConf.select(cfg, key)))
-        except OmegaConfBaseException as error:
-            raise ConfigError(f"{key} has no value: {str(error).splitlines()[0]}") from error
+        folder = Path(str(_value(cfg, key)))
         if f"${{{STAMP}:" not in str(raw[name]):
             return folder, []
         if made := ownership.make(folder, key):

@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from fcsweep.composition.jobs import ComposedOnce, settle
 from fcsweep.composition.overrides import (
     check_inside,
+    check_mapping,
     given,
     is_conditional,
     needs_multirun,
@@ -161,6 +162,8 @@ class CheckedLoader(ConfigLoaderImpl):
     def _check(self, override: Override, run_mode: RunMode) -> None:
         """Refuse what Hydra would take, or would refuse in words that do not help here."""
         key, line = override.key_or_group, override.input_line
+        if "." in key and self._is_group(group := key.replace(".", "/")):
+            check_mapping(override, group)
         if override.is_sweep_override():
             if run_mode is RunMode.RUN:
                 raise needs_multirun(override)
@@ -193,8 +196,29 @@ class CheckedLoader(ConfigLoaderImpl):
             return explained
         except (HydraException, ValueError):
             pass
-        unknown = self._unknown_hydra_key(config_name, parsed)
-        return unknown or ConfigError(_squeezed(error))
+        known = self._other_sweeper(config_name, parsed) or self._unknown_hydra_key(
+            config_name, parsed
+        )
+        return known or ConfigError(_squeezed(error))
+
+    def _other_sweeper(
+        self, config_name: str | None, parsed: Sequence[Override]
+    ) -> ConfigError | None:
+        """The error for a search that was asked to be swept by another sweeper."""
+        lines = [str(one.input_line) for one in parsed if self._is_group(one.key_or_group)]
+        given = [line for line in lines if line.startswith("hydra/sweeper=")]
+        others = [line for line in lines if line not in given]
+        try:
+            cfg = super().load_configuration(config_name, others, RunMode.MULTIRUN)
+        except HydraException:
+            return None
+        own = f"hydra/sweeper={cfg.hydra.runtime.choices['hydra/sweeper']}"
+        if not given or own in (given[-1], "hydra/sweeper=basic"):
+            return None
+        chosen = " ".join(line for line in others if not line.startswith("hydra/"))
+        grid = "for a grid: hydra/sweeper/sampler=grid, and values for what it searches"
+        text = f"{chosen or 'the config'} is a search by {own}; leave {given[-1]} out"
+        return ConfigError(f"{text} ({grid})" if own.endswith("=optuna") else text)
 
     def _forced(self, override: Override) -> str:
         """The override, setting its key whether that exists or not; choices of a group as given."""
@@ -207,17 +231,19 @@ class CheckedLoader(ConfigLoaderImpl):
     def _unknown_hydra_key(
         self, config_name: str | None, parsed: Sequence[Override]
     ) -> ConfigError | None:
-        choices = [str(one.input_line) for one in parsed if one.key_or_group.startswith("hydra/")]
+        choices = [str(one.input_line) for one in parsed if self._is_group(one.key_or_group)]
         try:
-            cfg = super().load_configuration(config_name, choices, RunMode.RUN)
+            cfg = super().load_configuration(config_name, choices, RunMode.MULTIRUN)
         except HydraException:
             return None
-        known = flat(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
         for override in parsed:
             key = override.key_or_group
+            if key.startswith("hydra/") and not self._is_group(key):
+                return _no_group(override, cfg)
             if key.startswith("hydra.") and override.package is None and not _has(cfg, key):
-                value = shown(given(override), key)
-                return ConfigError(f"unknown key {key} (given {value}){hint(key, known)}")
+                keys = flat(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+                near = hint(key, [one for one in keys if "._" not in one])
+                return ConfigError(f"unknown key {key} (given {_shown(override)}){near}")
         return None
 
 
@@ -236,6 +262,22 @@ def check_hydra(cfg: DictConfig) -> None:
         raise ConfigError(
             f"hydra.sweep.subdir is {given}; expected {number}: a job's folder is its number"
         )
+
+
+def _no_group(override: Override, cfg: DictConfig) -> ConfigError:
+    """The error for a slash where a dot belongs, or for a misspelt group."""
+    key, line = override.key_or_group, str(override.input_line)
+    dotted = key.replace("/", ".")
+    if _has(cfg, dotted):
+        return ConfigError(
+            f"{line} has slashes; a value is set with dots: {dotted}={given(override)}"
+        )
+    near = hint(key, map(str, cfg.hydra.runtime.choices))
+    return ConfigError(f"unknown group {key} (given {_shown(override)}){near}")
+
+
+def _shown(override: Override) -> str:
+    return shown(given(override), override.key_or_group)
 
 
 def _missing(error: MissingConfigException) -> ConfigError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,9 @@ def parse(overrides: list[str]) -> list[Override]:
                 raise ConfigError(f"cannot read {line!r}; expected UTF-8")
             parsed += parser.parse_overrides([line])
         except OverrideParseException as error:
+            if line in known_keys() or re.match(r"[^='\"]*(\s=|=\s)", line):
+                text = "expected KEY=VALUE, without spaces around the ="
+                raise ConfigError(f"cannot read {line!r}; {text}") from error
             if "=" not in line:
                 near = hint(line, ["-m", "--multirun", "--help", *known_keys()])
                 raise ConfigError(f"cannot read {line!r}; expected KEY=VALUE{near}") from error
@@ -76,6 +80,16 @@ def not_an_option(group: str, value: object, options: Sequence[str]) -> ConfigEr
         return ConfigError(f"{group} is a list; to run each option: -m {group}={each}")
     expected = f"expected one of {', '.join(options)}"
     return ConfigError(f"{group} is {shown(value)}; {expected}")
+
+
+def check_mapping(override: Override, group: str) -> None:
+    """Refuse a dot where a slash belongs: ``hydra.sweeper.sampler=tpe`` would set a text."""
+    value = given(override)
+    if isinstance(value, dict) or value is None or override.is_delete():
+        return
+    option = str(value).partition(",")[0]
+    given_line = f"{override.input_line} sets a value"
+    raise ConfigError(f"{given_line}; an option is chosen with slashes: {group}={option}")
 
 
 def check_inside(group: str, choice: object) -> None:

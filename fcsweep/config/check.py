@@ -96,6 +96,7 @@ def _taken(key: str, value: object, spec: Field[Any]) -> Any:
         return None
     null = " or null" if optional else ""
     near = hint(value, allowed.words) if isinstance(value, str) else ""
+    near = f"; did you mean [{value}]?" if [value] in allowed else near
     raise ConfigError(f"{key} is {shown(value)}; expected {allowed}{null}{near}")
 
 
@@ -136,14 +137,26 @@ def _unknown(key: str, value: object, option: str | None = None) -> ConfigError:
     text = f"unknown key {key} (given {shown(value, key)})"
     if option is None:
         return ConfigError(text + (_meant(nearest(key, known_keys())) or _others(names(RunConfig))))
-    belongs = [other for other, schema in GROUPS[group].items() if name in names(schema)]
-    if belongs:
-        return ConfigError(f"{text} for {group}={option}; it belongs to {listed(belongs)}")
-    own = names(GROUPS[group][option])
-    near = nearest(name, own)
-    elsewhere = [known for known in known_keys() if known.endswith(f".{name}")]
-    meant = f"{group}.{near}" if near else next(iter(elsewhere), None)
-    return ConfigError(text + (_meant(meant) or _others(own)))
+    if belongs := _owners(group, name):
+        return ConfigError(f"{text} for {group}={option}; it belongs to {belongs}")
+    own = _settable(GROUPS[group][option])
+    if near := nearest(name, own):
+        return ConfigError(text + _meant(f"{group}.{near}"))
+    if near := nearest(name, [one for schema in GROUPS[group].values() for one in names(schema)]):
+        key = f"{group}.{near}"
+        return ConfigError(f"{text}; did you mean {key}, which belongs to {_owners(group, near)}?")
+    others = [known for known in known_keys() if not known.endswith(".name")]
+    return ConfigError(text + (_meant(nearest(name, others)) or _others(own)))
+
+
+def _owners(group: str, name: str) -> str:
+    """The options of a group that have a key."""
+    return listed(option for option, schema in GROUPS[group].items() if name in names(schema))
+
+
+def _settable(schema: type[Any]) -> list[str]:
+    """The keys of an option, without the name by which it is chosen."""
+    return [name for name in names(schema) if name != "name"]
 
 
 def _meant(key: str | None) -> str:

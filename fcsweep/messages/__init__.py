@@ -1,8 +1,9 @@
 """What is said to people: errors, their wording, and no secret in either.
 
-==============  ================================================================
-``errors.py``   the errors that a user can mend
-``wording.py``  one line, the nearest match, printable characters, values as written
-``secrets.py``  texts without the passwords in them
-==============  ================================================================
+==================  ============================================================
+``errors.py``       the errors that a user can mend
+``wording.py``      one line, the nearest match, printable characters, values as written
+``usual_names.py``  what others call our keys and options
+``secrets.py``      texts without the passwords in them
+==================  ============================================================
 """

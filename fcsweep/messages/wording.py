@@ -12,6 +12,7 @@ import reprlib
 from collections.abc import Iterable
 
 from fcsweep.messages.secrets import masked
+from fcsweep.messages.usual_names import ours
 
 _NEAR = 0.7  # difflib's own 0.6 takes beta2 for a misspelt extra
 
@@ -19,12 +20,23 @@ _NEAR = 0.7  # difflib's own 0.6 takes beta2 for a misspelt extra
 def nearest(word: str, words: Iterable[str]) -> str | None:
     """The word that was probably meant, or None. Among dotted keys the last part decides too."""
     candidates = list(words)
+    if known := _usual(word, candidates):
+        return known
     close = difflib.get_close_matches(word, candidates, n=1, cutoff=_NEAR)
     if close:
         return close[0]
     last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(candidates)}
     close = difflib.get_close_matches(word.rpartition(".")[2], list(last), n=1, cutoff=_NEAR)
     return last[close[0]] if close else None
+
+
+def _usual(word: str, candidates: list[str]) -> str | None:
+    """Of the candidates the one that is called so elsewhere; rather in the same group."""
+    group, _, name = word.rpartition(".")
+    called = ours(name)
+    found = [one for one in candidates if one != word and one.rpartition(".")[2] in called]
+    near = [one for one in found if one.rpartition(".")[0] == group]
+    return next(iter([*near, *found]), None)
 
 
 def hint(word: str, words: Iterable[str]) -> str:

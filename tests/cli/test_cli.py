@@ -6,7 +6,6 @@ on a process of its own (signals, imports, the two ways to start) runs in one.
 
 import csv
 import json
-import logging
 import os
 import pty
 import re
@@ -14,98 +13,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 from support import preloaded
+from support.commands import Said, contents
 
 from fcsweep import __version__
-from fcsweep.cli.main import main
-from fcsweep.cli.task import Task
 from fcsweep.composition.loader import conf_dir
-from fcsweep.config import RunConfig, read, typed
+from fcsweep.config import read, typed
 from fcsweep.data import DataError
-from fcsweep.run import device_of
-
-
-@dataclass
-class Said:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Said]
-
-
-class Trained(list[str]):
-    """The folders that were trained in, in order; a run of ours is quick, and fails if told to."""
-
-    def run(
-        self, config: RunConfig, folder: Path, on_epoch: object = None, observers: object = ()
-    ) -> SimpleNamespace:
-        self.append(folder.name)
-        value = config.seed / 100
-        record: dict[str, Any] = {"status": "completed", "value": value, "seconds": 0.5}
-        record |= {"objective": config.objective, "best_val_accuracy": value}
-        if config.seed == 13:
-            record |= {"status": "failed", "value": None, "reason": "RuntimeError: unlucky"}
-        (folder / "result.json").write_text(json.dumps(record))
-        if config.seed == 13:
-            raise RuntimeError("unlucky")
-        return SimpleNamespace(value=value)
-
-
-@pytest.fixture
-def trained(monkeypatch) -> Trained:
-    """Replaces `fcsweep.run`, and the display of its epochs; jobs are run one by one."""
-    trained = Trained()
-    quick = SimpleNamespace(run=trained.run, device_of=device_of)
-    silent = SimpleNamespace(RunView=lambda title: None)
-    monkeypatch.setitem(sys.modules, "fcsweep.run", quick)
-    monkeypatch.setitem(sys.modules, "fcsweep.terminal.run_view", silent)
-    monkeypatch.delattr(Task, "train")
-    return trained
-
-
-@pytest.fixture
-def fcsweep(tmp_path, monkeypatch, capfd) -> Iterator[Command]:
-    """The program, called with arguments in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-
-    def call(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["fcsweep", *arguments])
-        capfd.readouterr()
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as leave:
-            code = leave.code
-        said = capfd.readouterr()
-        for handler in set(root.handlers) - set(before[0]):  # the log file of the last run
-            root.removeHandler(handler)
-            handler.close()
-        return Said(code, said.out, said.err)
-
-    yield call
-    root.handlers[:], root.level = before
-
-
-def contents(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-
 
 # --- Mistakes -------------------------------------------------------------------------------------
 
@@ -120,7 +41,14 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "weight_scale=1": ("unknown key weight_scale (given 1)", WEIGHT_SCALE),
     "optimiser=sgd": ("unknown key optimiser (given 'sgd')", "did you mean optimizer, one of sgd"),
     "solver.num_epoch=3": ("did you mean solver.num_epochs, a whole number >= 1?",),
-    "optimizer.lr=1": ("unknown key optimizer.lr", "expected one of name, learning_rate"),
+    "optimizer.lr=1": ("unknown key optimizer.lr", "did you mean optimizer.learning_rate, a"),
+    "solver.lr=1": ("did you mean optimizer.learning_rate, a number > 0?",),
+    "batch=5": ("did you mean solver.batch_size",),
+    "model.droput=0.5": ("did you mean model.dropout, which belongs to three_layer, five_layer",),
+    "model.activation=relu": ("expected one of hidden_dims, weight_scale, reg, loss_function",),
+    "optimizer=momentum_sgd": ("did you mean momentum?",),
+    "objective=test_accuracy": ("did you mean val_accuracy?",),
+    "seed = 3": ("cannot read 'seed'; expected KEY=VALUE, without spaces around the =",),
     "optimizer.momentum=0.5": ("for optimizer=sgd; it belongs to momentum",),
     "model.dropout=0.5": ("for model=two_layer; it belongs to three_layer, five_layer",),
     "+new.key=1": ("unknown key new.key (given 1)", "expected one of model, optimizer, data"),
@@ -146,7 +74,8 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "model.weight_scale=1e400": ("model.weight_scale is inf; expected a number > 0",),
     "model.weight_scale=": ("model.weight_scale is ''; expected a number > 0",),
     "seed=-1": ("seed is -1; expected a whole number in [0, 2**32)",),
-    "model.hidden_dims=50": ("model.hidden_dims is 50; expected a list of one", "such as [100]"),
+    "model.hidden_dims=50": ("model.hidden_dims is 50; expected a list of one", "mean [50]?"),
+    "-m model.hidden_dims=50,60": ("model.hidden_dims is 50; expected a list", "mean [50]?"),
     "model.name=five_layer": ("would rename an option; choose one by model=...",),
     "optimizer.name=adam": ("would rename an option; choose one by optimizer=...",),
     "solver.batch_size=5000": ("is 5000; expected at most 1397, the training rows of digits",),
@@ -163,7 +92,26 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "-m seed=1,2,-3": ("seed is -3; expected a whole number",),
     "-m optimizer=sgd,adamm": ("optimizer is 'adamm'", "did you mean adam?"),
     "-m model.weight_scal=1,2": ("unknown key model.weight_scal (given 1)", WEIGHT_SCALE),
-    "-m optimizer=momentum,sgd optimizer.momentum=0.5,0.6": ("for optimizer=sgd",),
+    "-m optimizer=momentum,sgd optimizer.epsilon=0.5,0.6": ("it belongs to rmsprop, adam",),
+    "-m seed=1,2 optimizer.epsilon=1": ("for optimizer=sgd; it belongs to rmsprop, adam",),
+    "-m optimizer=adam,rmsprop optimizer.epsilon=1 seeds=1": ("unknown key seeds (given 1)",),
+    "hydra/run/dir=x": ("has slashes; a value is set with dots: hydra.run.dir=x",),
+    "hydra/sweper=optuna": ("unknown group hydra/sweper", "did you mean hydra/sweeper?"),
+    "hydra.job_logging=none": ("is chosen with slashes: hydra/job_logging=none",),
+    "-m hydra.sweeper=optuna seed=1,2": ("an option is chosen with slashes: hydra/sweeper=optuna",),
+    "-m hydra.launcher=joblib seed=1,2": ("is chosen with slashes: hydra/launcher=joblib",),
+    "-m hydra/sweeper=optuna hydra.sweeper.sampler=tpe,random seed=1,2": (
+        "an option is chosen with slashes: hydra/sweeper/sampler=tpe",
+    ),
+    "-m hydra/sweeper=optuna seed=1,2 hydra.sweeper.storage=sqlite:///no/x.db": (
+        "hydra.sweeper.storage is sqlite:///no/x.db: there is no folder no; make it first",
+    ),
+    "-m hydra/sweeper=optuna seed=1,2 hydra.sweeper.storage=${oc.env:NO_DB}": (
+        "hydra.sweeper.storage has no value: Environment variable 'NO_DB' not found",
+    ),
+    "-m seed=1,2 hydra.launcher.max_trials=${oc.env:NO_DB}": (
+        "hydra.launcher.max_trials has no value: Environment variable 'NO_DB' not found",
+    ),
     "-m hydra.sweeper.max_batch_size=0 seed=1,2": ("max_batch_size is 0; expected",),
     "-m seed=1,2 hydra.sweep.dir=a,b": ("hydra", "is not supported", "hydra.sweep.dir=a,b"),
     "~model": ("~model deletes a key; expected a value: model=...",),

@@ -32,6 +32,7 @@ LARGEST = 1_000_000_000
 """Bytes of a journal that is read."""
 ANEW = "restore it from a copy, or start anew in another folder"
 REBUILT = "restore it from a copy, or move it away: the records of the runs then stand in for it"
+SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?!file:|:memory:)(?P<path>[^?]+)(?:\?.*)?")
 SECRET_URL = "FCSWEEP_STORAGE"  # noqa: S105  a name
 """Environment variable that hands a URL with a password on to jobs in other processes."""
 
@@ -58,6 +59,20 @@ def storage_of(url: str | None, folder: Path, rebuilt: bool = False) -> BaseStor
     except Exception as error:  # of SQLAlchemy, Alembic and every driver
         text = f"{masked_url(url)} cannot be used: {without_password(one_line(error), url)}"
         raise ConfigError(f"hydra.sweeper.storage {text}") from None
+
+
+def check_url(url: object) -> None:
+    """Refuse the URL of an SQLite file in a folder that is not there, before anything is made.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    found = SQLITE.fullmatch(url) if isinstance(url, str) else None
+    if found and not (folder := Path(found["path"]).parent).is_dir():
+        raise ConfigError(
+            f"hydra.sweeper.storage is {found[0]}: there is no folder {folder}; make it first, or "
+            "name a file in a folder that is there"
+        )
 
 
 def _journal(path: Path, remedy: str) -> JournalStorage:
