@@ -33,13 +33,16 @@ matplotlib.backends.backend_agg rich.live rich.table rich.progress
 """
 
 
-class Popen(subprocess.Popen[Any]):
+ORIGINAL: Any = subprocess.Popen
+
+
+class Popen(ORIGINAL):
     """As `subprocess.Popen`, of a command that is ``sys.executable``, ``-W error`` or not, and
     ``-m MODULE``, ``-c CODE`` or a file, with arguments.
     """
 
     def _execute_child(self, *values: Any) -> None:
-        names = list(inspect.signature(subprocess.Popen._execute_child).parameters)[1:]
+        names = list(inspect.signature(ORIGINAL._execute_child).parameters)[1:]
         asked = dict(zip(names, values, strict=True))
         python, *words = map(str, asked["args"])
         assert python == sys.executable
@@ -163,7 +166,8 @@ def _execute(words: list[str]) -> None:
         del words[:2]
     tempfile.tempdir = None
     at_once = "PYTHONUNBUFFERED" in os.environ
-    sys.stdout.reconfigure(line_buffering=at_once or os.isatty(1), write_through=at_once)
+    out: Any = sys.stdout
+    out.reconfigure(line_buffering=at_once or os.isatty(1), write_through=at_once)
     sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     kind, *arguments = words
     if kind == "-m":
@@ -194,7 +198,8 @@ def _exit_code(words: list[str]) -> int:
 
 def _leave(code: int) -> NoReturn:
     """As the interpreter, but without freeing the libraries, which takes longer than most tests."""
-    threading._shutdown()
+    threads: Any = threading
+    threads._shutdown()
     atexit._run_exitfuncs()
     sys.stdout.flush()
     if code < 0:
