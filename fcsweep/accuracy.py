@@ -1,4 +1,4 @@
-"""How many examples a model gets right, and the epoch in which it got the most."""
+"""How many examples a model classifies correctly, and its best epoch so far."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVALUATION_ROWS = 500
 
 
 class Classifier(Protocol):
-    """What gives scores."""
+    """A model that scores examples."""
 
     trials: torch.Size
     """``()`` for one trial, ``(k,)`` for a stack."""
@@ -52,7 +52,7 @@ def count_correct(
 
 
 def fixed_sample(X: Tensor, y: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
-    """The same random rows whatever the seed of a run, so that runs are compared on equal ones."""
+    """Random rows, the same for every seed, so that all runs are measured on equal rows."""
     if count is None or count >= len(y):
         return X, y
     rows = torch.randperm(len(y), generator=generator(0, "sample"))[:count].to(X.device)
@@ -83,7 +83,7 @@ class Best:
     def update(
         self, epoch: int, accuracies: Mapping[str, Tensor], finite: Tensor, params: Parameters
     ) -> None:
-        """Take in an evaluated epoch, of the trials that are ``finite (*t,)``."""
+        """Update with an evaluated epoch, for the trials that are ``finite (*t,)``."""
         better = finite & (accuracies[self._objective] > self.accuracies[self._objective])
         for name, accuracy in accuracies.items():
             highest = torch.maximum(self.accuracies[name], accuracy)
@@ -95,6 +95,6 @@ class Best:
                 torch.where(trials, p, best, out=best)
 
     def keep(self, trials: list[int]) -> None:
-        """Let the other trials of a stack go."""
+        """Drop all other trials of a stack."""
         self.params, self.epoch = self.params.select(trials), self.epoch[trials]
         self.accuracies = {name: best[trials] for name, best in self.accuracies.items()}

@@ -1,4 +1,4 @@
-"""Examples on their way into training: placed on the device once, then in minibatches."""
+"""Training data: copied to the device once, then cut into minibatches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Batches:
         y: their labels, ``(rows,)``.
         size: examples of a minibatch; the last one of an epoch may be smaller.
         trials: ``()`` for one trial, ``(k,)`` for a stack.
-        seed: of the order, one or a sequence with one each trial.
+        seed: determines the order; one, or a sequence with one each trial.
 
     Raises:
         ValueError: there are fewer rows than a minibatch has.
@@ -44,11 +44,11 @@ class Batches:
         return -(-len(self._y) // self._size)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For ``copy`` and ``pickle``: the memory of minibatches is made again."""
+        """For ``copy`` and ``pickle``: leave out the memory of the minibatches."""
         return {**self.__dict__, "_memory": {}}
 
     def reseed(self, seed: int | Sequence[int]) -> None:
-        """Go on for other trials, by their seeds."""
+        """Continue with other trials, given by their seeds."""
         self._seeds = [seed] if isinstance(seed, int) else [*seed]
         self._memory.clear()
 
@@ -58,13 +58,13 @@ class Batches:
         Minibatches of one shape are the same two tensors with new values.
 
         Args:
-            number: of the epoch, which with the seed decides the order.
+            number: of the epoch; it determines the order, together with the seed.
         """
         for rows in torch.split(self._order(number), self._size, -1):
             yield self._take(rows)
 
     def _order(self, number: int) -> Tensor:
-        """Of one pass, ``(*s, rows)``."""
+        """The rows in the order of one epoch, ``(*s, rows)``."""
         seeds = self._seeds[:1] if len(set(self._seeds)) == 1 else self._seeds
         n = len(self._y)
         orders = [torch.randperm(n, generator=generator(s, "batches", number)) for s in seeds]
@@ -83,7 +83,7 @@ class Batches:
 
 
 class _Memory:
-    """For the minibatches of one shape, ``(*s, n)``."""
+    """Memory for the minibatches of one shape, ``(*s, n)``."""
 
     def __init__(self, X: Tensor, y: Tensor, shape: torch.Size) -> None:
         self.flat_x = X.new_empty(shape.numel(), *X.shape[1:])
@@ -104,15 +104,15 @@ class TrainingData(Protocol):
     def y_val(self) -> Tensor: ...  # noqa: D102
 
 
-def placed(
+def split_on_device(
     data: Mapping[str, Tensor] | TrainingData, part: str, params: Parameters
 ) -> tuple[Tensor, Tensor]:
-    """Examples ``(n, ...)`` and labels ``(n,)`` in the place and type of the parameters.
+    """Examples ``(n, ...)`` and labels ``(n,)`` of a split, where and as the parameters are.
 
     Args:
         data: holds ``X_train``, ``y_train``, ``X_val``, ``y_val`` as attributes or in a mapping.
         part: ``"train"`` or ``"val"``.
-        params: of the net that is to learn them.
+        params: of the net that learns them.
 
     Raises:
         ValueError: no examples, or labels that are not a class for each of them.

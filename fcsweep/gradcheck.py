@@ -18,9 +18,9 @@ def compute_numeric_gradient(
     """Gradient at ``x`` of ``sum(f(x) * dLdf)``, element by element.
 
     Args:
-        f: function of a tensor; a scalar or a tensor comes out. ``f`` sees each change of ``x`` in
+        f: from a tensor to a scalar or a tensor. ``f`` sees each change of ``x`` in
             ``x`` itself, so it may also be a closure over it (``lambda _: model.loss(X, y)[0]``).
-        x: any shape and strides; every element is put back exactly as it was, also if ``f`` raises.
+        x: any shape and strides; every element is restored exactly, also if ``f`` raises.
         dLdf: gradient of the loss at the output of ``f``; ones if None.
         h: step; None takes the cube root of the precision of ``x.dtype``, which balances the error
             of the difference against that of rounding (6e-6 for float64, 5e-3 for float32).

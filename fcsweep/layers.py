@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fcsweep.kernels.arithmetic import product, total
+from fcsweep.kernels.python_numbers import numbers
 from fcsweep.kernels.random_streams import Stream, generator
 
 LinearCache = tuple[Tensor, Tensor]
@@ -122,8 +123,7 @@ class Dropout:
         if mode not in ("train", "test"):
             raise ValueError(f"dropout mode is {mode!r}; expected 'train' or 'test'")
         if p.is_cpu and not ((p >= 0) & (p < 1)).all():  # on a GPU, looking would stall it
-            given = p.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            raise ValueError(f"dropout p is {given}; expected a probability in [0, 1)")
+            raise ValueError(f"dropout p is {numbers(p)}; expected a probability in [0, 1)")
         if mode == "test":
             return None
         p = p.to(x).reshape(*p.shape, *[1] * (x.ndim - p.ndim))

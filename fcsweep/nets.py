@@ -1,7 +1,7 @@
 """Fully connected nets from scratch: ``{Linear - ReLU - [Dropout]} x (L - 1) - Linear - loss``.
 
 One class for one trial and for a stack of them: where ``weight_scale``, ``reg``, ``dropout`` or
-``seed`` has ``k`` values, every parameter has a leading axis of ``k`` trials, which never meet.
+``seed`` has ``k`` values, every parameter has a leading axis of ``k`` trials, which never interact.
 After ``FullyConnectedNet`` and ``TwoLayerNet`` of CS231n and EECS 498/598.
 """
 
@@ -36,15 +36,15 @@ class Model(Classifier, Protocol):
         ...
 
     def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[int], Tensor]:
-        """A function of the step for the loss ``(*t,)`` of what ``X`` and ``y`` hold then.
+        """A function of the step: the loss ``(*t,)`` of the current contents of ``X`` and ``y``.
 
-        It writes the gradient to ``out``, and is used until ``keep``. The step counts the updates
-        before the call.
+        It writes the gradient to ``out`` and is valid until ``keep``. The step is the number of
+        updates before the call.
         """
         ...
 
     def keep(self, trials: list[int]) -> None:
-        """Let the other trials of a stack go."""
+        """Drop all other trials of a stack."""
         ...
 
 
@@ -56,17 +56,17 @@ class FullyConnectedNet:
 
     Args:
         hidden_dims: units of each hidden layer.
-        input_dim: numbers an example has.
-        num_classes: scores an example gets.
+        input_dim: numbers in an example.
+        num_classes: how many classes, and scores of an example.
         dropout: probability of dropping a hidden unit while training, in [0, 1), as in EECS
             498/598. CS231n's ``dropout_keep_ratio`` is that of keeping one: give
             ``1 - dropout_keep_ratio``.
         reg: strength of the L2 term, ``l2_factor * reg * sum(W**2)`` over all weights.
         weight_scale: standard deviation of the initial weights.
         loss_function: ``"softmax"`` or ``"svm"``.
-        seed: of the initial weights and of the dropout masks, which are then the same in every call
-            of ``loss`` with the same ``step``, so that gradients can be checked. None draws both
-            from torch's global generator.
+        seed: determines the initial weights and the dropout masks; the masks are then the same in
+            every call of ``loss`` with the same ``step``, so that gradients can be checked. None
+            draws both from torch's global generator.
         dtype: of parameters and scores.
         device: where the parameters lie.
         l2_factor: of the L2 term, >= 0; 0.5 in the fully connected nets of both courses.
@@ -195,11 +195,11 @@ class FullyConnectedNet:
         return Linear.forward(x, w, b)[0]
 
     def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[int], Tensor]:
-        """``loss`` for a minibatch that stays where it is in memory: the same bits, sooner.
+        """``loss`` for a minibatch at a fixed place in memory: the same bits, faster.
 
         Args:
-            X: ``(*t, n, ...)`` in the net's type, contiguous: each call reads what it holds then.
-            y: ``(n,)`` or ``(*t, n)`` of type int64, likewise.
+            X: ``(*t, n, ...)`` in the net's type, contiguous; each call reads its current contents.
+            y: ``(n,)`` or ``(*t, n)`` of type int64, read likewise.
             out: where each call writes the gradient.
 
         Returns:
@@ -208,9 +208,9 @@ class FullyConnectedNet:
         x = (X if self.trials else X.unsqueeze(0)).flatten(2)
         prepared = Pass(self.params, x, y, self._arithmetic, out)
         # a closure would keep its memory as long as the traceback of an error in it
-        return partial(self._there_and_back, prepared, out)
+        return partial(self._forward_backward, prepared, out)
 
-    def _there_and_back(self, prepared: Pass, grads: Parameters, step: int) -> Tensor:
+    def _forward_backward(self, prepared: Pass, grads: Parameters, step: int) -> Tensor:
         loss = prepared(partial(self._mask, step) if self._drops else None)
         return self._add_l2(loss if self.trials else loss[0], grads)
 
@@ -221,7 +221,7 @@ class FullyConnectedNet:
         return [*zip(values[::2], values[1::2], strict=True)]
 
     def _dropout_param(self, step: int, layer: int) -> DropoutParam:
-        """Of a hidden layer, counted from 1."""
+        """The ``dropout_param`` of a hidden layer, counted from 1."""
         streams = [(s, "dropout", step, layer) for s in self._seeds if s is not None]
         seed = None if not streams else streams if self.trials else streams[0]
         return {"mode": "train" if self._drops else "test", "p": self.dropout, "seed": seed}
@@ -254,7 +254,7 @@ class FullyConnectedNet:
         self.params.assign(load_file(path))
 
     def keep(self, trials: list[int]) -> None:
-        """Let the other trials of a stack go; positions count from 0. The kept do not change."""
+        """Drop all other trials of a stack; positions count from 0. The rest do not change."""
         self._params = self.params.select(trials)
         self.trials = torch.Size([len(trials)])
         self.dropout, self.reg = self.dropout[trials], self.reg[trials]

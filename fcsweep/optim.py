@@ -25,17 +25,17 @@ class UpdateRule:
     name: str
     constants: Mapping[str, float]
     state: tuple[str, ...]
-    """Names of the tensors like ``w`` that it carries from step to step, zero at first."""
+    """Names of its state tensors, each of the shape of ``w`` and initially zero."""
     step: Callable[[Tensor, Tensor, Config], None]
     """One step in place."""
 
     def __call__(
         self, w: Tensor, dw: Tensor, config: Config | None = None
     ) -> tuple[Tensor, Config]:
-        """The next ``w``, and the config for the next call: the given one, brought up to date.
+        """The next ``w``, and the config for the next call: the given dict, updated.
 
-        Every constant and state is set in ``config``, the state to new tensors: those that it held
-        keep their values, as do ``w`` and ``dw``.
+        The call sets every constant and state in ``config``, the state to new tensors: the tensors
+        that it held keep their values, as do ``w`` and ``dw``.
 
         Args:
             w: ``(*t, ...)``, parameters.
@@ -57,7 +57,7 @@ class UpdateRule:
         return next_w, config
 
     def complete(self, config: Mapping[str, Any], w: Tensor) -> Config:
-        """The config with every constant and state that is not given."""
+        """The config, with defaults for the constants and the state that it lacks."""
         if not isinstance(config, MutableMapping):
             form = f"expected a dict such as {dict(self.constants)}, or None"
             raise TypeError(f"config of {self.name} is of type {type(config).__name__}; {form}")
@@ -75,7 +75,7 @@ class UpdateRule:
 
 
 def per_trial(value: float | Tensor, w: Tensor) -> Tensor:
-    """A constant in the type of ``w (*t, ...)``, so shaped that it multiplies each trial of it."""
+    """A constant in the type of ``w (*t, ...)``, reshaped to broadcast over each of its trials."""
     value = torch.as_tensor(value, dtype=w.dtype, device=w.device)
     return value.reshape(*value.shape, *[1] * (w.ndim - value.ndim)) if value.ndim else value
 
@@ -139,7 +139,7 @@ RULES = {rule.name: rule for rule in (sgd, sgd_momentum, rmsprop, adam)}
 
 
 def rule_of(rule: UpdateRule | str) -> UpdateRule:
-    """A rule, or the one of a name; ``"momentum"``, as on the command line, is ``sgd_momentum``.
+    """A rule itself or by its name; ``"momentum"``, as on the command line, is ``sgd_momentum``.
 
     Raises:
         ValueError: no rule has this name.

@@ -1,39 +1,36 @@
 """The Solver: trains a model (one trial or a stack) and yields after every epoch.
 
-Whoever drives the loop logs, prunes, saves and stops; there are no callbacks::
+The caller's loop logs, prunes, saves and stops; there are no callbacks::
 
     solver = Solver(model, data, update_rule=sgd_momentum, optim_config={"learning_rate": 1e-2})
     for epoch in solver.epochs():
         print(epoch.number, epoch.loss, epoch.val_accuracy)
 
-An epoch is one pass over the training data in a fresh order. Nothing is read back from the device
-before its end. After the ``Solver`` of CS231n and EECS 498/598.
+An epoch is one pass over the training data in a fresh order. No value is copied back from the
+device before the epoch ends. After the ``Solver`` of CS231n and EECS 498/598.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fcsweep.accuracy import Best, count_correct, fixed_sample
-from fcsweep.batches import Batches, TrainingData, placed
+from fcsweep.batches import Batches, TrainingData, split_on_device
 from fcsweep.kernels.parameters import Parameters
+from fcsweep.kernels.python_numbers import OneOrEach, each, numbers
 from fcsweep.losses import check_labels
 from fcsweep.nets import Model
 from fcsweep.optim import Config, UpdateRule, per_trial, rule_of, sgd
 
-_T = TypeVar("_T", bound=float | None)
-OneOrEach = _T | list[_T]
-"""A value for a single trial, a list with one each for a stack."""
-
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is known after an epoch; numbers are floats for one trial, lists for a stack."""
+    """The results of an epoch; numbers are floats for one trial, lists for a stack."""
 
     number: int
     """From 1."""
@@ -42,19 +39,20 @@ class Epoch:
     losses: Tensor
     """``(steps, *t)`` on the CPU: the loss of each minibatch of this epoch, with the L2 term."""
     learning_rate: OneOrEach[float]
-    """Used in this epoch."""
+    """The rate used in this epoch."""
     train_accuracy: OneOrEach[float] | None
     """Fractions; None where not evaluated."""
     val_accuracy: OneOrEach[float] | None
     diverged_at: OneOrEach[int | None]
-    """Step (from 1) of the first loss that is not finite, or the last step where a score is not."""
+    """First step (from 1) whose loss is not finite, or the last step if only a score is not; None
+    while all are finite."""
 
     @property
     def loss(self) -> OneOrEach[float]:
         """Mean over the steps of the epoch."""
         columns = self.losses.double().movedim(0, -1).contiguous()
         means = [column.numpy().mean() for column in columns.reshape(-1, columns.shape[-1])]
-        return _python(torch.tensor(means, dtype=torch.float64).reshape(columns.shape[:-1]))
+        return numbers(torch.tensor(means, dtype=torch.float64).reshape(columns.shape[:-1]))
 
 
 class Solver:
@@ -63,7 +61,7 @@ class Solver:
     Args:
         model: its ``params`` are updated in place.
         data: ``X_train (n, ...)``, ``y_train (n,)``, ``X_val``, ``y_val`` in a mapping or as
-            attributes; placed on the device and in the type of the parameters once. Labels are of
+            attributes; copied to the device and the type of the parameters once. Labels are of
             any integer type, in [0, num_classes).
         update_rule: a rule of ``fcsweep.optim``, or its name; ``"momentum"``, as on the command
             line, is ``sgd_momentum``.
@@ -71,12 +69,12 @@ class Solver:
         lr_decay: factor of the learning rate after each epoch, in (0, 1]; may be one a trial.
         num_epochs: passes over the training data.
         batch_size: examples of a minibatch; the last one of an epoch may be smaller.
-        num_train_samples: training rows for the training accuracy, the same random ones each time;
-            None or more than there are: all.
+        num_train_samples: how many training rows measure the training accuracy, the same random
+            rows each time; None, or more than there are, takes all.
         num_val_samples: the same for validation.
-        eval_every: epochs between evaluations; the last epoch is always evaluated.
-        seed: of the batch order, one or a sequence with one each trial; None draws one from torch's
-            global generator.
+        eval_every: epochs between evaluations; the Solver always evaluates the last epoch.
+        seed: determines the batch order; one, or a sequence with one each trial. None draws a seed
+            from torch's global generator.
         verbose: print losses and accuracies at the end of each epoch.
         print_every: steps between two printed losses.
         objective: ``"val_accuracy"`` or ``"train_accuracy"``: what makes an epoch the best.
@@ -84,7 +82,7 @@ class Solver:
     Attributes:
         loss_history: a loss for each step; train_acc_history, val_acc_history: an accuracy for each
         evaluated epoch; best_val_acc, best_train_acc: the highest so far (0.0 before the first);
-        best_epoch: of the highest objective, 0 before the first evaluation; best_params: the
+        best_epoch: that of the highest objective, 0 before the first evaluation; best_params: the
         parameters of that epoch (until then the initial ones).
 
     Raises:
@@ -124,10 +122,12 @@ class Solver:
         self.verbose, self.print_every = verbose, print_every
         self.seed = int(torch.randint(2**31, ())) if seed is None else seed
 
-        X, y = placed(data, "train", model.params)
+        X, y = split_on_device(data, "train", model.params)
         self._batches = Batches(X, y, batch_size, model.trials, self.seed)
         self._train_sample = fixed_sample(X, y, num_train_samples)
-        self._val_sample = fixed_sample(*placed(data, "val", model.params), num_val_samples)
+        self._val_sample = fixed_sample(
+            *split_on_device(data, "val", model.params), num_val_samples
+        )
 
         self._configure(optim_config or {}, lr_decay)
         self._gradient = model.params.empty_like()
@@ -152,7 +152,7 @@ class Solver:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        """For ``copy`` and ``pickle``: what was prepared reads and writes this solver's memory."""
+        """For ``copy`` and ``pickle``: no prepared passes, which use this solver's memory."""
         return {**self.__dict__, "_prepared": {}}
 
     @property
@@ -163,22 +163,22 @@ class Solver:
     @property
     def best_epoch(self) -> OneOrEach[int]:
         """Epoch of the highest objective; 0 before the first evaluation."""
-        return _python(self._best.epoch)
+        return numbers(self._best.epoch)
 
     @property
     def best_val_acc(self) -> OneOrEach[float]:
         """Highest validation accuracy so far, a fraction."""
-        return _python(self._best.accuracies["val_accuracy"].clamp(min=0))
+        return numbers(self._best.accuracies["val_accuracy"].clamp(min=0))
 
     @property
     def best_train_acc(self) -> OneOrEach[float]:
         """Highest training accuracy so far, a fraction."""
-        return _python(self._best.accuracies["train_accuracy"].clamp(min=0))
+        return numbers(self._best.accuracies["train_accuracy"].clamp(min=0))
 
     def epochs(self) -> Iterator[Epoch]:
-        """Train, yielding after every pass over the data; end by not asking for the next.
+        """Train, and yield after every epoch; leave the loop to stop early.
 
-        Ends by itself after ``num_epochs``, after ``stop()``, and when no trial is finite any more.
+        The iterator ends after ``num_epochs``, after ``stop()``, or when every trial has diverged.
         """
         while self.epoch < self.num_epochs:
             losses = self._train_one_epoch(self.epoch + 1)
@@ -194,7 +194,7 @@ class Solver:
                 return
 
     def train(self, return_best_params: bool = True) -> None:
-        """Train to the end; leave the best parameters in the model, or the last ones if False."""
+        """Train to the end; the model then has the best parameters, or the last ones if False."""
         for _ in self.epochs():
             pass
         if return_best_params:
@@ -208,26 +208,26 @@ class Solver:
         self._stopped = True
 
     def keep(self, trials: list[int]) -> None:
-        """Let the other trials of a stack go; positions count from 0. The kept do not change."""
+        """Drop all other trials of a stack; positions count from 0. The rest do not change."""
         self.model.keep(trials)
         self._gradient = self.model.params.empty_like()
         self._prepared.clear()
         self._best.keep(trials)
-        self._lr_decay = _kept(self._lr_decay, trials)
-        self._constants = {name: _kept(value, trials) for name, value in self._constants.items()}
+        self._lr_decay = _select(self._lr_decay, trials)
+        self._constants = {name: _select(value, trials) for name, value in self._constants.items()}
         self._state = {name: state.select(trials) for name, state in self._state.items()}
         if isinstance(self.seed, Sequence):
             self.seed = [self.seed[k] for k in trials]
             self._batches.reseed(self.seed)
 
     def state(self) -> dict[str, Tensor]:
-        """A copy on the CPU of all that training goes on from after an epoch; trial axes first."""
+        """A copy on the CPU of what training needs to resume after an epoch; trial axes first."""
         parts = self._parts().items()
         return {name: p.cpu().clone(memory_format=torch.contiguous_format) for name, p in parts}
 
     @torch.inference_mode()
     def restore(self, state: Mapping[str, Tensor], epoch: int, step: int) -> None:
-        """Go on from the ``state`` that a solver like this one had after ``epoch`` and ``step``."""
+        """Resume from the ``state`` that an equal solver had after ``epoch`` and ``step``."""
         for name, part in self._parts().items():
             part.copy_(state[name])
         self.epoch, self.step = epoch, step
@@ -247,7 +247,7 @@ class Solver:
         Args:
             X: ``(n, ...)``.
             y: ``(n,)``, of any integer type, in [0, num_classes).
-            num_samples: of fixed random rows of ``X``; None or more than there are: all.
+            num_samples: how many fixed random rows of ``X``; None or too many takes all.
             batch_size: examples scored at once.
 
         Raises:
@@ -255,13 +255,13 @@ class Solver:
         """
         params = self.model.params
         check_labels(y, (len(X),), params.dims[-1])
-        placed_x, placed_y = X.to(params.device, params.dtype), y.to(params.device)
-        examples, labels = fixed_sample(placed_x, placed_y, num_samples)
+        on_device = X.to(params.device, params.dtype), y.to(params.device)
+        examples, labels = fixed_sample(*on_device, num_samples)
         correct, _ = count_correct(self.model, examples, labels, batch_size)
-        return _python(correct / len(labels))
+        return numbers(correct / len(labels))
 
     def _train_one_epoch(self, number: int) -> Tensor | None:
-        """Losses ``(steps, *t)``, still on the device; None if stopped on the way."""
+        """Losses ``(steps, *t)``, still on the device; None if `stop` ended the epoch."""
         losses, configs = list[Tensor](), self._configs()
         with torch.inference_mode():
             for x, y in self._batches.epoch(number):
@@ -293,26 +293,26 @@ class Solver:
 
     def _finish(self, device_losses: Tensor) -> Epoch:
         losses = device_losses.cpu()
-        self.loss_history += _python(losses)
+        self.loss_history += numbers(losses)
         bad = ~losses.isfinite()
         first_bad = torch.where(bad.any(0), bad.long().argmax(0) + self.step - len(losses) + 1, 0)
         train = val = None
         if self.epoch % self.eval_every == 0 or self.epoch == self.num_epochs:
             train, train_finite = self._accuracy(*self._train_sample)
             val, val_finite = self._accuracy(*self._val_sample)
-            spoilt = ~(train_finite & val_finite) & (first_bad == 0)
-            first_bad = torch.where(spoilt, self.step, first_bad)
+            bad_scores = ~(train_finite & val_finite) & (first_bad == 0)
+            first_bad = torch.where(bad_scores, self.step, first_bad)
             accuracies = {"train_accuracy": train, "val_accuracy": val}
             self._best.update(self.epoch, accuracies, first_bad == 0, self.model.params)
-            self.train_acc_history.append(_python(train))
-            self.val_acc_history.append(_python(val))
+            self.train_acc_history.append(numbers(train))
+            self.val_acc_history.append(numbers(val))
         return Epoch(
             number=self.epoch,
             step=self.step,
             losses=losses,
-            learning_rate=_python(self._constants["learning_rate"].expand(self.model.trials)),
-            train_accuracy=None if train is None else _python(train),
-            val_accuracy=None if val is None else _python(val),
+            learning_rate=numbers(self._constants["learning_rate"].expand(self.model.trials)),
+            train_accuracy=None if train is None else numbers(train),
+            val_accuracy=None if val is None else numbers(val),
             diverged_at=_none_for_zero(first_bad),
         )
 
@@ -322,7 +322,7 @@ class Solver:
 
     def _print(self, epoch: Epoch) -> None:
         total = self.num_epochs * len(self._batches)
-        for step, loss in enumerate(_python(epoch.losses), start=epoch.step - len(epoch.losses)):
+        for step, loss in enumerate(numbers(epoch.losses), start=epoch.step - len(epoch.losses)):
             if step % self.print_every == 0:
                 print(f"(Step {step + 1} / {total}) loss: {loss}")
         if epoch.val_accuracy is not None:
@@ -332,19 +332,9 @@ class Solver:
             )
 
 
-def _kept(value: Tensor, trials: list[int]) -> Tensor:
-    """Of one value for each trial, those; a value that all trials share stays."""
+def _select(value: Tensor, trials: list[int]) -> Tensor:
+    """The values of some trials; a value that all trials share stays as it is."""
     return value[trials] if value.ndim else value
-
-
-def each(values: OneOrEach[_T]) -> list[_T]:
-    """A list with one each, also of a single trial's value."""
-    return values if isinstance(values, list) else [values]
-
-
-def _python(values: Tensor) -> Any:
-    """A number, or a list for each axis: which of them, the type of a tensor does not tell."""
-    return values.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 def _all_diverged(diverged_at: OneOrEach[int | None]) -> bool:
@@ -352,5 +342,5 @@ def _all_diverged(diverged_at: OneOrEach[int | None]) -> bool:
 
 
 def _none_for_zero(steps: Tensor) -> OneOrEach[int | None]:
-    flat = [step or None for step in each(_python(steps))]
+    flat = [step or None for step in each(numbers(steps))]
     return flat if steps.ndim else flat[0]

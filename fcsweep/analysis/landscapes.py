@@ -119,9 +119,9 @@ def parallel(runs: pd.DataFrame, axes: Sequence[Axis], direction: Direction = "m
     if not len(shown):
         panel.set(xticks=[], yticks=[], title="no run has a value")
         return figure
-    scales = [_scaled(axis, shown[axis.key]) for axis in axes]
+    scales = [_scale(axis, shown[axis.key]) for axis in axes]
     value = _objective(runs).removeprefix("best ").replace(" accuracy", "\naccuracy")
-    scales.append(_scaled(Axis(value, "linear"), shown["value"]))
+    scales.append(_scale(Axis(value, "linear"), shown["value"]))
     heights = np.column_stack([heights for heights, _ in scales])
     for line in heights[:-TOP]:
         panel.plot(line, color=GREY, alpha=0.5, linewidth=0.7)
@@ -181,7 +181,7 @@ def progress(runs: pd.DataFrame, verdicts: pd.Series, direction: Direction = "ma
 
 @styled
 def importance(parts: Mapping[str, float]) -> Figure:
-    """How much of the differences between the values each parameter accounts for."""
+    """The share of the variation of the values that each parameter explains."""
     figure = Drawing((WIDTH, 0.7 + 0.38 * len(parts)), layout="constrained")
     panel = figure.subplots()
     names = [label(key).partition(" (")[0] for key in parts]
@@ -193,7 +193,7 @@ def importance(parts: Mapping[str, float]) -> Figure:
 
 
 def _positions(panel: Axes, axis: Axis, values: pd.Series, which: str) -> np.ndarray:
-    """Where the values lie on an axis of the panel, which gets its scale and label."""
+    """The positions of the values on an axis of the panel; sets its scale and label."""
     set_ = {"x": panel.set_xlabel, "y": panel.set_ylabel}[which]
     set_(label(axis.key))
     if axis.kind == "choice":
@@ -207,7 +207,7 @@ def _positions(panel: Axes, axis: Axis, values: pd.Series, which: str) -> np.nda
     return values.to_numpy(float, na_value=math.nan)
 
 
-def _scaled(axis: Axis, values: pd.Series) -> tuple[np.ndarray, list[tuple[float, str]]]:
+def _scale(axis: Axis, values: pd.Series) -> tuple[np.ndarray, list[tuple[float, str]]]:
     """The values as heights in [0, 1], and the texts at some heights."""
     if axis.kind == "choice":
         names = sorted(values.unique())
@@ -226,7 +226,7 @@ def _scaled(axis: Axis, values: pd.Series) -> tuple[np.ndarray, list[tuple[float
 
 
 def _numbers(runs: pd.DataFrame) -> np.ndarray:
-    """Of the trials; their place in the table where a run has none, or two have the same."""
+    """The numbers of the trials; their places in the table if one is missing or not unique."""
     numbers = runs["number"]
     if len(numbers.dropna().unique()) < len(numbers):
         return np.arange(len(runs))

@@ -77,11 +77,11 @@ class Drawing(Figure):
     """A figure that a notebook shows."""
 
     def _repr_png_(self) -> bytes:
-        return _written(self, "png", facecolor="white", dpi=100)
+        return _render(self, "png", facecolor="white", dpi=100)
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Let a function draw in our style, whatever the caller's is."""
+    """Make a function draw in our style, independent of the caller's."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -99,7 +99,7 @@ def label(name: str) -> str:
 
 def svg(figure: Figure) -> str:
     """A figure as an SVG element for an HTML page, whose text and axes have the page's colour."""
-    text = _written(figure, "svg").decode()
+    text = _render(figure, "svg").decode()
     text = text[text.index("<svg") :]
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)  # HTML knows them; no address in the page
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
@@ -110,10 +110,10 @@ def svg(figure: Figure) -> str:
 
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure as a PNG or SVG file, by its suffix, on white."""
-    Path(path).write_bytes(_written(figure, Path(path).suffix.lstrip("."), facecolor="white"))
+    Path(path).write_bytes(_render(figure, Path(path).suffix.lstrip("."), facecolor="white"))
 
 
-def _written(figure: Figure, kind: str, **options: Any) -> bytes:
+def _render(figure: Figure, kind: str, **options: Any) -> bytes:
     memory = io.BytesIO()
     if kind == "svg":
         options["metadata"] = {name: None for name in ("Creator", "Date", "Format", "Type")}
@@ -124,7 +124,7 @@ def _written(figure: Figure, kind: str, **options: Any) -> bytes:
 
 @contextmanager
 def _any_script() -> Iterator[None]:
-    """A config value in a script that the font does not have is a box in a PNG, no warning."""
+    """Draw a glyph that the font lacks as a box in a PNG, without a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
@@ -137,7 +137,7 @@ def panel_of(height: float = HEIGHT) -> tuple[Figure, Axes]:
 
 
 def thinned(items: Sequence[Any], most: int) -> list[Any]:
-    """At most so many of the items, evenly chosen."""
+    """At most ``most`` of the items, evenly spaced."""
     if len(items) <= most:
         return list(items)
     return [items[round(n * (len(items) - 1) / (most - 1))] for n in range(most)]

@@ -1,7 +1,7 @@
-"""What a value may be, as data: numbers in a range, words, sizes, devices, paths; counts of rows.
+"""The allowed values of a key, as data: ranges, words, sizes, devices, paths; counts of rows.
 
-Each kind answers three questions: is a value of it (``value in kind``), what is it called in an
-error (``str(kind)``), and as what is it kept (``kind.keep(value)``).
+Each kind tells whether it allows a value (``value in kind``), how an error names it (``str(kind)``)
+and what the config stores (``kind.keep(value)``).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, Protocol, cast
 
 
 class Allowed(Protocol):
-    """What a value may be."""
+    """The allowed values of a key."""
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The words that are possible, if they can be listed; the nearest is offered."""
+        """The allowed words, if they can be listed; an error suggests the nearest."""
         ...
 
     def __contains__(self, value: object, /) -> bool: ...
@@ -30,7 +30,7 @@ class Allowed(Protocol):
 
 @dataclass(frozen=True)
 class Range:
-    """Finite numbers from ``low`` to ``high`` (None: no upper end); ends belong unless open."""
+    """Finite numbers from ``low`` to ``high`` (None: no upper end), both included unless open."""
 
     low: float
     high: float | None = None
@@ -107,7 +107,7 @@ class Sizes:
 
 
 class Device:
-    """The name of a device; whether the machine has it is asked when a run is to start."""
+    """The name of a device; a run checks at its start whether the machine has it."""
 
     words = ("auto", "cuda")  # not cpu, which is nearest to gpu and not what is meant
 
@@ -126,7 +126,7 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9]\d{0,3}))?")
 
 
 class FilePath:
-    """A path; whether something is there is asked when it is read."""
+    """A path; the reader checks whether it exists."""
 
     words = ()
 

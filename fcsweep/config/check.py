@@ -1,4 +1,4 @@
-"""The door: every config, composed or saved, becomes a `RunConfig` here or is refused."""
+"""Checks every config, composed or saved: it becomes a `RunConfig`, or is refused."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
     """Check a composed or a saved config against its schemas and return plain dataclasses.
 
     Args:
-        cfg: A config as Hydra composed it (its ``hydra`` node is passed over), or the mapping read
-            from a run's ``.hydra/config.yaml``. It is left as it is. A key that is not there has
-            the default of its schema; the groups and their ``name`` must be there.
+        cfg: A config as Hydra composed it (its ``hydra`` node is ignored), or the mapping read
+            from a run's ``.hydra/config.yaml``. It is not changed. A missing key gets the default
+            of its schema; the groups and their ``name`` are required.
 
     Returns:
         The config, every number in the type of its field, ``data.root`` absolute.
@@ -38,7 +38,7 @@ def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
             raise _unknown(str(key), value)
     values = {group: _section(group, data.get(group)) for group in GROUPS}
     values |= {
-        key: _taken(key, data[key], spec)
+        key: _convert(key, data[key], spec)
         for key, spec in known.items()
         if key in data and key not in GROUPS
     }
@@ -79,15 +79,15 @@ def _section(group: str, data: object) -> Any:
         if key not in known:
             raise _unknown(f"{group}.{key}", value, name)
     values = {
-        key: _taken(f"{group}.{key}", value, known[key])
+        key: _convert(f"{group}.{key}", value, known[key])
         for key, value in section.items()
         if key != "name"
     }
     return schema(name=name, **values)
 
 
-def _taken(key: str, value: object, spec: Field[Any]) -> Any:
-    """The value in the type of its field, or a ConfigError that says what belongs there."""
+def _convert(key: str, value: object, spec: Field[Any]) -> Any:
+    """The value in the type of its field, or a ConfigError that says what the key expects."""
     allowed: Allowed = spec.metadata["allowed"]
     optional: bool = spec.metadata["optional"]
     if value in allowed:
@@ -101,7 +101,7 @@ def _taken(key: str, value: object, spec: Field[Any]) -> Any:
 
 
 def _check_sizes(config: RunConfig) -> None:
-    """Refuse counts that the data does not have, and a depth that the model's name denies."""
+    """Refuse counts above those of the data, and a depth that the model does not have."""
     depth = HIDDEN_LAYERS.get(config.model.name, len(config.model.hidden_dims))
     if len(config.model.hidden_dims) != depth:
         raise ConfigError(
@@ -113,8 +113,8 @@ def _check_sizes(config: RunConfig) -> None:
     val = f"the validation rows of {data.name}"
     _at_most("data.num_train", data.num_train, rows.train, train)
     _at_most("data.num_val", data.num_val, rows.val, val)
-    # Against all rows of the split: `data.num_train=50` alone need not be told of the 1,000
-    # samples that measure by default. A solver measures on the rows in use, at most.
+    # Against all rows of the split: `data.num_train=50` alone must not fail for the default of
+    # 1,000 samples. A solver measures on the rows in use, at most.
     _at_most("solver.num_train_samples", solver.num_train_samples, rows.train, train)
     _at_most("solver.num_val_samples", solver.num_val_samples, rows.val, val)
     if data.num_train is not None:
@@ -136,17 +136,19 @@ def _unknown(key: str, value: object, option: str | None = None) -> ConfigError:
     group, _, name = key.partition(".")
     text = f"unknown key {key} (given {shown(value, key)})"
     if option is None:
-        return ConfigError(text + (_meant(nearest(key, known_keys())) or _others(names(RunConfig))))
+        return ConfigError(
+            text + (_suggest(nearest(key, known_keys())) or _choices(names(RunConfig)))
+        )
     if belongs := _owners(group, name):
         return ConfigError(f"{text} for {group}={option}; it belongs to {belongs}")
     own = _settable(GROUPS[group][option])
     if near := nearest(name, own):
-        return ConfigError(text + _meant(f"{group}.{near}"))
+        return ConfigError(text + _suggest(f"{group}.{near}"))
     if near := nearest(name, [one for schema in GROUPS[group].values() for one in names(schema)]):
         key = f"{group}.{near}"
         return ConfigError(f"{text}; did you mean {key}, which belongs to {_owners(group, near)}?")
     others = [known for known in known_keys() if not known.endswith(".name")]
-    return ConfigError(text + (_meant(nearest(name, others)) or _others(own)))
+    return ConfigError(text + (_suggest(nearest(name, others)) or _choices(own)))
 
 
 def _owners(group: str, name: str) -> str:
@@ -159,16 +161,16 @@ def _settable(schema: type[Any]) -> list[str]:
     return [name for name in names(schema) if name != "name"]
 
 
-def _meant(key: str | None) -> str:
-    return f"; did you mean {key}, {_described(key)}?" if key else ""
+def _suggest(key: str | None) -> str:
+    return f"; did you mean {key}, {_expectation(key)}?" if key else ""
 
 
-def _others(keys: list[str]) -> str:
+def _choices(keys: list[str]) -> str:
     return f"; expected one of {listed(keys)}"
 
 
-def _described(key: str) -> str:
-    """What may stand under a key of the schemas."""
+def _expectation(key: str) -> str:
+    """What a key of the schemas expects."""
     group, _, name = key.rpartition(".")
     if key in GROUPS or name == "name":
         return f"one of {listed(GROUPS[group or key])}"

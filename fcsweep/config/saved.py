@@ -1,4 +1,4 @@
-"""The config that a run has saved, read as data: nothing in it is resolved, built or executed."""
+"""Reads the config that a run saved as data: resolves, builds and executes nothing in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read(path: str | Path) -> dict[str, Any]:
     """Read a saved config.
 
     Raises:
-        ConfigError: It is not there, is larger than 1 MB, deeper than 20 levels, uses aliases (a
+        ConfigError: The file is missing, larger than 1 MB, deeper than 20 levels, uses aliases (a
             few hundred bytes of them can stand for gigabytes), or does not hold a mapping.
     """
     try:
@@ -47,9 +47,9 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differences(recorded: RunConfig, requested: RunConfig) -> list[str]:
-    """What differs between two configs, one text a key: ``seed: recorded 5, requested 6``.
+    """The differences between two configs, one text a key: ``seed: recorded 5, requested 6``.
 
-    A key that only one of them has (their options differ) is named with null for the other.
+    A key that only one of them has (their options differ) has null in the other.
     """
     before, after = flat(asdict(recorded)), flat(asdict(requested))
     return [

@@ -1,6 +1,6 @@
 """How large a run is, from its config alone: without torch, without the data.
 
-What a stack, a checkpoint and a record may need follows from these counts.
+The memory of a stack and the size limits of checkpoints and records follow from these counts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from itertools import pairwise
 from fcsweep.config.schemas import RunConfig
 
 EVALUATION_ROWS = 500
-"""Rows that are scored at once (``fcsweep.accuracy.EVALUATION_ROWS``)."""
+"""Rows scored at once (``fcsweep.accuracy.EVALUATION_ROWS``)."""
 
 
 def units(config: RunConfig) -> list[int]:

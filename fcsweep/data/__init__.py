@@ -5,7 +5,7 @@
     data = load("digits")
     data.X_train, data.y_train        # (1397, 64) float32, (1397,) int64
 
-Every set is kept as integer pixels and handed out as the course does it: pixels scaled to [0, 1],
+Every set is stored as integer pixels and served as in the course: pixels scaled to [0, 1],
 minus the mean of each colour plane over all training images of the set, one flattened row per
 image (preprocess_cifar10 of EECS 498-007, assignment 3).
 
@@ -14,13 +14,13 @@ image (preprocess_cifar10 of EECS 498-007, assignment 3).
 ``images.py``         `Images`, integer pixels with labels; `ImageSet`
 ``digits.py``         1,797 handwritten digits of 8 x 8 pixels, from scikit-learn
 ``synthetic.py``      7,000 generated images of CIFAR's shape
-``cifar10.py``        the 60,000 images of CIFAR-10: where they are, and reading them
+``cifar10.py``        finds and reads the 60,000 images of CIFAR-10
 ``cifar10_files.py``  its two published file formats, read without trusting them
 ``download.py``       the published archive, from the first mirror that has it
-``cache.py``          the cache folder, and the copies kept in it for a fast second start
+``cache.py``          the cache folder, and the copies in it for a fast second start
 ====================  ===========================================================================
 
-Importing this package imports torch and numpy; pooch and safetensors follow when they are needed.
+Importing this package imports torch and numpy; it imports pooch and safetensors on their first use.
 """
 
 from fcsweep.data.dataset import SETS, Dataset, load, load_test, require

@@ -1,8 +1,8 @@
-"""The cache folder, and the copies kept in it for a fast second start.
+"""The cache folder, and the copies of data sets in it for a fast second start.
 
 A copy is one safetensors file with the integer pixels of one part of a data set, their sha256 and
-what they were read from. It is used only while both hold, so a changed source or a damaged copy is
-read anew; and nothing that was asked for fails because a copy cannot be kept.
+the state of their source. It is used only while both match; otherwise the source is read again. A
+copy that cannot be written is no error.
 """
 
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 FORMAT = "fcsweep images 1"
 MAKING = "making-"
 LARGEST = 1_000_000_000
-"""Bytes of a copy; that of CIFAR-10 has 154 million."""
+"""Maximum bytes of a copy; that of CIFAR-10 has 154 million."""
 
 
 def cache_folder() -> Path:
@@ -38,21 +38,21 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def workshop(folder: Path, wait: bool) -> Iterator[Path | None]:
-    """A fresh folder inside ``folder`` for files in the making; it is gone afterwards.
+def staging(folder: Path, wait: bool) -> Iterator[Path | None]:
+    """A temporary folder inside ``folder``, to write a file before an atomic `os.replace`.
 
-    One process at a time has it, and what it has finished goes to its place by `os.replace`, so
-    that nobody ever sees half a file. What a killed process left is removed by the next one.
+    One process at a time holds it, and no process sees a partial file. The next process removes
+    what a killed one left.
 
     Args:
-        folder: Where the finished file belongs; made if need be.
-        wait: Whether to wait while another process is at work there.
+        folder: The folder of the finished file; created if it is missing.
+        wait: Whether to wait while another process holds it.
 
     Yields:
-        The fresh folder, or None if another process is at work and ``wait`` is false.
+        The temporary folder, or None if another process holds it and ``wait`` is false.
 
     Raises:
-        OSError: ``folder`` cannot be made or written.
+        OSError: ``folder`` cannot be created or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     locked = lock(folder)
@@ -82,7 +82,7 @@ class Copy:
 
     Args:
         name: Name of its file, without the suffix.
-        made_from: Tells one state of the source from all others; a copy of another is not used.
+        made_from: Identifies the state of the source; a copy of another state is not used.
     """
 
     def __init__(self, name: str, made_from: str) -> None:
@@ -90,7 +90,7 @@ class Copy:
         self.made_from = made_from
 
     def is_there(self) -> bool:
-        """Whether there is a copy of this source; that it is sound, `read` finds."""
+        """Whether there is a copy of this source; only `read` checks its content."""
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -108,7 +108,7 @@ class Copy:
     def read(self) -> Images | None:
         """The images, mapped from the file; None if there is no sound copy of this source.
 
-        A damaged copy is named in the log.
+        The log names a damaged copy.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -129,11 +129,11 @@ class Copy:
             return None
         except SafetensorError:
             pass
-        log.warning("the cached copy %s is damaged: the data are read anew", self.file)
+        log.warning("the cached copy %s is damaged: reading the data again", self.file)
         return None
 
     def write(self, images: Images) -> None:
-        """Keep a copy, if the cache folder allows it and no other process is doing so."""
+        """Write a copy, if the cache folder is writable and no other process is writing one."""
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
@@ -143,7 +143,7 @@ class Copy:
         }
         known = {"format": FORMAT, "made_from": self.made_from, "sha256": images.sha256}
         try:
-            with workshop(self.file.parent, wait=False) as fresh:
+            with staging(self.file.parent, wait=False) as fresh:
                 if fresh is not None:
                     save_file(tensors, fresh / self.file.name, known)
                     os.replace(fresh / self.file.name, self.file)

@@ -1,9 +1,9 @@
-"""The 60,000 images of CIFAR-10: where they are, and reading them.
+"""Finds and reads the 60,000 images of CIFAR-10.
 
 Source: Alex Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 
-A folder or an archive that the user names is read where it lies; nothing is unpacked to disk. Only
-if no place is named and no copy is at hand is the published archive downloaded.
+A folder or an archive that the user names is read in place, without unpacking anything to disk. The
+published archive is downloaded only if the user names no place and the cache has no copy.
 """
 
 import gzip
@@ -34,7 +34,7 @@ _DAMAGED = (EOFError, tarfile.TarError, zlib.error, gzip.BadGzipFile, ValueError
 
 @dataclass(frozen=True)
 class Source:
-    """A place that holds CIFAR-10, in the state in which it was found.
+    """A place that holds CIFAR-10, and its state when it was found.
 
     Attributes:
         path: An archive, or the folder of the batches; None for the published archive.
@@ -53,7 +53,7 @@ def find(root: str | Path | None, part: tuple[str, ...]) -> Source:
     Args:
         root: An archive, the folder of its batches, or a folder that holds one of these; None for
             the published archive.
-        part: The batches wanted, `TRAINING` or `TEST`.
+        part: The batches to find, `TRAINING` or `TEST`.
 
     Raises:
         DataError: There is no CIFAR-10 at ``root``, or a batch is missing or has a wrong size.
@@ -61,7 +61,7 @@ def find(root: str | Path | None, part: tuple[str, ...]) -> Source:
     if root is None:
         return Source(None, None, (download.SHA256,))
     try:
-        return _found(Path(root).expanduser().resolve(), part)
+        return _locate(Path(root).expanduser().resolve(), part)
     except DataError as error:
         raise DataError(f"data.root={root}: {error}") from error
     # RuntimeError: a loop of links, or a ~ without a home; ValueError: a name with a null byte.
@@ -73,8 +73,8 @@ def find(root: str | Path | None, part: tuple[str, ...]) -> Source:
 def read(source: Source, part: tuple[str, ...]) -> Images:
     """The images of the batches of ``part`` in the order of the batches.
 
-    They come from a cached copy if there is a good one; otherwise they are read, the published
-    archive downloaded if need be, and a copy is kept.
+    They come from a sound cached copy if there is one. Otherwise the files are read (the published
+    archive is downloaded first if it is missing) and a copy is cached.
 
     Raises:
         DataError: A file is damaged or cannot be read, or the download failed.
@@ -85,8 +85,8 @@ def read(source: Source, part: tuple[str, ...]) -> Images:
         return images
     path = source.path or download.archive()
     try:
-        images = _collected(_files(path, source.layout, part), part)
-        unchanged = source.path is None or _found(path, part) == source
+        images = _collect(_files(path, source.layout, part), part)
+        unchanged = source.path is None or _locate(path, part) == source
     except DataError as error:
         raise DataError(f"{path}: {error}; get the published files again") from error
     except OSError as error:
@@ -110,7 +110,7 @@ def require(root: str | Path | None) -> None:
 
 
 def _copy(source: Source, part: tuple[str, ...]) -> Copy:
-    """The copy has the name of the place, so that a changed source replaces its old copy."""
+    """The cached copy; named after the place, so that a changed source replaces its old copy."""
     place = "published"
     if source.path is not None:
         place = sha256(os.fsencode(source.path)).hexdigest()[:16]
@@ -118,7 +118,7 @@ def _copy(source: Source, part: tuple[str, ...]) -> Copy:
     return Copy(f"cifar10-{kind}-{place}", made_from=repr(source.state))
 
 
-def _found(path: Path, part: tuple[str, ...]) -> Source:
+def _locate(path: Path, part: tuple[str, ...]) -> Source:
     if path.is_file():
         return Source(path, None, _state([path]))
     if not path.exists():
@@ -126,10 +126,10 @@ def _found(path: Path, part: tuple[str, ...]) -> Source:
     for layout in LAYOUTS:
         for folder in (path, path / layout.folder):
             if _has_batches(folder, layout):
-                return _found_folder(folder, layout, part)
+                return _locate_in(folder, layout, part)
     for name in ARCHIVES:
         if (path / name).is_file():
-            return _found(path / name, part)
+            return _locate(path / name, part)
     raise DataError(
         f"holds no CIFAR-10, expected {ARCHIVES[0]}, or the folder {PYTHON.folder} or "
         f"{BINARY.folder}, or a folder that holds one of these"
@@ -142,23 +142,23 @@ def _has_batches(folder: Path, layout: Layout) -> bool:
     return folder.is_dir() and (named or any((folder / name).exists() for name in names))
 
 
-def _found_folder(folder: Path, layout: Layout, part: tuple[str, ...]) -> Source:
+def _locate_in(folder: Path, layout: Layout, part: tuple[str, ...]) -> Source:
     files = [folder / layout.file(batch) for batch in part]
     for file in files:
         if not file.is_file():
-            raise DataError(f"{file.name} is missing in {folder.name}, expected {_listed(part)}")
-        with _named(file.name):
+            raise DataError(f"{file.name} is missing in {folder.name}, expected {_span(part)}")
+        with _prefix_errors(file.name):
             layout.check_size(file.stat().st_size)
     return Source(folder, layout, _state(files))
 
 
-def _listed(part: tuple[str, ...]) -> str:
+def _span(part: tuple[str, ...]) -> str:
     return part[0] if len(part) == 1 else f"{part[0]} to {part[-1]}"
 
 
 @contextmanager
-def _named(file: str) -> Iterator[None]:
-    """Put the name of a file before what is wrong with it."""
+def _prefix_errors(file: str) -> Iterator[None]:
+    """Put the name of a file in front of the text of a `DataError`."""
     try:
         yield
     except DataError as error:
@@ -166,17 +166,17 @@ def _named(file: str) -> Iterator[None]:
 
 
 def _state(files: list[Path]) -> tuple[object, ...]:
-    """The change time counts too: a tool may set the modification time back, but never this."""
+    """Name, size and times of files; no tool can set the change time back, unlike the others."""
     stats = [(file.name, file.stat()) for file in files]
     return tuple((name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats)
 
 
 Batches = Iterator[tuple[str, Layout, bytes]]
-"""The name of a batch, the layout of its file, and the bytes of that."""
+"""The name of a batch, the layout of its file, and the bytes of the file."""
 
 
-def _collected(files: Batches, part: tuple[str, ...]) -> Images:
-    """The images of all batches, whatever order they come in."""
+def _collect(files: Batches, part: tuple[str, ...]) -> Images:
+    """The images of all batches, which may come in any order."""
     rows = cifar10_files.BATCH_ROWS
     pixels = np.empty((len(part) * rows, ROW), np.uint8)
     labels = np.empty(len(part) * rows, np.uint8)
@@ -185,13 +185,13 @@ def _collected(files: Batches, part: tuple[str, ...]) -> Images:
         if batch not in missing:
             raise DataError(f"{layout.file(batch)} is there twice")
         missing.remove(batch)
-        with _named(layout.file(batch)):
+        with _prefix_errors(layout.file(batch)):
             images = layout.images(raw)
         first = part.index(batch) * rows
         pixels[first : first + rows] = images.pixels
         labels[first : first + rows] = images.labels
     if missing:
-        raise DataError(f"{missing[0]} is missing, expected {_listed(part)}")
+        raise DataError(f"{missing[0]} is missing, expected {_span(part)}")
     return Images(pixels, labels)
 
 
@@ -201,12 +201,12 @@ def _files(path: Path, layout: Layout | None, part: tuple[str, ...]) -> Batches:
         return
     for batch in part:
         with (path / layout.file(batch)).open("rb") as file:
-            # One byte more than a batch can have: then the size is found to be wrong.
+            # One byte more than a batch can have, so that the size check notices a larger file.
             yield batch, layout, file.read(layout.greatest() + 1)
 
 
 def _members(path: Path, part: tuple[str, ...]) -> Batches:
-    """Batches from a packed archive, read in memory: whatever a member is, nothing is written."""
+    """Batches from a packed archive, read in memory: no member is ever written to disk."""
     wanted = {layout.file(batch): (batch, layout) for layout in LAYOUTS for batch in part}
     with path.open("rb") as packed:
         _check_packed(packed)
@@ -221,7 +221,7 @@ def _members(path: Path, part: tuple[str, ...]) -> Batches:
             while stream.read(1 << 20):
                 pass
         except _DAMAGED as error:
-            raise DataError(f"is damaged, or is not there to its end ({error})") from error
+            raise DataError(f"is damaged or truncated ({error})") from error
 
 
 def _check_packed(packed: io.BufferedReader) -> None:
@@ -243,7 +243,7 @@ def _safe_name(member: tarfile.TarInfo) -> str:
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, layout: Layout) -> bytes:
-    with _named(member.name):
+    with _prefix_errors(member.name):
         layout.check_size(member.size)
     file = tar.extractfile(member)
     assert file is not None  # it is a plain file
@@ -251,7 +251,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, layout: Layout) -> b
 
 
 class _Bounded(gzip.GzipFile):
-    """Unpacks a file as far as an archive of CIFAR-10 can reach: a small file may never end."""
+    """Unpacks at most `ARCHIVE_LIMIT` bytes: a small file may unpack without end."""
 
     left = ARCHIVE_LIMIT
 

@@ -68,7 +68,7 @@ class Layout:
 
 def _parse_binary(raw: bytes) -> Images:
     rows = np.frombuffer(raw, np.uint8).reshape(BATCH_ROWS, 1 + ROW)
-    return _checked(rows[:, 1:], rows[:, 0].tolist())
+    return _check(rows[:, 1:], rows[:, 0].tolist())
 
 
 def _parse_python(raw: bytes) -> Images:
@@ -83,10 +83,10 @@ def _parse_python(raw: bytes) -> Images:
     labels = record.get(b"labels") if isinstance(record, dict) else None
     if not isinstance(pixels, _Array) or not isinstance(labels, list):
         raise DataError("holds no array b'data' with a list b'labels'")
-    return _checked(pixels.values(), labels)
+    return _check(pixels.values(), labels)
 
 
-def _checked(pixels: np.ndarray, labels: list[Any]) -> Images:
+def _check(pixels: np.ndarray, labels: list[Any]) -> Images:
     if pixels.shape != (BATCH_ROWS, ROW):
         raise DataError(f"has pixels of shape {pixels.shape}, expected {(BATCH_ROWS, ROW)}")
     if len(labels) != BATCH_ROWS:

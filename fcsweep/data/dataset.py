@@ -1,4 +1,4 @@
-"""`load` and `load_test`: the integer pixels of a set as the tensors that a net is trained on."""
+"""`load` and `load_test`: turn the integer pixels of a set into tensors to train on."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ SETS = {one.name: one for one in (DIGITS, CIFAR10, SYNTHETIC)}
 class Dataset:
     """What a run trains on and is validated on. All tensors are on the CPU and contiguous.
 
-    Whoever loads the same data in one process shares these tensors: read them, never change them.
+    All callers that load the same data in one process share these tensors: never change them.
 
     Attributes:
         name: The name of the set.
@@ -55,15 +55,15 @@ def load(
 ) -> Dataset:
     """The training and validation rows of a data set.
 
-    The two sets loaded last are remembered: the same arguments give the same tensors again, while
-    the files behind them are the same. If torch has changed one of the tensors in place since, the
-    set is made anew.
+    The last two sets are cached: equal arguments give the same tensors again while the files behind
+    them are unchanged. If torch has changed one of the tensors in place since, the set is loaded
+    again.
 
     Args:
         name: ``digits``, ``cifar10`` or ``synthetic``: one of `SETS`.
-        num_train: The first so many training rows; None for all. The mean that is subtracted is
-            that of all training rows either way.
-        num_val: The first so many validation rows; None for all.
+        num_train: The number of training rows, taken from the start; None for all. The subtracted
+            mean is that of all training rows either way.
+        num_val: The number of validation rows, taken from the start; None for all.
         root: For ``cifar10``: the archive, the folder of its batches, or a folder that holds one of
             them. None for the published archive, which is downloaded unless it, or a copy of what
             it holds, is in the cache folder.
@@ -84,14 +84,14 @@ def load(
 
 
 def require(name: str, *, root: str | Path | None = None) -> None:
-    """Make sure that `load` will find its files: looks for them, and downloads what it would.
+    """Make sure that `load` will find its files; download what is missing.
 
     Args:
         name: As for `load`.
         root: As for `load`.
 
     Raises:
-        DataError: The data are missing. That they are damaged, `load` finds.
+        DataError: The data are missing; only `load` notices damage.
     """
     _check(name, root, torch.float32)
     if (required := SETS[name].require) is not None:
@@ -103,7 +103,7 @@ def load_test(
 ) -> tuple[Tensor, Tensor]:
     """The test rows ``(n, d)`` in ``dtype`` and their classes ``(n,)`` int64, made as by `load`.
 
-    For `fcsweep.evaluate` alone: a test set by which anything was chosen is none any more.
+    For `fcsweep.evaluate` alone: a test set that influences a choice is no longer one.
 
     Args:
         name: As for `load`.
@@ -143,7 +143,7 @@ def _rows(name: str, key: str, wanted: int | None, size: int) -> int:
 
 
 def _source(chosen: ImageSet, root: str | Path | None, test: bool = False) -> Hashable:
-    """Where the images of a set with files are, and in what state; None for another set."""
+    """The place and the state of the images of a set with files; None for another set."""
     return chosen.find(root, test) if chosen.find else None
 
 
@@ -158,12 +158,12 @@ def _training(chosen: ImageSet, source: Hashable) -> tuple[Images, Images]:
 
 
 @lru_cache(maxsize=2)
-# Tensors that are made in inference mode have no version by which a change can be told.
+# Tensors made in inference mode have no version counter, which reveals a change.
 @torch.inference_mode(False)
 def _load(
     name: str, rows: tuple[int, int], source: Hashable, dtype: torch.dtype
 ) -> tuple[Dataset, list[int]]:
-    """The set, and the versions of its tensors while nobody has them yet."""
+    """The set, and the initial versions of its tensors."""
     chosen = SETS[name]
     all_train, all_val = _training(chosen, source)
     mean = _mean(chosen, all_train)

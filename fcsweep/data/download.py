@@ -1,8 +1,7 @@
 """The published archive of CIFAR-10, from the first mirror that has it.
 
-Every mirror is held to the published sha256, so none has to be trusted. What arrives is written
-beside its place and moved there when it is whole; of several processes one downloads and the others
-wait for it.
+The sha256 of every download is checked, so no mirror has to be trusted. The archive is moved into
+place atomically; of several processes one downloads and the others wait.
 """
 
 import hashlib
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from fcsweep.data.cache import cache_folder, workshop
+from fcsweep.data.cache import cache_folder, staging
 from fcsweep.messages.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ NO_CONNECTION = "no connection"
 
 
 def archive() -> Path:
-    """The published archive in the cache folder, downloaded if it is not there or not whole.
+    """The published archive in the cache folder, downloaded if it is missing or damaged.
 
     Raises:
         DataError: No mirror can be reached or has it, or the cache folder cannot be written.
@@ -51,9 +50,9 @@ def archive() -> Path:
         if _is_whole(target):
             return target
         if target.exists():
-            log.warning("the archive %s is damaged: it is downloaded again", target)
-        with workshop(target.parent, wait=True) as fresh:
-            # Another process may have brought it while this one waited.
+            log.warning("the archive %s is damaged: downloading it again", target)
+        with staging(target.parent, wait=True) as fresh:
+            # Another process may have downloaded it while this one waited.
             if fresh is not None and not _is_whole(target):
                 _download(fresh / NAME)
                 os.replace(fresh / NAME, target)
@@ -75,7 +74,7 @@ def _is_whole(file: Path) -> bool:
 
 
 def _download(target: Path) -> None:
-    """Try the mirrors in their order until one has sent the archive."""
+    """Try the mirrors in order until one sends the archive."""
     failures: dict[str, str] = {}
     began = time.monotonic()
     for url in MIRRORS:
@@ -98,7 +97,7 @@ def _download(target: Path) -> None:
 
 
 def _fetch(url: str, target: Path) -> str | None:
-    """Download one file; None if it is the archive, else in a few words why it is not.
+    """Download one file; None if it is the archive, else a few words on the failure.
 
     The words are ours: a message of the network libraries may hold a proxy's address and password.
     """
@@ -122,7 +121,7 @@ def _fetch(url: str, target: Path) -> str | None:
             # pooch leaves a connection open when it fails.
             hooks={"response": remember},
         )
-        received = _Received(file)
+        received = _Archive(file)
         try:
             fetch(url, received, None)
         except _TooMuch:
@@ -145,8 +144,8 @@ class _TooMuch(Exception):
     pass
 
 
-class _Received:
-    """A file that watches what is written to it: no more than the archive, and its sha256."""
+class _Archive:
+    """A file that checks what is written to it: at most the size of the archive, and the sha256."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -163,10 +162,10 @@ class _Received:
         self.file.write(chunk)
 
     def flush(self) -> None:
-        """Asked for after each chunk; closing the file is soon enough."""
+        """Do nothing: pooch calls it after each chunk, but closing the file flushes it."""
 
     def fault(self) -> str | None:
-        """What is wrong with what was written; None if it is the published archive."""
+        """Why the file is not the published archive; None if it is."""
         if self.sha256.hexdigest() == SHA256:
             return None
         if self.head.lstrip().startswith(b"<"):

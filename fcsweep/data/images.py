@@ -1,4 +1,4 @@
-"""Integer pixels with their labels: what every data set is before it becomes floating point."""
+"""Integer pixels with their labels: every data set before its conversion to floating point."""
 
 import hashlib
 from collections.abc import Callable, Hashable
@@ -58,7 +58,7 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """A data set as a value: what its images are like, and how they are read.
+    """A data set as a value: the format of its images, and how to read them.
 
     Attributes:
         name: As in ``data=NAME``.

@@ -34,12 +34,12 @@ def read() -> Images:
     sign = draw.randint(0, 2, (n, 1)) * 2 - 1
     # The sum of four uniform draws is nearly normal, without logarithms that may round otherwise.
     noise = draw.randint(-SPREAD, SPREAD + 1, (4, n, coarse)).sum(axis=0)
-    pixels = _enlarged((128 + mean[labels] + sign * mode[labels] + noise).astype(np.int16))
+    pixels = _enlarge((128 + mean[labels] + sign * mode[labels] + noise).astype(np.int16))
     pixels += np.frombuffer(draw.bytes(pixels.size), np.int8).reshape(pixels.shape) >> 2
     return Images(pixels.clip(0, WHITE).astype(np.uint8), labels.astype(np.uint8))
 
 
-def _enlarged(pictures: np.ndarray) -> np.ndarray:
+def _enlarge(pictures: np.ndarray) -> np.ndarray:
     """``(n, 3 * 4 * 4)`` cells as ``(n, 3 * 32 * 32)`` pixels, each cell 8 x 8 of them."""
     n, side = len(pictures), 32 // CELLS
     cells = pictures.reshape(n, PLANES, CELLS, 1, CELLS, 1)

@@ -1,7 +1,7 @@
-"""A minibatch through the layers and back, prepared once for tensors that stay where they are.
+"""Forward and backward pass of a minibatch, prepared once for tensors at fixed places.
 
-It computes what ``FullyConnectedNet.loss`` does, layer by layer, without making a tensor or a view
-of one in each step: in small nets that costs more than the arithmetic.
+It computes what ``FullyConnectedNet.loss`` does, layer by layer, but a step allocates no tensor
+and makes no view: in small nets these cost more than the arithmetic.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Drop = Callable[[Tensor, int], Tensor | None]
 class Pass:
     """``{Linear - ReLU - [Dropout]} x (L - 1) - Linear - loss``, forward and backward.
 
-    Calling it returns the loss ``(k,)`` of what the tensors hold then, and writes its gradient.
+    A call returns the loss ``(k,)`` of the current contents and writes its gradient.
 
     Args:
         params: of all layers.
         x: the minibatch, ``(k, n, input_dim)``, of length 1 along the trials that share it.
         y: its labels, ``(n,)`` or ``(k, n)``, of type int64.
-        loss: the arithmetic of what to minimise.
-        grads: where the gradient goes.
+        loss: the arithmetic of the loss.
+        grads: receives the gradient.
 
     Raises:
         ValueError: labels of another type or length.

@@ -1,4 +1,4 @@
-"""Products by oneDNN, and with how many threads a product may run."""
+"""Products by oneDNN, and how many threads a product may use."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class OneByOne:
 
 
 class AtOnce:
-    """``left (k, m, i)`` times the transposed ``right (n, i)``, which they share, by oneDNN.
+    """``left (k, m, i)`` times the transposed ``right (n, i)``, which all trials share.
 
-    ``plus (k, m, 1)`` is added where the results are moved anyway.
+    ``plus (k, m, 1)`` is added while oneDNN's result is copied.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class AtOnce:
 
     def __call__(self) -> None:
         """Multiply."""
-        rows = self._multiplied()
+        rows = self._multiply()
         if self._plus is None:
             self._result.copy_(rows)
         else:
@@ -51,22 +51,22 @@ class AtOnce:
 
     def rows(self) -> Tensor:
         """``(k, m, n)`` in new memory."""
-        rows = self._multiplied()
+        rows = self._multiply()
         return rows if self._plus is None else rows.add_(self._plus)
 
-    def _multiplied(self) -> Tensor:
+    def _multiply(self) -> Tensor:
         rows = self._product(self._left, self._right, None, "none", [], "")
         return rows.view_as(self._result)
 
     @classmethod
     def same_bits(cls, left: Tensor, right: Tensor, large: bool) -> bool:
-        """Whether each trial would have the bits that it has by itself, by oneDNN if ``large``."""
+        """Whether each trial would get the bits that it gets alone, by oneDNN if ``large``."""
         shape, layout = (*left.shape, len(right)), right.stride()
-        return has_one_dnn(left) and cls._tried(shape, layout, large, torch.get_num_threads())
+        return has_one_dnn(left) and cls._check_bits(shape, layout, large, torch.get_num_threads())
 
     @staticmethod
     @cache
-    def _tried(
+    def _check_bits(
         shape: tuple[int, int, int, int], layout: tuple[int, int], large: bool, threads: int
     ) -> bool:
         k, m, i, n = shape
@@ -81,19 +81,19 @@ class AtOnce:
 
 
 def in_threads(most: int | None, compute: Callable[[], object]) -> Callable[[], object]:
-    """The function, with at most so many of torch's threads; None for as many as there are."""
+    """The function, limited to so many of torch's threads; None sets no limit."""
     threads = torch.get_num_threads()
     if most is None or threads <= most:
         return compute
 
-    def computed() -> None:
+    def compute_in_threads() -> None:
         torch.set_num_threads(most)
         try:
             compute()
         finally:
             torch.set_num_threads(threads)
 
-    return computed
+    return compute_in_threads
 
 
 def threads_agree(one_dnn: bool, left: Tensor, right: Tensor) -> bool:
@@ -102,11 +102,13 @@ def threads_agree(one_dnn: bool, left: Tensor, right: Tensor) -> bool:
     if threads == 1 or not left.is_cpu:
         return True
     layouts = [(tuple(t.shape), t.stride()) for t in (left, right)]
-    return _agreed(one_dnn, *layouts, left.dtype, threads)
+    return _same_bits(one_dnn, *layouts, left.dtype, threads)
 
 
 @cache
-def _agreed(one_dnn: bool, left: Layout, right: Layout, dtype: torch.dtype, threads: int) -> bool:
+def _same_bits(
+    one_dnn: bool, left: Layout, right: Layout, dtype: torch.dtype, threads: int
+) -> bool:
     source = torch.Generator().manual_seed(0)
     a, b = (
         torch.empty_strided((1, *shape), (0, *stride), dtype=dtype).copy_(
@@ -122,7 +124,7 @@ def _agreed(one_dnn: bool, left: Layout, right: Layout, dtype: torch.dtype, thre
 
 
 def has_one_dnn(matrices: Tensor) -> bool:
-    """Whether oneDNN can multiply them."""
+    """Whether oneDNN can multiply these matrices."""
     return matrices.is_cpu and matrices.dtype == torch.float32 and _one_dnn_answers()
 
 

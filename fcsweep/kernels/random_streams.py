@@ -1,8 +1,8 @@
 """Every stream of random numbers of a run, from its one seed.
 
 A stream has a name made of its seed, words and numbers, such as ``(seed, "batches", epoch)``.
-Nothing is drawn in sequence across steps, so a run that goes on after an interruption, or in
-another stack, needs no saved state.
+No generator carries over from one step to the next, so a run that resumes after an interruption,
+or in another stack, needs no saved state.
 """
 
 from __future__ import annotations

@@ -138,8 +138,7 @@ def load_speeds(results: str | Path) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["device", "task", "stack", "trials_per_second"])
     alone = {(row["device"], row["task"]): row["trials_per_second"] for row in rows[::-1]}
     speeds = [row["trials_per_second"] / alone[row["device"], row["task"]] for row in rows]
-    table["times_alone"] = speeds
-    return table
+    return table.assign(times_alone=speeds)  # pyright: ignore[reportUnknownMemberType]
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], head: Sequence[str]) -> pd.DataFrame:

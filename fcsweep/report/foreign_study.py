@@ -1,7 +1,7 @@
-"""The search of another Hydra app, as its study or its ``trials.csv`` tells it.
+"""The search of another Hydra app, read from its study or its ``trials.csv``.
 
-Such an app keeps no records of ours. ``study.journal`` knows its trials at any time; of a study in
-a database there is ``trials.csv``, as of the last end of the search. Both are read as data.
+Such an app has no records of ours. ``study.journal`` holds its trials at any time; for a study in a
+database, ``trials.csv`` holds them as of the last end of the search. Both are read as data.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from fcsweep.records.sweep_table import FILE as TRIALS
 from fcsweep.system.bounded import bounded
 
 PARAMS, REACHED = "params.", "reached."
-"""What the columns of parameters and of values begin with."""
+"""Prefixes of the columns of parameters and of values."""
 LARGEST = 100_000_000  # bytes of trials.csv
 HEAD = ("folder", "sweep", "number", "status", "reason", "damage", "objective", "value", "target")
 
 
 @dataclass(frozen=True)
 class Study:
-    """What another app searched."""
+    """The search of another app."""
 
     folder: Path
-    """Of the sweep."""
+    """The folder of the sweep."""
     app: str
-    """Its name, as Hydra knows it."""
+    """The name of the app in Hydra."""
     source: str
-    """The file that was read."""
+    """The file that holds the trials."""
     objectives: dict[str, Direction]
-    """Which way each is better."""
+    """The direction of each objective."""
     trials: pd.DataFrame
     """A row a trial: the columns of `HEAD`, ``seconds``, ``params.KEY`` and ``reached.OBJECTIVE``.
 
-    ``value`` is that of a completed trial with a single objective; ``reached`` also what a pruned
-    one reported last.
+    ``value`` is that of a completed trial with a single objective; ``reached`` is also the last
+    report of a pruned trial.
     """
 
     @property
     def direction(self) -> Direction:
-        """Of the first objective."""
+        """The direction of the first objective."""
         return next(iter(self.objectives.values()))
 
     @property
@@ -82,10 +82,10 @@ class Study:
 
 
 def read_study(folder: Path) -> Study | None:
-    """The search in a sweep's folder; None if it has left neither a journal nor a table.
+    """The search in a sweep's folder; None if there is neither a journal nor a table.
 
     Raises:
-        StudyError: one of them cannot be read, or is damaged.
+        StudyError: the file cannot be read, or is damaged.
     """
     if (folder / "study.journal").exists():
         return _of_journal(folder)
@@ -95,9 +95,9 @@ def read_study(folder: Path) -> Study | None:
 def _of_journal(folder: Path) -> Study | None:
     from fcsweep.search.results import STATES, folder_of  # import Optuna
     from fcsweep.search.study.storage import JOURNAL
-    from fcsweep.search.study.storage import read_study as kept
+    from fcsweep.search.study.storage import read_study as load_study
 
-    study = kept(folder)
+    study = load_study(folder)
     if study is None:
         return None
     ways = ["minimize" if way.name == "MINIMIZE" else "maximize" for way in study.directions]
@@ -136,7 +136,7 @@ def _of_table(folder: Path) -> Study:
 
 
 def _objectives(names: Sequence[str]) -> int:
-    """How many values lead the columns between those of every table."""
+    """How many columns of values a table has, before those of the parameters."""
     if names[:1] == ["value"]:
         return 1
     count = 0
@@ -148,19 +148,19 @@ def _objectives(names: Sequence[str]) -> int:
 
 
 def _row(cells: Sequence[str], keys: Sequence[str], values: int) -> dict[str, Any]:
-    number, status, *told, seconds, folder = cells
+    number, status, *cells_between, seconds, folder = cells
     return {
         "number": int(number),
         "status": status,
         "folder": folder,
         "seconds": float(seconds) if seconds else None,
-        "values": [float(one) if one else None for one in told[:values]],
-        "params": dict(zip(keys, map(_value, told[values:]), strict=True)),
+        "values": [float(one) if one else None for one in cells_between[:values]],
+        "params": dict(zip(keys, map(_value, cells_between[values:]), strict=True)),
     }
 
 
 def _value(cell: str) -> Any:
-    """What the cell of a parameter stands for."""
+    """The value of a parameter in its cell."""
     for kind in (int, float):
         try:
             return kind(cell)
@@ -199,12 +199,12 @@ def _study(
 
 
 def _bare(key: str) -> str:
-    """A key without the signs of Hydra's grammar, and without what marks its column."""
+    """A key without the signs of Hydra's grammar and the prefix of its column."""
     return key.removeprefix(PARAMS).lstrip("+~")
 
 
 def _of_hydra(folder: Path, *keys: str) -> Any:
-    """What ``multirun.yaml`` has under Hydra's own key; None if nothing."""
+    """The value in ``multirun.yaml`` under Hydra's own key; None if there is none."""
     try:
         found: Any = read(folder / "multirun.yaml")
     except ConfigError:

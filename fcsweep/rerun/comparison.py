@@ -1,6 +1,6 @@
-"""Where two runs of one config differ first, and what may have caused it.
+"""The first difference between two runs of one config, and its likely cause.
 
-Files are compared as bytes; they are parsed only to say where they differ. Importing this module
+Files are compared as bytes and parsed only to locate a difference. Importing this module
 does not import torch.
 """
 
@@ -22,10 +22,10 @@ from fcsweep.records.evidence import Recorded, short_line
 from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
 
 TIMES = ("seconds",)
-"""Numbers of ``result.json`` that no rerun repeats."""
+"""Keys of ``result.json`` that no rerun repeats."""
 
 UNTRUSTED = (CONFIG, PROVENANCE, BEST)
-"""Files of which a rerun has nothing more to tell once they have changed."""
+"""Files that a rerun cannot vouch for once they have changed."""
 
 CAUSES = {
     "data_sha256": "the data",
@@ -52,7 +52,7 @@ CAUSES = {
 
 @dataclass(frozen=True)
 class Difference:
-    """The first place where a record and its rerun do not agree."""
+    """The first place where a record and its rerun disagree."""
 
     file: str
     where: str
@@ -65,8 +65,8 @@ class Difference:
         return f"{self.file}, {self.where}: recorded {self.recorded}, now {self.now}"
 
 
-def altered(run: Recorded) -> Difference | None:
-    """A file that has changed since the run and about which training again tells nothing more."""
+def altered_file(run: Recorded) -> Difference | None:
+    """The first file that changed after the run and that training again cannot vouch for."""
     for name in UNTRUSTED:
         if name in run.altered:
             return Difference(name, "sha256", *run.altered[name])
@@ -92,10 +92,10 @@ def first_difference(run: Recorded, again: Path) -> Difference | None:
 
 
 def likely_cause(difference: Difference, run: Recorded, now: Mapping[str, Any]) -> str:
-    """What the record says that was different when the run was made.
+    """The recorded facts that were different when the run was made.
 
     Args:
-        difference: what is to be explained.
+        difference: the one to explain.
         run: as recorded.
         now: ``provenance.json`` of the rerun.
     """
@@ -125,7 +125,7 @@ def _fact(facts: Mapping[str, Any], key: str) -> Any:
 
 
 def _brief(fact: object) -> str:
-    """A fact on one line; of a sha256 the beginning."""
+    """A fact on one line; a sha256 is shortened."""
     if isinstance(fact, str):
         return short_line(fact)[:12] if len(fact) in (40, 64) else short_line(fact)
     return shown(fact)
@@ -176,7 +176,7 @@ def _in_losses(run: Recorded, now: bytes) -> Difference:
 
 
 def _epoch_of(step: int, history: bytes) -> str:
-    """The epoch of a step, by the steps that the history names."""
+    """The epoch of a step, by the steps in the history."""
     ends = [row[:2] for row in _table(history)[1:]]
     return next((epoch for epoch, end in ends if end.isdecimal() and int(end) >= step), "?")
 

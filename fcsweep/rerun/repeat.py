@@ -1,7 +1,7 @@
 """``python -m fcsweep.rerun RUN_DIR``: train again as recorded, and compare bit for bit.
 
-Takes folders of runs and of sweeps. The saved configs are read as data and everything is checked
-before torch is imported; nothing from a folder is imported, built or executed. Prints
+Takes folders of runs and of sweeps. It reads the saved configs as data and checks everything before
+it imports torch; it imports, builds and executes nothing from a folder. Prints
 ``identical``, or the first difference and its likely cause.
 """
 
@@ -23,11 +23,11 @@ from fcsweep.records.events import Report
 from fcsweep.records.evidence import Recorded, recorded
 from fcsweep.records.filenames import CONFIG, PROVENANCE
 from fcsweep.records.reader import are_ours, read_json
-from fcsweep.rerun.comparison import altered, first_difference, likely_cause
+from fcsweep.rerun.comparison import altered_file, first_difference, likely_cause
 from fcsweep.system.signals import end_if_asked, held_back
 
 Progress = Callable[[int], None]
-"""Told the number of each epoch that is finished."""
+"""Called with the number of each finished epoch."""
 
 
 def rerun(folders: Sequence[Path], out: Path | None = None) -> bool:
@@ -35,18 +35,18 @@ def rerun(folders: Sequence[Path], out: Path | None = None) -> bool:
 
     Args:
         folders: of runs, or of sweeps with a numbered folder for each run.
-        out: where to keep the new runs; a folder that is new or empty. None: they are not kept.
+        out: a new or empty folder in which to keep the new runs; None deletes them.
 
     Returns:
-        Whether all of them could be repeated bit for bit.
+        Whether every run repeated bit for bit.
 
     Raises:
         FolderError: ``out`` is in use, or a sweep holds no run.
     """
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FolderError(f"--out: {out} is there already; name a new or an empty folder")
+        raise FolderError(f"--out: {out} exists already; name a new or an empty folder")
     run_dirs = _run_dirs(folders)
-    runs = [run for run in map(_checked, run_dirs) if run is not None]
+    runs = [run for run in map(_check, run_dirs) if run is not None]
     repeated = 0
     with tempfile.TemporaryDirectory(prefix="fcsweep-rerun-") as scratch, _progress() as shown:
         for number, run in enumerate(runs):
@@ -62,7 +62,7 @@ def rerun(folders: Sequence[Path], out: Path | None = None) -> bool:
 
 
 def _run_dirs(folders: Sequence[Path]) -> list[Path]:
-    """The folders of runs: those given, and for a sweep of ours those in it, by number."""
+    """The folders of runs; a sweep of ours is replaced by those in it, by number."""
     found: list[Path] = []
     for folder in folders:
         jobs = _jobs(folder)
@@ -71,7 +71,7 @@ def _run_dirs(folders: Sequence[Path]) -> list[Path]:
 
 
 def _jobs(folder: Path) -> list[Path]:
-    """The folders of the jobs of a sweep, by number; the folder itself if it is none."""
+    """The folders of the jobs of a sweep, by number; the folder itself if it is no sweep."""
     numbered = [path for path in _entries(folder) if path.name.isdecimal()]
     if not numbered or (folder / ".hydra").exists():
         return [folder]
@@ -82,8 +82,8 @@ def _entries(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def _checked(folder: Path) -> Recorded | None:
-    """What a run has left, or None after one line that says why it cannot be repeated."""
+def _check(folder: Path) -> Recorded | None:
+    """The evidence of a run, or None after one line that says why it cannot be repeated."""
     try:
         if folder.name.isdecimal() and folder.is_symlink():
             raise FolderError(f"{folder} is a link; name the folder that it leads to")
@@ -98,8 +98,8 @@ def _checked(folder: Path) -> Recorded | None:
 
 
 def _repeat(run: Recorded, again: Path, progress: Progress) -> bool:
-    """Train again in the folder ``again``, compare and print; whether all is the same."""
-    difference = altered(run)
+    """Train again in the folder ``again``, compare and print; returns whether all bits agree."""
+    difference = altered_file(run)
     cause = "the file changed after the run had ended"
     if difference is None:
         try:
@@ -119,7 +119,7 @@ def _repeat(run: Recorded, again: Path, progress: Progress) -> bool:
 
 
 def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
-    """Train as recorded, for as many epochs; returns where the new numbers come from."""
+    """Train as recorded, for as many epochs; returns the provenance of the new numbers."""
     with held_back():  # of torch, not before everything is checked
         from fcsweep.run.stack import train, with_threads
         from fcsweep.run.trial import Trial
@@ -142,7 +142,7 @@ def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
 
 
 def _keep(folders: Sequence[Path], scratch: Path, out: Path) -> None:
-    """Move the new runs to ``out``: a lone one itself, several as they lie beside each other."""
+    """Move the new runs to ``out``: a single run itself, several with their relative paths."""
     top = Path(os.path.commonpath([folder.absolute() for folder in folders]))
     for number, folder in enumerate(folders):
         if (scratch / str(number)).exists():
@@ -159,7 +159,7 @@ def _refuse(error: object) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[Recorded, str], Progress]]:
-    """How far the rerun is, on a terminal: a bar of epochs for the run that trains."""
+    """The progress of the rerun on a terminal: a bar of epochs for the run that trains."""
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

@@ -4,12 +4,11 @@
 ``stack.py``       `run`, `run_many`: train trials of one shape as one stack
 ``trial.py``       a trial while it trains: its config, its records, its log
 ``build.py``       data, net, rule and Solver of a config
-``checkpoint.py``  how a killed run goes on
+``checkpoint.py``  how a killed run resumes
 ``provenance.py``  where the numbers come from
 =================  =============================================================================
 
-Importing this package imports nothing heavy: its names come from the modules when they are asked
-for.
+Importing this package does not import torch: it imports a module when one of its names is used.
 """
 
 from __future__ import annotations

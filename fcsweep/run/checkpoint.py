@@ -1,12 +1,12 @@
-"""Checkpoints: how a long run that was killed goes on, to the same bits as without the kill.
+"""Checkpoints: a run that was killed resumes, to the same bits as without the kill.
 
-A trial has two generations of them, so that one is whole whatever happens to the other. A
-checkpoint is a safetensors file: the parameters, the best parameters, the state of the rule and the
-losses as tensors; the record and what made it as JSON in its metadata. There, too, stands a sha256
-of the whole file (taken with zeros in its own place): safetensors itself takes a flipped byte for
-another number. Random numbers need no state (`fcsweep.kernels.random_streams`).
+A trial keeps two generations, so that one is whole whatever happens to the other. A checkpoint is a
+safetensors file: the parameters, the best parameters, the state of the rule and the losses as
+tensors; the record and its provenance as JSON in the metadata, with a sha256 of the whole file
+(computed with zeros in its own place), because safetensors itself does not notice a flipped bit.
+Random numbers need no state (`fcsweep.kernels.random_streams`).
 
-A trial's checkpoint lies in its own folder, so that it may go on alone or in any stack.
+A trial's checkpoint is in its own folder, so that the trial can resume alone or in any stack.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from fcsweep.system.bounded import bounded
 log = logging.getLogger(__name__)
 
 Moment = tuple[int, int, int]
-"""Epoch, step and number of threads: trials that agree in them may go on as a stack."""
+"""Epoch, step and number of threads: trials that agree in them may resume as a stack."""
 
 BLANK = "0" * 64
 SHA256 = b'"sha256":"%s"'
@@ -57,16 +57,16 @@ class Checkpoint:
     past: Past
     threads: int
     made_with: dict[str, Any]
-    """What must be the same for training to go on to the same bits; see `made_with`."""
+    """What must be equal for training to resume to the same bits; see `made_with`."""
 
     @property
     def at(self) -> Moment:
-        """When it was taken."""
+        """The moment of the checkpoint."""
         last = self.past.rows[-1]
         return last.epoch, last.step, self.threads
 
     def best(self) -> bytes | None:
-        """``best.safetensors`` as it was then; None before the first evaluation."""
+        """``best.safetensors`` at that moment; None before the first evaluation."""
         if self.past.result.best_epoch is None:
             return None
         best = {name[5:]: p for name, p in self.tensors.items() if name.startswith("best.")}
@@ -74,7 +74,7 @@ class Checkpoint:
 
 
 def made_with(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be the same for training to go on to the same bits.
+    """What must be equal for training to resume to the same bits.
 
     Args:
         config: of the run.
@@ -111,17 +111,17 @@ def unpack(content: bytes, made_with: Mapping[str, Any]) -> Checkpoint:
         made_with: what must be the same.
 
     Raises:
-        ValueError: it is damaged, or made with something else.
+        ValueError: the file is damaged, or ``made_with`` differs.
     """
     header = content[8 : 8 + int.from_bytes(content[:8], "little")]
     try:
         metadata = json.loads(header)["__metadata__"]
-        said = str(metadata["sha256"]).encode()
+        digest_in_file = str(metadata["sha256"]).encode()
     except (ValueError, LookupError, TypeError, RecursionError):
-        raise ValueError("it is cut short or no checkpoint") from None
-    blank = content.replace(SHA256 % said, SHA256 % BLANK.encode(), 1)
-    if sha256(blank).hexdigest().encode() != said:
-        raise ValueError("its sha256 is not the one that it was written with")
+        raise ValueError("it is truncated, or not a checkpoint") from None
+    blank = content.replace(SHA256 % digest_in_file, SHA256 % BLANK.encode(), 1)
+    if sha256(blank).hexdigest().encode() != digest_in_file:
+        raise ValueError("its sha256 does not match its content")
     about = json.loads(metadata["about"])
     if other := [name for name, fact in made_with.items() if about["made_with"].get(name) != fact]:
         raise ValueError(f"it was made with another {' and another '.join(other)}")
@@ -135,20 +135,20 @@ def unpack(content: bytes, made_with: Mapping[str, Any]) -> Checkpoint:
 
 
 class Checkpoints:
-    """Writes those of a stack.
+    """Writes the checkpoints of a stack.
 
     Args:
-        seconds: from one to the next, at least; None for none at all.
+        seconds: at least so many between two checkpoints; None writes none.
         made_with: what decides the bits of each trial, by its folder.
     """
 
     def __init__(self, seconds: float | None, made_with: Mapping[Path, dict[str, Any]]) -> None:
         self._seconds, self._made_with = seconds, made_with
-        self._taken: list[tuple[Path, Checkpoint]] = []
-        self._written, self._count = time.monotonic(), 0
+        self._latest: list[tuple[Path, Checkpoint]] = []
+        self._last_write, self._count = time.monotonic(), 0
 
     def after(self, solver: Solver, records: Sequence[RunRecord]) -> None:
-        """Take in the state of a stack after an epoch; write it if it is time.
+        """Keep the state of a stack after an epoch; write it if ``seconds`` have passed.
 
         Args:
             solver: of the trials that are still training.
@@ -157,31 +157,31 @@ class Checkpoints:
         if self._seconds is None:
             return
         state, threads = solver.state(), torch.get_num_threads()
-        self._taken = []
+        self._latest = []
         for place, record in enumerate(records):
             tensors = {name: part[place] for name, part in state.items()}
             made_with = self._made_with[record.folder]
             checkpoint = Checkpoint(tensors, record.past(), threads, made_with)
-            self._taken.append((record.folder, checkpoint))
-        if time.monotonic() - self._written >= self._seconds:
+            self._latest.append((record.folder, checkpoint))
+        if time.monotonic() - self._last_write >= self._seconds:
             self.write()
 
     def write(self) -> None:
-        """Write the last finished epoch, unless that is done; the older generation makes room."""
-        if self._taken:
-            for folder, checkpoint in self._taken:
+        """Write the last finished epoch, once, in place of the older generation."""
+        if self._latest:
+            for folder, checkpoint in self._latest:
                 try:
                     write_atomically(folder / CHECKPOINTS[self._count % 2], pack(checkpoint))
                 except RecordError as error:  # a run needs none to come to its end
                     _warn(str(error))
-            self._taken, self._written, self._count = [], time.monotonic(), self._count + 1
+            self._latest, self._last_write, self._count = [], time.monotonic(), self._count + 1
 
 
-# --- Reading, when a run goes on ------------------------------------------------------------------
+# --- Reading, when a run resumes ------------------------------------------------------------------
 
 
 def find(folder: Path, config: RunConfig, made_with: Mapping[str, Any]) -> list[Checkpoint]:
-    """The checkpoints from which a run can go on, newest first; a warning for each other one.
+    """The checkpoints from which a run can resume, newest first; warns of each unusable one.
 
     Args:
         folder: of the run.
@@ -202,7 +202,7 @@ def find(folder: Path, config: RunConfig, made_with: Mapping[str, Any]) -> list[
 
 
 def _largest(config: RunConfig) -> int:
-    """Bytes that a checkpoint of such a run can have: generously, six numbers a parameter or more.
+    """Upper bound of the bytes of a checkpoint: generously, six numbers a parameter or more.
 
     Its tensors are the parameters, the best ones and the state of the rule.
     """
@@ -214,13 +214,13 @@ def _largest(config: RunConfig) -> int:
 def groups(
     found: Sequence[Sequence[Checkpoint]],
 ) -> list[tuple[list[int], list[Checkpoint]]]:
-    """Which trials go on together: all, from the newest moment that they share, if there is one.
+    """Which trials resume together: all, from the newest moment that they share, if any.
 
     Args:
         found: for each trial its checkpoints, newest first.
 
     Returns:
-        Positions of trials, and the checkpoint of each; none for trials that start anew.
+        Positions of trials, and the checkpoint of each; none for trials without any.
     """
     moments = [{checkpoint.at: checkpoint for checkpoint in one} for one in found]
     shared = set[Moment].intersection(*map(set, moments))
@@ -235,8 +235,8 @@ def groups(
     ]
 
 
-def go_on(checkpoints: Sequence[Checkpoint], solver: Solver, records: Sequence[RunRecord]) -> None:
-    """Put a stack and its records where they were when the checkpoints were taken.
+def resume(checkpoints: Sequence[Checkpoint], solver: Solver, records: Sequence[RunRecord]) -> None:
+    """Restore a stack and its records to the moment of the checkpoints.
 
     Args:
         checkpoints: one for each trial, all of one moment.
@@ -249,7 +249,7 @@ def go_on(checkpoints: Sequence[Checkpoint], solver: Solver, records: Sequence[R
     solver.restore(state, epoch, step)
     for record, checkpoint in zip(records, checkpoints, strict=True):
         record.restore(checkpoint.past, checkpoint.best())
-        log.info("going on after epoch %d", epoch)
+        log.info("resuming after epoch %d", epoch)
 
 
 def _warn(text: str) -> None:

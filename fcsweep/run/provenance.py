@@ -52,7 +52,7 @@ def provenance(
 
 @lru_cache(maxsize=1)
 def _this_process() -> dict[str, Any]:
-    """What is the same for all runs of a process."""
+    """The facts that all runs of a process share."""
     return {
         "command": masked(shlex.join([*_program(), *sys.argv[1:]])),
         "python": platform.python_version(),
@@ -65,7 +65,7 @@ def _this_process() -> dict[str, Any]:
 
 
 def _program() -> list[str]:
-    """How this process was started, in words that start it again."""
+    """The command that started this process, as one that starts it again."""
     path = Path(sys.argv[0])
     if CODE not in path.parents:
         return [path.name]
@@ -96,7 +96,7 @@ def git_commit() -> str | None:
 
 
 def _uncommitted() -> str | None:
-    """A sha256 of the code that is not committed; None if all is."""
+    """A sha256 of the uncommitted code; None if all code is committed."""
     changes = _git("diff", "HEAD", "--binary", "--", *_SOURCES)
     new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *_SOURCES)
     for name in new.split(b"\0"):
@@ -128,7 +128,7 @@ def code_sha256() -> str:
 
 @lru_cache
 def _machine(device: torch.device) -> dict[str, Any]:
-    """What computes: the device that trains and the CPU, and what drives them."""
+    """The hardware: the device that trains, the CPU, and their drivers."""
     gpu = device.type == "cuda"
     return {
         "device": str(device),
@@ -161,7 +161,7 @@ def _determinism() -> dict[str, Any]:
 
 
 def device_name(device: torch.device) -> str:
-    """The name that its maker gave it."""
+    """The manufacturer's name of the device."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return _cpu_name()

@@ -15,14 +15,15 @@ from safetensors.numpy import save
 
 from fcsweep import data
 from fcsweep.config import RunConfig
+from fcsweep.kernels.python_numbers import each
 from fcsweep.messages.wording import one_line
 from fcsweep.records.events import Observer, OnEpoch, Report
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.run.build import data_of, device_of, solver_of
-from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, go_on, groups, made_with
+from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, groups, made_with, resume
 from fcsweep.run.provenance import provenance
 from fcsweep.run.trial import Trial, out_of_memory
-from fcsweep.solver import Epoch, Solver, each
+from fcsweep.solver import Epoch, Solver
 from fcsweep.system.atomic import writing
 from fcsweep.system.signals import end_if_asked, stopped_by_signals
 
@@ -51,21 +52,21 @@ def run_many(
 ) -> list[Result]:
     """Train trials of one shape as one stack, each with its records in its own folder.
 
-    A trial that diverges, is pruned or fails leaves the stack; the others go on as if it had never
-    been there. If the stack does not fit in memory, its halves are trained one after the other.
+    A trial that diverges, is pruned or fails leaves the stack; the others continue as if it had
+    never been there. If the stack does not fit in memory, its halves train one after the other.
 
-    The process is left as it was, so a notebook may call this. Only while the stack trains, and in
-    the main thread, a signal ends it after the step in progress; and on a GPU torch is
-    deterministic, which needs CUBLAS_WORKSPACE_CONFIG=:4096:8 before cuBLAS starts: set it yourself
+    The call leaves the process as it was, so a notebook may use it. Only while the stack trains,
+    a signal in the main thread ends training after the step in progress, and torch is deterministic
+    on a GPU. The latter needs CUBLAS_WORKSPACE_CONFIG=:4096:8 before cuBLAS starts: set it yourself
     if the notebook has used a GPU before.
 
     Args:
-        configs: equal but for what a schema marks as per trial.
-        folders: one for each; they exist.
-        on_epoch: decides after every epoch which trials are pruned. After a lack of memory it is
-            told again of the epochs that are trained again.
-        observers: are told when training starts, after every epoch, and of its end.
-        logs: where each trial says how it gets on; by default in the log of this module.
+        configs: equal except for the keys that a schema marks as per trial.
+        folders: one for each config; they exist.
+        on_epoch: decides after every epoch which trials to prune. After an out-of-memory error it
+            is called again for the epochs that are trained again.
+        observers: called when training starts, after every epoch, and when it ends.
+        logs: the logger of each trial; by default that of this module.
 
     Returns:
         How each trial ended: ``completed``, ``pruned``, ``diverged`` or, in a stack, ``failed``, or
@@ -74,8 +75,8 @@ def run_many(
     Raises:
         KeyboardInterrupt, SystemExit: after SIGINT, or SIGTERM and SIGHUP; the records say
             ``interrupted``.
-        Exception: whatever went wrong with a single trial. In a stack its result says so. In both
-            cases the records say ``failed``, the log has the traceback.
+        Exception: the error of a single trial; in a stack, the result of the trial names it. In
+            both cases the records say ``failed``, and the log has the traceback.
     """
     each = zip(configs, folders, logs or [log] * len(configs), strict=True)
     trials = [Trial(place, *one) for place, one in enumerate(each)]
@@ -83,7 +84,7 @@ def run_many(
         for observer in observers:
             stack.enter_context(observer)
             observer.started(configs, folders)
-        train(trials, _telling(observers, on_epoch))
+        train(trials, _tell_then_decide(observers, on_epoch))
         results = [trial.result for trial in trials]
         for observer in observers:
             observer.ended(results)
@@ -91,7 +92,7 @@ def run_many(
 
 
 def train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
-    """As `run_many`, with trials that are there already."""
+    """As `run_many`, for `Trial` objects that the caller has made."""
     try:
         _train_what_fits(trials, on_epoch)
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -110,7 +111,7 @@ def _running(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def _train_what_fits(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
-    """Train a stack; if it does not fit in memory, what is unfinished of it in two halves."""
+    """Train a stack; if it does not fit in memory, train its unfinished trials in two halves."""
     try:
         return _train(trials, on_epoch)
     except Exception as error:
@@ -130,7 +131,7 @@ def _train_what_fits(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
 
 
 def _train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
-    """Train a stack, with the settings of torch that its bits depend on."""
+    """Train a stack with the settings of torch on which its bits depend."""
     for trial in trials:
         with trial.alone():
             trial.record.start()
@@ -143,21 +144,21 @@ def _train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
 
 
 def _train_on(device: torch.device, starting: Sequence[Trial], on_epoch: OnEpoch) -> None:
-    """Train a stack; from their checkpoints, the trials that share a moment go on together."""
+    """Train a stack; trials whose checkpoints share a moment resume together."""
     first = starting[0].config
-    _say_where_from(starting, device, None)
+    _add_provenance(starting, device, None)
     dataset = data_of(first)
     starting = _running(starting)
     found = [list[Checkpoint]() for _ in starting]
     if first.solver.checkpoint_seconds is not None:
-        _say_where_from(starting, device, dataset.fingerprint)
+        _add_provenance(starting, device, dataset.fingerprint)
         starting = _running(starting)
         found = [find(trial.record.folder, trial.config, trial.made_with) for trial in starting]
     for places, checkpoints in groups(found):
         together = [starting[place] for place in places]
         threads = checkpoints[0].threads if checkpoints else torch.get_num_threads()
         with with_threads(threads):
-            _say_where_from(together, device, dataset.fingerprint)
+            _add_provenance(together, device, dataset.fingerprint)
             _train_together(together, dataset, device, checkpoints, on_epoch)
 
 
@@ -171,10 +172,10 @@ def _train_together(
     """Train a stack from its first step, or from its checkpoints, to its end."""
     solver = solver_of([trial.config for trial in trials], dataset, device)
     if checkpoints:
-        go_on(checkpoints, solver, [trial.record for trial in trials])
+        resume(checkpoints, solver, [trial.record for trial in trials])
     decisive = {trial.record.folder: trial.made_with for trial in trials}
     keeper = Checkpoints(trials[0].config.solver.checkpoint_seconds, decisive)
-    training, start = _staying(trials, solver), time.perf_counter()
+    training, start = _drop_ended(trials, solver), time.perf_counter()
     with stopped_by_signals(solver.stop):
         for epoch in solver.epochs() if training else ():
             rows, best_epochs = _rows(epoch), each(solver.best_epoch)
@@ -183,8 +184,8 @@ def _train_together(
                     best = _best(solver, place) if best_epochs[place] == epoch.number else None
                     losses = epoch.losses[:, place].numpy()
                     trial.add(row, losses, time.perf_counter() - start, best)
-            _let_go(training, rows, epoch, on_epoch)
-            training = _staying(training, solver)
+            _report_and_prune(training, rows, epoch, on_epoch)
+            training = _drop_ended(training, solver)
             if not training:
                 return
             keeper.after(solver, [trial.record for trial in training])
@@ -196,10 +197,10 @@ def _train_together(
                 trial.end("completed")
 
 
-def _let_go(
+def _report_and_prune(
     training: Sequence[Trial], rows: Sequence[HistoryRow], epoch: Epoch, on_epoch: OnEpoch
 ) -> None:
-    """Tell the hook of all that are recorded; then end those that have diverged or are pruned."""
+    """Report the epoch to the hook; then end the trials that diverged or that it prunes."""
     places = [place for place, trial in enumerate(training) if trial.running]
     with writing("standard output"):  # its own files a hook names itself
         pruned = on_epoch([Report(training[p].place, rows[p], training[p].result) for p in places])
@@ -213,15 +214,15 @@ def _let_go(
                 trial.end("pruned", f"pruned after epoch {epoch.number}")
 
 
-def _staying(training: Sequence[Trial], solver: Solver) -> list[Trial]:
-    """The trials that go on; the solver lets the others go."""
+def _drop_ended(training: Sequence[Trial], solver: Solver) -> list[Trial]:
+    """The trials that are still running; the solver drops the others."""
     staying = [place for place, trial in enumerate(training) if trial.running]
     if 0 < len(staying) < len(training):
         solver.keep(staying)
     return [training[place] for place in staying]
 
 
-def _say_where_from(trials: Sequence[Trial], device: torch.device, fingerprint: str | None) -> None:
+def _add_provenance(trials: Sequence[Trial], device: torch.device, fingerprint: str | None) -> None:
     for place, trial in enumerate(trials):
         with trial.alone():
             facts = provenance(trial.config, device, fingerprint, place, len(trials))
@@ -231,9 +232,9 @@ def _say_where_from(trials: Sequence[Trial], device: torch.device, fingerprint: 
 
 @contextmanager
 def _deterministic(device: torch.device) -> Iterator[None]:
-    """On a GPU, let every operation be a deterministic one; on a CPU they are for given threads.
+    """On a GPU, allow deterministic operations only; on a CPU, a number of threads determines them.
 
-    After the block the settings are those of before: the process may be a notebook's.
+    The block restores the settings at its end: the process may be a notebook's.
     """
     if device.type != "cuda":
         yield
@@ -267,7 +268,7 @@ def with_threads(number: int) -> Iterator[None]:
 
 
 def _rows(epoch: Epoch) -> list[HistoryRow]:
-    """An epoch of each trial of a stack; what has diverged has no accuracy."""
+    """The history row of each trial of a stack; a diverged trial has no accuracy."""
     rows: list[HistoryRow] = []
     trials = zip(each(epoch.loss), each(epoch.learning_rate), each(epoch.diverged_at), strict=True)
     for place, (loss, learning_rate, diverged_at) in enumerate(trials):
@@ -285,8 +286,8 @@ def _best(solver: Solver, place: int) -> bytes:
     return save({name: p[place].cpu().contiguous().numpy() for name, p in params.items()})
 
 
-def _telling(observers: Sequence[Observer], decide: OnEpoch | None) -> OnEpoch:
-    """Tells the observers, then decides."""
+def _tell_then_decide(observers: Sequence[Observer], decide: OnEpoch | None) -> OnEpoch:
+    """One hook that tells the observers, then decides."""
 
     def on_epoch(reports: Sequence[Report]) -> Collection[int]:
         for observer in observers:

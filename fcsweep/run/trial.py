@@ -35,12 +35,12 @@ class Trial:
 
     @property
     def result(self) -> Result:
-        """So far."""
+        """The result so far."""
         return self.record.result
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the trial has not ended yet."""
         return self.result.status == "running"
 
     def add(
@@ -51,16 +51,16 @@ class Trial:
         self.log.info(row.line(self.config.solver.num_epochs))
 
     def end(self, status: str, reason: str | None = None) -> None:
-        """Record how it ended."""
+        """Record how the trial ended."""
         if status == "diverged":
             self.log.warning("diverged: %s", reason)
         self.record.finish(status, reason)
 
     def fail(self, error: Exception) -> None:
-        """Record an error, as far as anything can be written; a full disk is none of the run."""
+        """Record an error as far as the disk allows; a full disk is no failure of the run."""
         self.error = error
-        told = "".join(traceback.format_exception(error)).rstrip()
-        self.log.error("the run failed\n%s", masked(told))
+        text = "".join(traceback.format_exception(error)).rstrip()
+        self.log.error("the run failed\n%s", masked(text))
         status = "interrupted" if isinstance(error, RecordError) else "failed"
         with suppress(RecordError):
             self.record.finish(status, one_line(error))
@@ -68,7 +68,7 @@ class Trial:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """What goes wrong in the block costs this trial and no other."""
+        """An error in the block ends this trial and no other."""
         try:
             yield
         except Exception as error:
@@ -78,7 +78,7 @@ class Trial:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """On a CPU torch raises a plain RuntimeError."""
+    """Whether memory ran out; on a CPU torch raises a plain RuntimeError."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )

@@ -1,4 +1,4 @@
-"""The terminal, or the file or the pipe in its place."""
+"""Standard output: a terminal, a file or a pipe."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from fcsweep.system.stdout import ReaderLeft, give_up_stdout
 
 
 class Screen(Console):
-    """rich's console, which also says why it ends the program when its reader has left."""
+    """rich's console, which raises `ReaderLeft` when the reader of a pipe has exited."""
 
     def on_broken_pipe(self) -> NoReturn:
-        """As after ``fcsweep | head``.
+        """End the program after a broken pipe, as in ``fcsweep | head``.
 
         Raises:
-            ReaderLeft: which becomes the reason of a run.
+            ReaderLeft: always; the runs record it as their reason.
         """
         self.quiet = True
         give_up_stdout()

@@ -1,4 +1,4 @@
-"""What a run shows while it trains: a table of its epochs on a terminal, else a line for each."""
+"""The display of a run while it trains: a table of its epochs on a terminal, else lines."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SHOWN = 15
 
 
 class RunView(Observer):
-    """Shows each epoch of a run, and at the end the best.
+    """Shows each epoch of a run, and its best epoch at the end.
 
     Args:
-        title: the folder of the run, as it is shown.
+        title: the folder of the run, as the display names it.
     """
 
     def __init__(self, title: str) -> None:
@@ -37,7 +37,7 @@ class RunView(Observer):
         self._live = Live(console=self._console, refresh_per_second=8)
 
     def started(self, configs: Sequence[RunConfig], folders: Sequence[Path]) -> None:
-        """Say what is trained; on a terminal, begin the table."""
+        """Print what trains; on a terminal, begin the table."""
         self._num_epochs = configs[0].solver.num_epochs
         self._console.print(heading(self._title, configs[0]))
         if self._console.is_terminal:
@@ -46,7 +46,7 @@ class RunView(Observer):
             self._show()
 
     def epoch(self, reports: Sequence[Report]) -> None:
-        """A line, or a row of the table."""
+        """Print a line, or add a row to the table."""
         self._rows += [report.row for report in reports]
         if self._console.is_terminal:
             self._show()
@@ -55,13 +55,13 @@ class RunView(Observer):
             self._console.print(report.row.line(self._num_epochs))
 
     def ended(self, results: Sequence[Result]) -> None:
-        """Say how good it became; the table stays."""
+        """Print the best value; the table stays."""
         self._live.stop()
         for result in results:
             self._console.print(ending(result))
 
     def __exit__(self, *error: object) -> None:
-        """Give the terminal back."""
+        """Release the terminal."""
         self._live.stop()
 
     def _show(self) -> None:
@@ -71,7 +71,7 @@ class RunView(Observer):
 
 
 def heading(title: str, config: RunConfig) -> str:
-    """One line: what is trained, on what, where."""
+    """One line: the net, the rule, the data, the seed, the folder."""
     model, optimizer = config.model, config.optimizer
     hidden = "-".join(map(str, model.hidden_dims))
     rate = f"learning_rate {optimizer.learning_rate:g}"
@@ -82,7 +82,7 @@ def heading(title: str, config: RunConfig) -> str:
 
 
 def ending(result: Result) -> str:
-    """One line: how good it became, and why it ended if not by itself."""
+    """One line: the best value, and the reason if the run did not complete."""
     name = result.objective.replace("_", " ")
     best = f"best {name} {formats.shown(result.value)} at epoch {result.best_epoch}"
     parts = [best] if result.value is not None else []

@@ -1,4 +1,4 @@
-"""A search on a terminal: how many trials ended how, the best one, what runs, the time left."""
+"""A search on a terminal: trials by status, the best one, the running ones, the time left."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fcsweep.search.progress import Progress, best, point
 from fcsweep.search.results import counts
 
 SHOWN = 20
-"""Running trials that are listed; past these, the best of them."""
+"""Maximum number of running trials listed; of more, the best."""
 SECONDS = 0.1
-"""Between two updates."""
+"""Minimum time between two updates."""
 
 
 class LiveProgress(Progress):
-    """Shows the search in place while it runs; what failed stays above it."""
+    """Shows the search in place while it runs; failures stay in the lines above."""
 
     def __init__(self, study: Study, n_trials: int, digits: str = ".4g") -> None:
         super().__init__(study, n_trials, digits)
@@ -43,11 +43,11 @@ class LiveProgress(Progress):
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave the terminal to what is said of the end."""
+        """Release the terminal for the final messages."""
         self._live.stop()
 
     def started(self, numbers: Sequence[int]) -> None:
-        """Trials were handed to the launcher."""
+        """The launcher has received trials."""
         super().started(numbers)
         self._update()
 
@@ -63,16 +63,16 @@ class LiveProgress(Progress):
         self._update()
 
     def say(self, text: str) -> None:
-        """A line above what is shown in place."""
+        """Print a line above the live display."""
         self._live.console.print(Text(printable(text)))
 
     def say_ending(self, number: int, outcome: Outcome, first: int | None) -> None:
-        """Of the ends only failures are news: the rest is counted, and in the table after."""
+        """Print failures only: the display counts the others, and the final table lists them."""
         if outcome.reason and not outcome.values and first is None:
             super().say_ending(number, outcome, first)
 
     def shown(self) -> Group:
-        """The bar, how many ended how, the best trial and the running ones: a line each."""
+        """The bar, the trials by status, the best trial and the running ones: a line each."""
         found = {name: count for name, count in counts(self.study).items() if count}
         found.pop("waiting", None)
         running = found.pop("running", 0)

@@ -1,6 +1,6 @@
-"""What a stack shows while it trains: on a terminal a live table, else a line an epoch.
+"""The display of a stack while it trains: a live table on a terminal, else a line an epoch.
 
-Up to `EACH` trials have a row or a line each; of more, the best ones are shown and all are counted.
+Up to `EACH` trials have a row or a line each; of more, the display shows the best and counts all.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BEST = 5
 
 
 class StackView(Observer):
-    """Shows how a stack gets on, and at the end how its trials ended."""
+    """Shows the progress of a stack, and at the end how its trials ended."""
 
     def __init__(self) -> None:
         self._console = Screen(soft_wrap=True, highlight=False, markup=False)
@@ -36,7 +36,7 @@ class StackView(Observer):
         self._live = Live(console=self._console, refresh_per_second=8, transient=True)
 
     def started(self, configs: Sequence[RunConfig], folders: Sequence[Path]) -> None:
-        """Say what is trained; on a terminal, begin the table."""
+        """Print what trains; on a terminal, begin the table."""
         self._board = Board(folders, configs)
         self._console.print(self._board.heading())
         if self._console.is_terminal:
@@ -44,8 +44,8 @@ class StackView(Observer):
             self._live.start()
 
     def epoch(self, reports: Sequence[Report]) -> None:
-        """A line, or a new table."""
-        self._board.hear(reports)
+        """Print a line, or redraw the table."""
+        self._board.update(reports)
         if self._console.is_terminal:
             if reports:
                 self._bar.update(self._epochs, completed=reports[0].row.epoch)
@@ -54,18 +54,18 @@ class StackView(Observer):
             self._console.print(self._board.line(reports[0].row.epoch))
 
     def ended(self, results: Sequence[Result]) -> None:
-        """Say how each trial ended, or the best of many."""
+        """Print how each trial ended, or the best of many."""
         self._live.stop()
         for line in self._board.endings():
             self._console.print(line)
 
     def __exit__(self, *error: object) -> None:
-        """Give the terminal back."""
+        """Release the terminal."""
         self._live.stop()
 
 
 class Board:
-    """What is known of the trials of a stack."""
+    """The latest report of each trial of a stack, as text."""
 
     def __init__(self, folders: Sequence[Path], configs: Sequence[RunConfig]) -> None:
         self.folders, self.config = folders, configs[0]
@@ -74,12 +74,12 @@ class Board:
         self.keys = [k for k, v in first.items() if any(each[k] != v for each in self.values)]
         self.latest: dict[int, Report] = {}
 
-    def hear(self, reports: Sequence[Report]) -> None:
-        """Keep the last that was said of each trial."""
+    def update(self, reports: Sequence[Report]) -> None:
+        """Keep the latest report of each trial."""
         self.latest |= {report.trial: report for report in reports}
 
     def heading(self) -> str:
-        """One line: how many of what are trained, where."""
+        """One line: how many trials, the net, the rule, the data, the folders."""
         model, count = self.config.model, len(self.folders)
         hidden = "-".join(map(str, model.hidden_dims))
         names = f"{printable(os.path.relpath(self.folders[0]))} to {self.folders[-1].name}"
@@ -87,9 +87,9 @@ class Board:
         return f"stack of {count}: {what} -> {names}"
 
     def line(self, epoch: int) -> str:
-        """One line: the epoch, the best so far and whose it is, how many are left."""
+        """One line: the epoch, the best value so far and its trial, the trials by status."""
         of = self.config.solver.num_epochs
-        best = self._ranked()[0]
+        best = self._ranking()[0]
         value, name = shown(best.result.value), self.config.objective.replace("_", " ")
         whose = self.folders[best.trial].name
         return (
@@ -98,14 +98,14 @@ class Board:
         )
 
     def table(self) -> Table:
-        """A row a trial, or the best ones; all are counted below."""
+        """A row for each trial, or for the best ones; the caption counts all."""
         table = Table(box=None, pad_edge=False, caption=self._counts(), caption_justify="left")
         table.add_column("trial", justify="right", no_wrap=True)
         for key in self.keys:  # these give way on a narrow terminal
             table.add_column(key.rpartition(".")[2], justify="right", overflow="ellipsis")
         for name in ("epoch", "loss", "train", "val", "best", "status"):
             table.add_column(name, justify="right", no_wrap=True)
-        best = self._ranked()[:1]
+        best = self._ranking()[:1]
         for report in self._rows():
             row, result = report.row, report.result
             table.add_row(
@@ -122,7 +122,7 @@ class Board:
         return table
 
     def endings(self) -> list[str]:
-        """A line a trial, or the best ones; of many, a line that counts them."""
+        """A line for each trial; of many, the best ones and a line that counts all."""
         lines = [self._ending(report) for report in self._rows()]
         return lines if len(self.latest) <= EACH else [*lines, self._counts()]
 
@@ -131,25 +131,25 @@ class Board:
         name = f"trial {self.folders[report.trial].name}"
         trial = report.trial
         what = [f"{key.rpartition('.')[2]} {self._digits(trial, key)}" for key in self.keys]
-        told: list[str] = []
+        ends: list[str] = []
         if result.value is not None:
-            told.append(f"best {shown(result.value)} at epoch {result.best_epoch}")
+            ends.append(f"best {shown(result.value)} at epoch {result.best_epoch}")
         if result.status != "completed":
-            told.append(f"{_status(report)}: {result.reason}" if result.reason else _status(report))
-        return f"{', '.join([name, *what])}: {'; '.join(told)}"
+            ends.append(f"{_status(report)}: {result.reason}" if result.reason else _status(report))
+        return f"{', '.join([name, *what])}: {'; '.join(ends)}"
 
     def _digits(self, trial: int, key: str) -> str:
-        """What a trial has for a key, with at most four significant digits."""
+        """The value of a key in a trial, with at most four significant digits."""
         value = self.values[trial][key]
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     def _rows(self) -> list[Report]:
         if len(self.latest) <= EACH:
             return [self.latest[trial] for trial in sorted(self.latest)]
-        return self._ranked()[:BEST]
+        return self._ranking()[:BEST]
 
-    def _ranked(self) -> list[Report]:
-        """Best first, of equals the first."""
+    def _ranking(self) -> list[Report]:
+        """All trials, best first; of equal ones, the lower number first."""
         by_number = [self.latest[trial] for trial in sorted(self.latest)]
         return sorted(by_number, key=_value, reverse=True)
 
@@ -164,5 +164,5 @@ def _status(report: Report) -> str:
 
 
 def _value(report: Report) -> float:
-    """By which trials are ranked; none is lower than any."""
+    """The value that ranks a trial; a trial without one ranks last."""
     return -1.0 if report.result.value is None else report.result.value

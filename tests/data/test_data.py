@@ -33,7 +33,7 @@ from fcsweep.data import (
     require,
 )
 from fcsweep.data import load_test as load_test_rows
-from fcsweep.data.cache import Copy, workshop
+from fcsweep.data.cache import Copy, staging
 from fcsweep.data.cifar10_files import BINARY, PYTHON, TEST, TRAINING
 from fcsweep.data.images import Images
 
@@ -665,7 +665,7 @@ def test_damaged_archives_are_named(tmp_path, tiny):
     archive = tmp_path / "damaged.tar.gz"
     for end in (len(whole) // 2, len(whole) - 4, 1000, 12):
         archive.write_bytes(whole[:end])
-        with pytest.raises(DataError, match="damaged.tar.gz: is damaged, or is not there to its"):
+        with pytest.raises(DataError, match="damaged.tar.gz: is damaged or truncated"):
             load("cifar10", root=archive)
     # Behind the header of 10 bytes and the file name, which hold nothing of the data.
     first = 10 + len("cifar-10-python.tar\0")
@@ -720,7 +720,7 @@ def no_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def refuse(*_: object) -> None:
         raise AssertionError("a batch was read, although there is a copy")
 
-    return lambda: monkeypatch.setattr(cifar10, "_collected", refuse)
+    return lambda: monkeypatch.setattr(cifar10, "_collect", refuse)
 
 
 @pytest.mark.parametrize("place", ["folder", "archive", "binary folder"])
@@ -754,14 +754,14 @@ def test_a_source_that_changes_while_it_is_read_leaves_no_copy(
     tmp_path, tiny, private_cache, monkeypatch
 ):
     folder = write_python(tmp_path)
-    collected = cifar10._collected
+    collect = cifar10._collect
 
     def changing(*arguments: Any) -> Images:
-        images = collected(*arguments)
+        images = collect(*arguments)
         (folder / "data_batch_1").touch()
         return images
 
-    monkeypatch.setattr(cifar10, "_collected", changing)
+    monkeypatch.setattr(cifar10, "_collect", changing)
     load("cifar10", root=folder)
     assert not (private_cache / "copies").exists()
 
@@ -778,7 +778,7 @@ def test_a_flipped_byte_of_a_copy_is_found(tmp_path, tiny, private_cache, no_rea
         copy.write_bytes(flipped)
         forget()
         assert same(load("cifar10", root=root), first), position
-    assert "safetensors is damaged: the data are read anew" in caplog.text
+    assert "safetensors is damaged: reading the data again" in caplog.text
     forget()
     no_reading()
     assert same(load("cifar10", root=root), first), "a good copy has taken the damaged one's place"
@@ -838,35 +838,35 @@ def raises(error: Exception) -> Callable[..., Any]:
 
 def test_what_a_killed_process_left_in_the_making_is_removed(tmp_path):
     code = (
-        "import os, sys, pathlib; from fcsweep.data.cache import workshop\n"
-        "with workshop(pathlib.Path(sys.argv[1]), wait=False) as fresh:\n"
+        "import os, sys, pathlib; from fcsweep.data.cache import staging\n"
+        "with staging(pathlib.Path(sys.argv[1]), wait=False) as fresh:\n"
         "    (fresh / 'half').write_text('x'); os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True)
     assert killed.returncode == -9
     assert [path.name for path in tmp_path.rglob("half")] == ["half"]
-    with workshop(tmp_path, wait=False) as fresh:
+    with staging(tmp_path, wait=False) as fresh:
         assert fresh is not None and list(tmp_path.iterdir()) == [fresh]
     assert not list(tmp_path.iterdir())
 
 
 def test_one_at_a_time_is_at_work_in_a_folder(tmp_path):
-    with workshop(tmp_path, wait=False) as first, workshop(tmp_path, wait=False) as second:
+    with staging(tmp_path, wait=False) as first, staging(tmp_path, wait=False) as second:
         assert first is not None and second is None
-    with workshop(tmp_path, wait=False) as third:
+    with staging(tmp_path, wait=False) as third:
         assert third is not None
 
 
 def test_a_busy_cache_folder_keeps_nobody_waiting(tmp_path, tiny, private_cache):
     folder = write_python(tmp_path)
-    with workshop(private_cache / "copies", wait=False):
+    with staging(private_cache / "copies", wait=False):
         load("cifar10", root=folder)
     assert not copies(private_cache)
 
 
 def test_without_locks_two_may_be_at_work(tmp_path, monkeypatch):
     monkeypatch.setattr("fcsweep.system.locks.fcntl", None)
-    with workshop(tmp_path, wait=True) as first, workshop(tmp_path, wait=True) as second:
+    with staging(tmp_path, wait=True) as first, staging(tmp_path, wait=True) as second:
         assert first is not None and second is not None and first != second
 
 
@@ -1085,7 +1085,7 @@ def test_a_damaged_archive_in_the_cache_is_named_and_downloaded_again(
     archive_in(private_cache).parent.mkdir(parents=True)
     archive_in(private_cache).write_bytes(published[:-1] + b"x")
     load("cifar10")
-    assert "cifar-10-python.tar.gz is damaged: it is downloaded again" in caplog.text
+    assert "cifar-10-python.tar.gz is damaged: downloading it again" in caplog.text
     assert archive_in(private_cache).read_bytes() == published
 
 
@@ -1119,7 +1119,7 @@ def test_of_two_downloads_at_once_one_is_made_and_both_are_served(
 
 def test_a_cache_folder_without_room_is_named(mirrors, published, private_cache, monkeypatch):
     mirrors.answers["/first"] = (200, published)
-    monkeypatch.setattr(download._Received, "write", raises(OSError(28, "No space left on device")))
+    monkeypatch.setattr(download._Archive, "write", raises(OSError(28, "No space left on device")))
     with pytest.raises(
         DataError, match=r"cannot keep CIFAR-10 in .*archive \(No space left on dev"
     ):

@@ -159,7 +159,7 @@ def test_the_new_run_is_kept_on_request(finished, tmp_path, said):
     assert said(finished, "--out", out) == (
         1,
         "",
-        f"error: --out: {out} is there already; name a new or an empty folder\n",
+        f"error: --out: {out} exists already; name a new or an empty folder\n",
     )
     (tmp_path / "empty").mkdir()
     assert said(finished, "--out", tmp_path / "empty")[0] == 0
@@ -455,7 +455,7 @@ def test_what_cannot_be_trained_here_is_one_line(copy, said, monkeypatch):
 
 def test_from_python_an_error_is_raised(finished, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(FolderError, match="is there already"):
+    with pytest.raises(FolderError, match="exists already"):
         rerun([finished], tmp_path / "file")
 
 

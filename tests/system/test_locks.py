@@ -8,7 +8,7 @@ import sys
 import optuna
 import pytest
 
-from fcsweep.data.cache import workshop
+from fcsweep.data.cache import staging
 from fcsweep.records.ownership import hold
 from fcsweep.search.study.storage import storage_of
 from fcsweep.system import locks
@@ -61,7 +61,7 @@ def test_without_locks_everybody_goes_on(system, tmp_path, monkeypatch):
         monkeypatch.setattr(locks.fcntl, "flock", no_locks)
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
     with hold(tmp_path / "s", "key"), hold(tmp_path / "s", "key"):
-        with workshop(tmp_path, wait=True) as one, workshop(tmp_path, wait=True) as other:
+        with staging(tmp_path, wait=True) as one, staging(tmp_path, wait=True) as other:
             assert None not in (one, other)
     optuna.create_study(study_name="toy", storage=storage_of(None, tmp_path))
     assert optuna.get_all_study_names(storage_of(None, tmp_path)) == ["toy"]
