@@ -4,6 +4,7 @@
 ``arithmetic.py``        products and sums of equal bits in any stack
 ``onednn.py``            products by oneDNN, and with how many threads
 ``forward_backward.py``  a minibatch through the layers and back, prepared once
+``arrays.py``            NumPy arrays and numbers as tensors, and back
 ``parameters.py``        the named parameters of a net in one piece of memory
 ``random_streams.py``    named streams of random numbers
 =======================  =======================================================
