@@ -7,6 +7,7 @@ FullyConnectedNet``.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name in ("compose", "train", "sweep"):
-        from fcsweep import notebook
-
-        return getattr(notebook, name)
+        # by name: what lies below in the list of ARCHITECTURE.md imports this package, too
+        return getattr(import_module("fcsweep.notebook"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
