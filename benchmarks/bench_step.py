@@ -56,10 +56,10 @@ def ours(X: Tensor, y: Tensor, hidden: int, classes: int) -> Update:
     solver = Solver(
         net, data, update_rule=sgd_momentum, optim_config=constants, batch_size=1, verbose=False
     )
-    configs = solver._configs()
+    update = solver._updates.prepare(net.params, solver._gradient, 0)
     return Update(
         take=solver._batches._take,
-        step=lambda minibatch: solver._update(minibatch[0], minibatch[1], configs),
+        step=lambda minibatch: solver._step(minibatch[0], minibatch[1], update),
         mode=torch.inference_mode,  # which the Solver enters once an epoch
     )
 

@@ -1,7 +1,25 @@
 """Hyperparameter sweeps for small fully connected nets, written from scratch.
 
-Importing this package imports nothing heavy; take what you need from its modules, e.g.
-``from fcsweep.nets import FullyConnectedNet``.
+`compose`, `train` and `sweep` are the program from Python. Importing this package imports nothing
+heavy; take what else you need from its modules, e.g. ``from fcsweep.nets import
+FullyConnectedNet``.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fcsweep.notebook import compose as compose
+    from fcsweep.notebook import sweep as sweep
+    from fcsweep.notebook import train as train
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("compose", "train", "sweep"):
+        # by name: what lies below in the list of ARCHITECTURE.md imports this package, too
+        return getattr(import_module("fcsweep.notebook"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fcsweep.kernels.parameters import Parameters
+from fcsweep.kernels.arrays import whole
+from fcsweep.kernels.parameters import NamedTensors
 from fcsweep.kernels.random_streams import generator
 
 EVALUATION_ROWS = 500
@@ -52,8 +53,8 @@ def count_correct(
 
 
 def fixed_sample(X: Tensor, y: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
-    """Random rows, the same for every seed, so that all runs are measured on equal rows."""
-    if count is None or count >= len(y):
+    """The same random rows whatever the seed of a run, so that runs are compared on equal ones."""
+    if count is None or whole(count, "the number of samples", least=1) >= len(y):
         return X, y
     rows = torch.randperm(len(y), generator=generator(0, "sample"))[:count].to(X.device)
     return X.index_select(0, rows), y.index_select(0, rows)
@@ -72,7 +73,7 @@ class Best:
         accuracies: the highest of each, ``(*t,)``, whatever its epoch; -1 before the first.
     """
 
-    def __init__(self, params: Parameters, objective: str) -> None:
+    def __init__(self, params: NamedTensors, objective: str) -> None:
         never = torch.full(params.trials, -1.0, dtype=torch.float64)
         self.accuracies = {"train_accuracy": never, "val_accuracy": never.clone()}
         if objective not in self.accuracies:
@@ -81,7 +82,7 @@ class Best:
         self.epoch = torch.zeros(params.trials, dtype=torch.long)
 
     def update(
-        self, epoch: int, accuracies: Mapping[str, Tensor], finite: Tensor, params: Parameters
+        self, epoch: int, accuracies: Mapping[str, Tensor], finite: Tensor, params: NamedTensors
     ) -> None:
         """Update with an evaluated epoch, for the trials that are ``finite (*t,)``."""
         better = finite & (accuracies[self._objective] > self.accuracies[self._objective])

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from fcsweep.kernels.parameters import Parameters
+from fcsweep.kernels.arrays import tensor
+from fcsweep.kernels.parameters import NamedTensors
 from fcsweep.kernels.random_streams import generator
 from fcsweep.losses import check_labels
 
@@ -104,27 +106,62 @@ class TrainingData(Protocol):
     def y_val(self) -> Tensor: ...  # noqa: D102
 
 
-def split_on_device(
-    data: Mapping[str, Tensor] | TrainingData, part: str, params: Parameters
+def part_of(data: Mapping[str, Any] | TrainingData, name: str) -> Tensor:
+    """``X_train``, ``y_train``, ``X_val`` or ``y_val``, which may be a NumPy array.
+
+    Args:
+        data: holds it as an attribute or in a mapping.
+        name: of the part.
+
+    Raises:
+        ValueError: it is not there.
+        TypeError: it holds something other than numbers.
+    """
+    there = name in data if isinstance(data, Mapping) else hasattr(data, name)
+    if not there:
+        raise ValueError(f"data has no {name}; expected X_train, y_train, X_val and y_val")
+    return tensor(data[name] if isinstance(data, Mapping) else getattr(data, name), name)
+
+
+def has_arrays(data: Mapping[str, Any] | TrainingData) -> bool:
+    """Whether the examples are a NumPy array."""
+    X = data["X_train"] if isinstance(data, Mapping) else data.X_train
+    return isinstance(X, np.ndarray)
+
+
+def placed(
+    data: Mapping[str, Any] | TrainingData, part: str, params: NamedTensors, classes: int
 ) -> tuple[Tensor, Tensor]:
     """Examples ``(n, ...)`` and labels ``(n,)`` of a split, where and as the parameters are.
 
     Args:
-        data: holds ``X_train``, ``y_train``, ``X_val``, ``y_val`` as attributes or in a mapping.
+        data: as in ``part_of``.
         part: ``"train"`` or ``"val"``.
-        params: of the net that learns them.
+        params: of the net that is to learn them.
+        classes: how many there are.
 
     Raises:
         ValueError: no examples, or labels that are not a class for each of them.
+        TypeError: examples or labels that are no numbers.
     """
-    X, y = _tensor(data, f"X_{part}"), _tensor(data, f"y_{part}")
+    X, y = part_of(data, f"X_{part}"), part_of(data, f"y_{part}")
     if len(X) != len(y) or len(X) == 0:
         raise ValueError(
             f"{len(X)} examples and {len(y)} labels; expected a label for each, and some"
         )
-    check_labels(y, (len(X),), params.dims[-1], f"y_{part}")
+    check_labels(y, (len(X),), classes, f"y_{part}")
     return X.to(params.device, params.dtype), y.to(params.device, torch.long)
 
 
-def _tensor(data: Mapping[str, Tensor] | TrainingData, name: str) -> Tensor:
-    return data[name] if isinstance(data, Mapping) else getattr(data, name)
+def check_device(given: torch.device | str | None, place: torch.device) -> None:
+    """Refuse a device, if one is given, that is not the place of the parameters.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    wanted = place if given is None else torch.device(given)
+    if wanted.type != place.type or wanted.index not in (None, place.index):
+        raise ValueError(
+            f"device is {str(given)!r}, but the parameters of the model lie on {place}; make the "
+            f"model with device={str(given)!r}, or leave device out"
+        )

@@ -8,7 +8,10 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from fcsweep.kernels.arrays import takes_arrays, tensor
 
+
+@takes_arrays
 def compute_numeric_gradient(
     f: Callable[[Tensor], Tensor],
     x: Tensor,
@@ -26,13 +29,13 @@ def compute_numeric_gradient(
             of the difference against that of rounding (6e-6 for float64, 5e-3 for float32).
 
     Returns:
-        A tensor of the shape and type of ``x``. Sums are taken in float64.
+        A tensor of the shape and type of ``x``, or an array. Sums are taken in float64.
     """
     step = torch.finfo(x.dtype).eps ** (1 / 3) if h is None else h
     gradient = torch.zeros(x.shape, dtype=torch.float64)
 
     def loss() -> float:
-        out = f(x).detach().double().cpu()
+        out = tensor(f(x), "f(x)").detach().double().cpu()
         return (out if dLdf is None else out * dLdf.double().cpu()).sum().item()
 
     for index in product(*map(range, x.shape)):
@@ -48,6 +51,7 @@ def compute_numeric_gradient(
     return gradient.to(x)
 
 
+@takes_arrays
 def rel_error(x: Tensor, y: Tensor, eps: float = 1e-10) -> float:
     """Largest difference of two tensors of one shape, relative to the largest sum of magnitudes."""
     if x.shape != y.shape:

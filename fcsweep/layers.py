@@ -1,8 +1,9 @@
 """Layers by hand: ``forward(...) -> (out, cache)`` and ``backward(dout, cache)`` side by side.
 
 Leading axes ``*t`` are trials: none for a single trial, ``(k,)`` for a stack of ``k``. Only the
-last axes have meaning. Nothing handed in is modified. After CS231n (assignment 2) and
-EECS 498/598 (assignment 3); Dropout is "inverted" (Srivastava et al., 2014).
+last axes have meaning. Nothing handed in is modified. NumPy arrays may take the place of tensors:
+then arrays come back. After CS231n (assignment 2) and EECS 498/598 (assignment 3); Dropout is
+"inverted" (Srivastava et al., 2014).
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import torch
 from torch import Tensor
 
 from fcsweep.kernels.arithmetic import product, total
-from fcsweep.kernels.python_numbers import numbers
+from fcsweep.kernels.arrays import plain, takes_arrays
 from fcsweep.kernels.random_streams import Stream, generator
 
 LinearCache = tuple[Tensor, Tensor]
 LinearReLUCache = tuple[LinearCache, Tensor]
 DropoutCache = Tensor | None
+DROP_EXPECTED = (
+    "expected a probability in [0, 1), that of dropping a unit, as in EECS 498/598: where CS231n "
+    "gives that of keeping one, give 1 minus it (0 keeps all)"
+)
 Seed = int | Stream | list[Stream] | None
 
 
@@ -26,6 +31,7 @@ class Linear:
     """Affine map of each example, ``y = x w + b``."""
 
     @staticmethod
+    @takes_arrays
     def forward(x: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, LinearCache]:
         """``n`` examples ``x (*t, n, ...)`` of ``i`` numbers each become ``(*t, n, o)``.
 
@@ -37,6 +43,7 @@ class Linear:
         return out, (x, w)
 
     @staticmethod
+    @takes_arrays
     def backward(dout: Tensor, cache: LinearCache) -> tuple[Tensor, Tensor, Tensor]:
         """``dx (*t, n, ...)``, ``dw`` and ``db`` of the loss whose gradient at ``y`` is ``dout``.
 
@@ -55,12 +62,14 @@ class ReLU:
     """``y = max(x, 0)``, with derivative 0 at ``x = 0``."""
 
     @staticmethod
+    @takes_arrays
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
         """``x`` of any shape; the cache is ``y``, which is positive where ``x`` is."""
         out = x.relu()
         return out, out
 
     @staticmethod
+    @takes_arrays
     def backward(dout: Tensor, cache: Tensor) -> Tensor:
         """``dx`` of the same shape: 0 where ``x <= 0``, else ``dout``."""
         return torch.where(cache <= 0, 0, dout)
@@ -70,6 +79,7 @@ class Linear_ReLU:  # noqa: N801 -- the name that the courses use
     """``Linear`` and then ``ReLU``."""
 
     @staticmethod
+    @takes_arrays
     def forward(x: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, LinearReLUCache]:
         """Shapes as in ``Linear.forward``."""
         hidden, linear = Linear.forward(x, w, b)
@@ -77,6 +87,7 @@ class Linear_ReLU:  # noqa: N801 -- the name that the courses use
         return out, (linear, out)
 
     @staticmethod
+    @takes_arrays
     def backward(dout: Tensor, cache: LinearReLUCache) -> tuple[Tensor, Tensor, Tensor]:
         """Shapes as in ``Linear.backward``."""
         linear, out = cache
@@ -102,6 +113,7 @@ class Dropout:
     """
 
     @staticmethod
+    @takes_arrays
     def forward(x: Tensor, dropout_param: DropoutParam) -> tuple[Tensor, DropoutCache]:
         """``x (*t, n, h)`` in, the same shape out; the cache is the mask.
 
@@ -112,6 +124,7 @@ class Dropout:
         return (x if mask is None else x * mask), mask
 
     @staticmethod
+    @takes_arrays
     def backward(dout: Tensor, cache: DropoutCache) -> Tensor:
         """``dx`` of the same shape."""
         return dout if cache is None else dout * cache
@@ -123,7 +136,8 @@ class Dropout:
         if mode not in ("train", "test"):
             raise ValueError(f"dropout mode is {mode!r}; expected 'train' or 'test'")
         if p.is_cpu and not ((p >= 0) & (p < 1)).all():  # on a GPU, looking would stall it
-            raise ValueError(f"dropout p is {numbers(p)}; expected a probability in [0, 1)")
+            given = p.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            raise ValueError(f"dropout p is {given}; {DROP_EXPECTED}")
         if mode == "test":
             return None
         p = p.to(x).reshape(*p.shape, *[1] * (x.ndim - p.ndim))
@@ -138,6 +152,7 @@ def _uniform(x: Tensor, seed: Seed) -> Tensor:
         source = None if stream is None else generator(*stream, device=x.device)
         return torch.rand(shape, generator=source, dtype=x.dtype, device=x.device)
 
+    seed = plain(seed)
     if not isinstance(seed, list):
         return draw(x.shape, seed)
     each = {stream: draw(x.shape[1:], stream) for stream in seed}

@@ -3,7 +3,8 @@
 Leading axes ``*t`` are trials. Scores are ``(*t, n, c)``; labels ``y`` are ``(n,)``, or ``(*t, n)``
 with trial axes of length 1 where the stack shares them, of any integer type, in ``[0, c)``; any
 other is a ``ValueError``. The loss is ``(*t,)``, ``dscores`` has the shape of the scores. Nothing
-handed in is modified. After Stanford CS231n, "Linear classification".
+handed in is modified. NumPy arrays may take the place of tensors: then a NumPy number and an array
+come back. After Stanford CS231n, "Linear classification".
 
 ``softmax`` and ``svm`` are the arithmetic of each loss, for scores with the classes before the
 examples: the layout in which products leave them in memory.
@@ -17,11 +18,13 @@ import torch
 from torch import Tensor
 
 from fcsweep.kernels.arithmetic import total
+from fcsweep.kernels.arrays import takes_arrays
 
 Arithmetic = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``(scores (*t, c, n), label (*t, 1, n), out) -> loss (*t,)``; the gradient goes to ``out``."""
 
 
+@takes_arrays
 def softmax_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the softmax, ``-log p_y``, in nats; stable for scores of any size.
 
@@ -30,6 +33,7 @@ def softmax_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return _loss_and_gradient(softmax, scores, y)
 
 
+@takes_arrays
 def svm_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Multiclass hinge loss, ``sum_{j != y} max(0, s_j - s_y + 1)`` (Weston and Watkins, 1999).
 
@@ -118,7 +122,7 @@ def _fits(y: Tensor, shape: Sequence[int]) -> bool:
 def _remedy(y: Tensor, shape: Sequence[int], classes: int, name: str) -> str:
     """How labels of another form become what is expected, where that is known."""
     if _fits(y, shape):
-        return f": if its numbers are classes, use {name}.long()"
+        return f": if its numbers are classes, use {name}.long(), or {name}.astype(int) of an array"
     if y.shape[-2:] == (shape[-1], 1):
         return f": use {name}.squeeze(-1)"
     if y.shape[-2:] == (shape[-1], classes):

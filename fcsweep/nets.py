@@ -9,18 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, overload
 
 import torch
-from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from fcsweep.accuracy import Classifier
+from fcsweep.courses import files, keywords
 from fcsweep.kernels.arithmetic import total
+from fcsweep.kernels.arrays import dtype_of, seeds, takes_arrays, tensor
 from fcsweep.kernels.forward_backward import Pass
-from fcsweep.kernels.parameters import Parameters, PerTrial, trials_of
-from fcsweep.layers import Dropout, DropoutCache, DropoutParam, Linear, Linear_ReLU
+from fcsweep.kernels.parameters import Parameters, PerTrial, layer_sizes, trials_of
+from fcsweep.layers import (
+    DROP_EXPECTED,
+    Dropout,
+    DropoutCache,
+    DropoutParam,
+    Linear,
+    Linear_ReLU,
+)
 from fcsweep.losses import softmax, softmax_loss, svm, svm_loss
 
 LOSSES = {"softmax": (softmax_loss, softmax), "svm": (svm_loss, svm)}
@@ -30,13 +39,16 @@ LOSSES = {"softmax": (softmax_loss, softmax), "svm": (svm_loss, svm)}
 class Model(Classifier, Protocol):
     """What the Solver trains: ``FullyConnectedNet``, or a model with the same few members."""
 
+    num_classes: int
+    """Scores an example gets."""
+
     @property
-    def params(self) -> Parameters:
-        """All parameters, named and as one vector."""
+    def params(self) -> Any:
+        """All parameters: ``NamedTensors``."""
         ...
 
-    def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[int], Tensor]:
-        """A function of the step: the loss ``(*t,)`` of the current contents of ``X`` and ``y``.
+    def prepare(self, X: Tensor, y: Tensor, out: Any) -> Callable[[int], Tensor]:
+        """A function of the step for the loss ``(*t,)`` of what ``X`` and ``y`` hold then.
 
         It writes the gradient to ``out`` and is valid until ``keep``. The step is the number of
         updates before the call.
@@ -45,6 +57,10 @@ class Model(Classifier, Protocol):
 
     def keep(self, trials: list[int]) -> None:
         """Drop all other trials of a stack."""
+        ...
+
+    def save(self, path: str | Path, **others: Any) -> None:
+        """Write the parameters to a file; to a ``.pth`` with what else is given."""
         ...
 
 
@@ -90,20 +106,23 @@ class FullyConnectedNet:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         l2_factor: float = 0.5,
+        **others: Any,
     ) -> None:
+        keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
         if not l2_factor >= 0:
             raise ValueError(f"l2_factor is {l2_factor}; expected a number >= 0, such as 0.5 or 1")
         if loss_function not in LOSSES:
             raise ValueError(f"loss_function is {loss_function!r}; expected one of {[*LOSSES]}")
-        dims = [input_dim, *hidden_dims, num_classes]
-        if min(dims) < 1 or len(dims) < 3:
-            raise ValueError(f"layer sizes are {dims}; expected hidden layers, all sizes >= 1")
+        dims = layer_sizes(input_dim, hidden_dims, num_classes)
         self.loss_function, self._arithmetic = LOSSES[loss_function]
-        self.dtype, self.device = dtype, torch.device(device)
-        self.seed, self.l2_factor = seed, l2_factor
+        self.dtype, self.device = dtype_of(dtype), torch.device(device)
+        seed = seeds(seed)
+        self.seed: int | Sequence[int] | None = seed
+        self.l2_factor = l2_factor
         self.trials = trials_of(dropout, reg, weight_scale, seed)
         self.dropout, self.reg = dropout, reg
-        self._params = Parameters(self.trials, dims, dtype, self.device, zero=False)
+        self.num_classes = dims[-1]
+        self._params = Parameters(self.trials, dims, self.dtype, self.device, zero=False)
         self._params.draw(self._each(weight_scale), self._seeds)
 
     @property
@@ -134,7 +153,7 @@ class FullyConnectedNet:
     def dropout(self, value: PerTrial) -> None:
         self._dropout = self._each(value)
         if not ((self._dropout >= 0) & (self._dropout < 1)).all():
-            raise ValueError(f"dropout is {value}; expected a probability in [0, 1)")
+            raise ValueError(f"dropout is {value}; {DROP_EXPECTED}")
         self._drops = bool(self._dropout.any())
 
     @property
@@ -144,13 +163,14 @@ class FullyConnectedNet:
 
     def _each(self, value: PerTrial) -> Tensor:
         """One value a trial, ``(*t,)``, in the net's type and place."""
-        value = torch.as_tensor(value, dtype=self.dtype, device=self.device)
+        value = tensor(value, "reg, dropout or weight_scale").to(self.device, self.dtype)
         return value.expand(self.trials)
 
     @overload
     def loss(self, X: Tensor, y: None = None, step: int = 0) -> Tensor: ...
     @overload
     def loss(self, X: Tensor, y: Tensor, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]: ...
+    @takes_arrays
     def loss(self, X: Tensor, y: Tensor | None = None, step: int = 0) -> Any:
         """Scores of a minibatch in test mode, or with labels its loss and gradients.
 
@@ -161,7 +181,8 @@ class FullyConnectedNet:
 
         Returns:
             Without ``y``: scores ``(*t, n, num_classes)``. With it: the loss ``(*t,)`` with the L2
-            term, in nats for softmax, and its gradient for each name in ``params``.
+            term, in nats for softmax, and its gradient for each name in ``params``. Of NumPy
+            arrays: scores or loss as an array or a NumPy number; gradients are tensors.
 
         Raises:
             ValueError: ``y`` is not an integer in [0, num_classes) for each example.
@@ -186,6 +207,7 @@ class FullyConnectedNet:
         grads = dict(zip(self.params, gradients, strict=True))
         return self._add_l2(loss, grads), grads
 
+    @takes_arrays
     def scores(self, X: Tensor) -> Tensor:
         """Scores ``(*t, n, num_classes)`` in test mode."""
         *hidden_layers, (w, b) = self._layers
@@ -205,10 +227,18 @@ class FullyConnectedNet:
         Returns:
             A function of ``step`` that returns the loss ``(*t,)``. It is valid until ``keep``.
         """
+        if type(self).loss is not FullyConnectedNet.loss:  # a subclass has one of its own
+            options = ["step"] if "step" in signature(self.loss).parameters else []
+            return partial(self._called, X, y, out, options)
         x = (X if self.trials else X.unsqueeze(0)).flatten(2)
         prepared = Pass(self.params, x, y, self._arithmetic, out)
         # a closure would keep its memory as long as the traceback of an error in it
         return partial(self._forward_backward, prepared, out)
+
+    def _called(self, X: Tensor, y: Tensor, out: Parameters, options: list[str], step: int) -> Any:
+        loss, grads = self.loss(X, y, **dict.fromkeys(options, step))
+        out.assign(grads)
+        return loss
 
     def _forward_backward(self, prepared: Pass, grads: Parameters, step: int) -> Tensor:
         loss = prepared(partial(self._mask, step) if self._drops else None)
@@ -241,17 +271,48 @@ class FullyConnectedNet:
                 grads[name].add_(w * (2 * l2)[..., None, None])
         return loss
 
-    def save(self, path: str | Path) -> None:
-        """Write the parameters to a safetensors file."""
-        save_file({name: p.contiguous() for name, p in self.params.items()}, path)
+    def save(self, path: str | Path, **others: Any) -> None:
+        """Write the parameters to a safetensors file; to a ``.pth`` as EECS 498/598 does.
 
-    def load(self, path: str | Path) -> None:
-        """Read parameters that ``save`` wrote, into this net's type and device.
+        Args:
+            path: the file.
+            others: what else a ``.pth`` is to hold, by name.
 
         Raises:
-            ValueError: names or shapes differ from this net's, with both.
+            ValueError: a stack in a ``.pth``, which holds one trial.
         """
-        self.params.assign(load_file(path))
+        files.write(path, self.params, reg=self.reg, dropout=self.dropout, **others)
+
+    def load(
+        self,
+        path: str | Path,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        """Read parameters that ``save`` or a notebook of EECS 498/598 wrote.
+
+        As there, a ``.pth`` also sets ``reg`` and ``dropout``, and its layers may have other sizes
+        than those of this net. Nothing in it is executed.
+
+        Args:
+            path: the file.
+            dtype: of this net from now on; None leaves it.
+            device: where the parameters lie from now on; None leaves them.
+
+        Raises:
+            ValueError: the file is damaged or of another form, or it is a safetensors file and
+                names or shapes differ from this net's.
+        """
+        params, settings = files.read(path)
+        dims = files.dims_of(params, path) if settings else self.params.dims
+        self.dtype = self.dtype if dtype is None else dtype_of(dtype)
+        self.device = torch.device(device or self.device)
+        if (dims, self.dtype, self.device) != (self.params.dims, *self.params.place):
+            self.num_classes = dims[-1]
+            self._params = Parameters(self.trials, dims, self.dtype, self.device)
+        self.params.assign(params)
+        for name, value in settings.items():
+            setattr(self, name, value)
 
     def keep(self, trials: list[int]) -> None:
         """Drop all other trials of a stack; positions count from 0. The rest do not change."""
@@ -282,6 +343,8 @@ class TwoLayerNet(FullyConnectedNet):
         loss_function: str = "softmax",
         seed: int | Sequence[int] | None = None,
         l2_factor: float = 1.0,
+        **others: Any,
     ) -> None:
         constants = 0.0, reg, weight_scale, loss_function, seed, dtype, device, l2_factor
+        keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
         super().__init__([hidden_dim], input_dim, num_classes, *constants)

@@ -12,10 +12,15 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from fcsweep.kernels.arrays import array, tensor
+
 Config = dict[str, Any]
+Function = Callable[[Any, Any, Config], tuple[Any, Any]]
+"""A rule that is a plain function, as the courses' own are."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +46,23 @@ class UpdateRule:
             w: ``(*t, ...)``, parameters.
             dw: gradient of the loss, of the same shape.
             config: constants (a float, or a tensor ``(*t,)``) and the state of earlier calls, of
-                this ``w`` alone; None for the default constants and no earlier calls.
+                this ``w`` alone; None for the default constants and no earlier calls. With ``w`` as
+                a NumPy array the next ``w`` and the state are arrays, too.
 
         Raises:
             TypeError: the config is not a dict.
             ValueError: it holds a name that this rule does not know, or state of another shape.
         """
         config = {} if config is None else config
-        given = self.complete(config, w)
-        working = {k: v.clone() if k in self.state else v for k, v in given.items()}
+        given, of_arrays = self.complete(config, w), isinstance(w, np.ndarray)
+        w, dw = tensor(w, "w"), tensor(dw, "dw")
+        working = {k: tensor(v, k).clone() if k in self.state else v for k, v in given.items()}
         working |= {k: per_trial(given[k], w) for k in self.constants}
         next_w = w.clone()
         self.step(next_w, dw, working)
-        config.update(working | {k: given[k] for k in self.constants})
-        return next_w, config
+        state = {k: array(working[k]) if of_arrays else working[k] for k in self.state}
+        config.update(working | state | {k: given[k] for k in self.constants})
+        return (array(next_w) if of_arrays else next_w), config
 
     def complete(self, config: Mapping[str, Any], w: Tensor) -> Config:
         """The config, with defaults for the constants and the state that it lacks."""
@@ -65,12 +73,12 @@ class UpdateRule:
         if unknown := [k for k in config if k not in known]:
             raise ValueError(f"{self.name} does not know {unknown}; it has {sorted(known)}")
         for k in self.state:
-            if k in config and config[k].shape != w.shape:
+            if k in config and tensor(config[k], k).shape != w.shape:
                 raise ValueError(
                     f"{k} in config has shape {tuple(config[k].shape)}; expected that of w, "
                     f"{tuple(w.shape)}: each parameter needs a config of its own"
                 )
-        zeros = {k: torch.zeros_like(w) for k in self.state if k not in config}
+        zeros = {k: torch.zeros_like(tensor(w, "w")) for k in self.state if k not in config}
         return {**self.constants, "t": 0, **zeros, **config}
 
 
@@ -138,15 +146,16 @@ RULES = {rule.name: rule for rule in (sgd, sgd_momentum, rmsprop, adam)}
 """Each rule by its name."""
 
 
-def rule_of(rule: UpdateRule | str) -> UpdateRule:
-    """A rule itself or by its name; ``"momentum"``, as on the command line, is ``sgd_momentum``.
+def rule_of(rule: UpdateRule | Function | str) -> UpdateRule | Function:
+    """A rule, or the one of a name; ``"momentum"``, as on the command line, is ``sgd_momentum``.
 
     Raises:
         ValueError: no rule has this name.
     """
-    if isinstance(rule, UpdateRule):
+    if callable(rule):
         return rule
     rule = "sgd_momentum" if rule == "momentum" else rule
     if rule not in RULES:
-        raise ValueError(f"update_rule is {rule!r}; expected one of {[*RULES]}, or a rule")
+        form = "(w, dw, config) -> (next_w, config)"
+        raise ValueError(f"update_rule is {rule!r}; expected one of {[*RULES]}, or a rule {form}")
     return RULES[rule]

@@ -12,59 +12,41 @@ device before the epoch ends. After the ``Solver`` of CS231n and EECS 498/598.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fcsweep.accuracy import Best, count_correct, fixed_sample
-from fcsweep.batches import Batches, TrainingData, split_on_device
-from fcsweep.kernels.parameters import Parameters
-from fcsweep.kernels.python_numbers import OneOrEach, each, numbers
+from fcsweep.batches import Batches, TrainingData, check_device, has_arrays, part_of, placed
+from fcsweep.courses import keywords
+from fcsweep.courses.own_model import OwnModel
+from fcsweep.courses.rule_function import FunctionUpdates
+from fcsweep.epoch import Epoch, none_for_zero
+from fcsweep.kernels.arrays import seeds, takes_arrays, whole
+from fcsweep.kernels.python_numbers import OneOrEach, numbers
 from fcsweep.losses import check_labels
 from fcsweep.nets import Model
-from fcsweep.optim import Config, UpdateRule, per_trial, rule_of, sgd
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """The results of an epoch; numbers are floats for one trial, lists for a stack."""
-
-    number: int
-    """From 1."""
-    step: int
-    """Updates since the start of training."""
-    losses: Tensor
-    """``(steps, *t)`` on the CPU: the loss of each minibatch of this epoch, with the L2 term."""
-    learning_rate: OneOrEach[float]
-    """The rate used in this epoch."""
-    train_accuracy: OneOrEach[float] | None
-    """Fractions; None where not evaluated."""
-    val_accuracy: OneOrEach[float] | None
-    diverged_at: OneOrEach[int | None]
-    """First step (from 1) whose loss is not finite, or the last step if only a score is not; None
-    while all are finite."""
-
-    @property
-    def loss(self) -> OneOrEach[float]:
-        """Mean over the steps of the epoch."""
-        columns = self.losses.double().movedim(0, -1).contiguous()
-        means = [column.numpy().mean() for column in columns.reshape(-1, columns.shape[-1])]
-        return numbers(torch.tensor(means, dtype=torch.float64).reshape(columns.shape[:-1]))
+from fcsweep.optim import Function, UpdateRule, rule_of, sgd
+from fcsweep.updates import Updates
 
 
 class Solver:
     """Minibatch training with an update rule, keeping the parameters of the best epoch.
 
     Args:
-        model: its ``params`` are updated in place.
+        model: its ``params`` are updated in place. A net of ``fcsweep.nets``, or your own model
+            with ``params``, a dict of tensors or NumPy arrays, and ``loss(X, y)``, which returns
+            the loss and a dict of gradients, and scores without ``y``.
         data: ``X_train (n, ...)``, ``y_train (n,)``, ``X_val``, ``y_val`` in a mapping or as
-            attributes; copied to the device and the type of the parameters once. Labels are of
-            any integer type, in [0, num_classes).
+            attributes; placed on the device and in the type of the parameters once. Labels are of
+            any integer type, in [0, num_classes). NumPy arrays do.
         update_rule: a rule of ``fcsweep.optim``, or its name; ``"momentum"``, as on the command
-            line, is ``sgd_momentum``.
+            line, is ``sgd_momentum``. For one trial also a function of yours, ``(w, dw, config)
+            -> (next_w, config)``, called for each parameter with a config of its own.
         optim_config: constants of the rule; each may have one value a trial.
         lr_decay: factor of the learning rate after each epoch, in (0, 1]; may be one a trial.
         num_epochs: passes over the training data.
@@ -78,8 +60,13 @@ class Solver:
         verbose: print losses and accuracies at the end of each epoch.
         print_every: steps between two printed losses.
         objective: ``"val_accuracy"`` or ``"train_accuracy"``: what makes an epoch the best.
+        device: of the parameters, as a check; None does not check.
+        print_acc_every: epochs between two printed accuracies.
+        checkpoint_name: save the model as ``{checkpoint_name}_epoch_{number}.pth`` after each
+            evaluated epoch, with the histories; torch reads it with ``weights_only``.
 
     Attributes:
+        X_train, y_train, X_val, y_val: the data as they are trained on.
         loss_history: a loss for each step; train_acc_history, val_acc_history: an accuracy for each
         evaluated epoch; best_val_acc, best_train_acc: the highest so far (0.0 before the first);
         best_epoch: that of the highest objective, 0 before the first evaluation; best_params: the
@@ -87,15 +74,15 @@ class Solver:
 
     Raises:
         ValueError: a value out of its range, or data that do not fit together.
-        TypeError: an unknown keyword.
+        TypeError: an unknown keyword, or something of another type.
     """
 
     def __init__(
         self,
-        model: Model,
-        data: Mapping[str, Tensor] | TrainingData,
+        model: Any,
+        data: Mapping[str, Any] | TrainingData,
         *,
-        update_rule: UpdateRule | str = sgd,
+        update_rule: UpdateRule | Function | str = sgd,
         optim_config: Mapping[str, Any] | None = None,
         lr_decay: float | Tensor = 1.0,
         num_epochs: int = 10,
@@ -107,58 +94,71 @@ class Solver:
         verbose: bool = True,
         print_every: int = 10,
         objective: str = "val_accuracy",
+        device: torch.device | str | None = None,
+        print_acc_every: int = 1,
+        checkpoint_name: str | None = None,
+        **others: Any,
     ) -> None:
-        counts = {
-            "num_epochs": num_epochs,
-            "batch_size": batch_size,
-            "eval_every": eval_every,
-            "print_every": print_every,
-        }
-        for name, count in counts.items():
-            if count < 1:
-                raise ValueError(f"{name} is {count}; expected at least 1")
-        self.model, self.rule = model, rule_of(update_rule)
-        self.num_epochs, self.batch_size, self.eval_every = num_epochs, batch_size, eval_every
-        self.verbose, self.print_every = verbose, print_every
-        self.seed = int(torch.randint(2**31, ())) if seed is None else seed
+        keywords.refuse(others, type(self), keywords.SOLVER)
+        self.num_epochs = whole(num_epochs, "num_epochs", least=1)
+        self.batch_size = whole(batch_size, "batch_size", least=1)
+        self.eval_every = whole(eval_every, "eval_every", least=1)
+        self.print_every = whole(print_every, "print_every", least=1)
+        self.print_acc_every = whole(print_acc_every, "print_acc_every", least=1)
+        self.verbose, self.checkpoint_name = verbose, checkpoint_name
+        drawn = int(torch.randint(2**31, ())) if seed is None else seeds(seed)
+        self.seed: int | Sequence[int] = drawn
 
-        X, y = split_on_device(data, "train", model.params)
-        self._batches = Batches(X, y, batch_size, model.trials, self.seed)
-        self._train_sample = fixed_sample(X, y, num_train_samples)
-        self._val_sample = fixed_sample(
-            *split_on_device(data, "val", model.params), num_val_samples
+        self.model, self._model = model, self._trainable(model, data)
+        params, classes = self._model.params, self._model.num_classes
+        check_device(device, params.device)
+        if checkpoint_name is not None and params.trials:
+            raise ValueError(f"checkpoint_name is {checkpoint_name!r}; a .pth holds no stack")
+        self.X_train, self.y_train = placed(data, "train", params, classes)
+        self.X_val, self.y_val = placed(data, "val", params, classes)
+        self._batches = Batches(
+            self.X_train, self.y_train, self.batch_size, params.trials, self.seed
         )
+        self._train_sample = fixed_sample(self.X_train, self.y_train, num_train_samples)
+        self._val_sample = fixed_sample(self.X_val, self.y_val, num_val_samples)
 
-        self._configure(optim_config or {}, lr_decay)
-        self._gradient = model.params.empty_like()
+        self._updates = self._updates_by(rule_of(update_rule), optim_config, lr_decay, data)
+        self._gradient = params.empty_like()
         self._prepared: dict[torch.Size, Callable[[int], Tensor]] = {}
-        self._best = Best(model.params, objective)
-        self.epoch, self.step, self._stopped = 0, 0, False
+        self._best = Best(params, objective)
+        self.epoch, self.step, self._stopped, self._deadline = 0, 0, False, math.inf
         self.loss_history: list[OneOrEach[float]] = []
         self.train_acc_history: list[OneOrEach[float]] = []
         self.val_acc_history: list[OneOrEach[float]] = []
 
-    def _configure(self, optim_config: Mapping[str, Any], lr_decay: float | Tensor) -> None:
-        if unknown := set(optim_config) - set(self.rule.constants):
-            known = sorted(self.rule.constants)
-            raise ValueError(f"optim_config has {sorted(unknown)}; {self.rule.name} takes {known}")
-        self._constants = {
-            name: torch.as_tensor(value, dtype=torch.float64).cpu().clone()
-            for name, value in {**self.rule.constants, **optim_config}.items()
-        }
-        self._lr_decay = torch.as_tensor(lr_decay, dtype=torch.float64).cpu()
-        self._state: dict[str, Parameters] = {
-            name: self.model.params.zeros_like() for name in self.rule.state
-        }
+    @staticmethod
+    def _trainable(model: Any, data: Mapping[str, Any] | TrainingData) -> Model | OwnModel:
+        if hasattr(model, "prepare") and not isinstance(model, type):
+            return model
+        return OwnModel(model, part_of(data, "X_train")[:1])
+
+    def _updates_by(
+        self,
+        rule: UpdateRule | Function,
+        config: Mapping[str, Any] | None,
+        lr_decay: float | Tensor,
+        data: Mapping[str, Any] | TrainingData,
+    ) -> Updates | FunctionUpdates:
+        if isinstance(rule, UpdateRule):
+            return Updates(rule, self._model.params, config or {}, lr_decay)
+        own = self._model if isinstance(self._model, OwnModel) else None
+        arrays = own.arrays if own else has_arrays(data)
+        return FunctionUpdates(rule, self._model.params, config or {}, float(lr_decay), arrays)
 
     def __getstate__(self) -> dict[str, Any]:
         """For ``copy`` and ``pickle``: no prepared passes, which use this solver's memory."""
         return {**self.__dict__, "_prepared": {}}
 
     @property
-    def best_params(self) -> Parameters:
-        """Parameters of ``best_epoch``."""
-        return self._best.params
+    def best_params(self) -> Any:
+        """Parameters of ``best_epoch``, by name."""
+        own = self._model if isinstance(self._model, OwnModel) else None
+        return own.own_form(self._best.params) if own else self._best.params
 
     @property
     def best_epoch(self) -> OneOrEach[int]:
@@ -178,44 +178,63 @@ class Solver:
     def epochs(self) -> Iterator[Epoch]:
         """Train, and yield after every epoch; leave the loop to stop early.
 
-        The iterator ends after ``num_epochs``, after ``stop()``, or when every trial has diverged.
+        Ends by itself after ``num_epochs``, after ``stop()``, and when no trial is finite any more.
+
+        Raises:
+            ValueError: the model has loaded parameters of other shapes, type or place.
         """
+        params, made_for = self._model.params, self._gradient
+        if (params.shapes, *params.place) != (made_for.shapes, *made_for.place):
+            raise ValueError("the model has parameters of another form now; make it a new Solver")
         while self.epoch < self.num_epochs:
             losses = self._train_one_epoch(self.epoch + 1)
             if losses is None:
                 return
             self.epoch += 1
             epoch = self._finish(losses)
-            self._constants["learning_rate"] = self._constants["learning_rate"] * self._lr_decay
+            self._updates.decay()
+            if self.checkpoint_name is not None and epoch.val_accuracy is not None:
+                self._save_checkpoint(f"{self.checkpoint_name}_epoch_{epoch.number}.pth")
             if self.verbose:
                 self._print(epoch)
             yield epoch
-            if _all_diverged(epoch.diverged_at):
+            if epoch.all_diverged or self._late:
                 return
 
-    def train(self, return_best_params: bool = True) -> None:
-        """Train to the end; the model then has the best parameters, or the last ones if False."""
-        for _ in self.epochs():
-            pass
+    def train(self, time_limit: float | None = None, return_best_params: bool = True) -> None:
+        """Train to the end; leave the best parameters in the model, or the last ones if False.
+
+        Args:
+            time_limit: seconds after which training ends with the step in progress. The epoch that
+                it cuts short is evaluated as the last one; there is at least one step.
+            return_best_params: whether the model gets the best parameters.
+        """
+        if isinstance(time_limit, bool):
+            raise TypeError(f"time_limit is {time_limit}; expected seconds or None")
+        self._deadline = math.inf if time_limit is None else perf_counter() + time_limit
+        try:
+            for _ in self.epochs():
+                pass
+        finally:
+            self._deadline = math.inf
         if return_best_params:
-            self.model.params.assign(self.best_params)
+            self._model.params.assign(self._best.params)
+
+    @property
+    def _late(self) -> bool:
+        return perf_counter() > self._deadline
 
     def stop(self) -> None:
-        """End ``epochs`` after the update in progress (safe in a signal handler or a thread).
-
-        The unfinished epoch is not yielded.
-        """
+        """End ``epochs`` after the update in progress; safe in a signal handler or a thread."""
         self._stopped = True
 
     def keep(self, trials: list[int]) -> None:
-        """Drop all other trials of a stack; positions count from 0. The rest do not change."""
-        self.model.keep(trials)
-        self._gradient = self.model.params.empty_like()
+        """Let the other trials of a stack go; positions count from 0. The kept do not change."""
+        self._model.keep(trials)
+        self._gradient = self._model.params.empty_like()
         self._prepared.clear()
         self._best.keep(trials)
-        self._lr_decay = _select(self._lr_decay, trials)
-        self._constants = {name: _select(value, trials) for name, value in self._constants.items()}
-        self._state = {name: state.select(trials) for name, state in self._state.items()}
+        self._updates.keep(trials)
         if isinstance(self.seed, Sequence):
             self.seed = [self.seed[k] for k in trials]
             self._batches.reseed(self.seed)
@@ -233,12 +252,16 @@ class Solver:
         self.epoch, self.step = epoch, step
 
     def _parts(self) -> dict[str, Tensor]:
-        sets = {"params": self.model.params, "best": self._best.params, **self._state}
+        sets = {"params": self._model.params, "best": self._best.params}
         named = {f"{of}.{name}": p for of, params in sets.items() for name, p in params.items()}
-        rate = self._constants["learning_rate"]
         best = {**self._best.accuracies, "best_epoch": self._best.epoch}
-        return {**named, **best, "learning_rate": rate}
+        return {**named, **best, **self._updates.parts()}
 
+    def _save_checkpoint(self, path: str) -> None:
+        names = "loss_history", "train_acc_history", "val_acc_history", "epoch"
+        self._model.save(path, **{name: getattr(self, name) for name in names})
+
+    @takes_arrays
     def check_accuracy(
         self, X: Tensor, y: Tensor, num_samples: int | None = None, batch_size: int = 100
     ) -> OneOrEach[float]:
@@ -253,43 +276,35 @@ class Solver:
         Raises:
             ValueError: ``y`` is not an integer in [0, num_classes) for each example.
         """
-        params = self.model.params
-        check_labels(y, (len(X),), params.dims[-1])
-        on_device = X.to(params.device, params.dtype), y.to(params.device)
-        examples, labels = fixed_sample(*on_device, num_samples)
-        correct, _ = count_correct(self.model, examples, labels, batch_size)
+        params = self._model.params
+        check_labels(y, (len(X),), self._model.num_classes)
+        placed_x, placed_y = X.to(params.device, params.dtype), y.to(params.device)
+        examples, labels = fixed_sample(placed_x, placed_y, num_samples)
+        correct, _ = count_correct(self._model, examples, labels, batch_size)
         return numbers(correct / len(labels))
 
     def _train_one_epoch(self, number: int) -> Tensor | None:
-        """Losses ``(steps, *t)``, still on the device; None if `stop` ended the epoch."""
-        losses, configs = list[Tensor](), self._configs()
+        """Losses ``(steps, *t)``, still on the device; None if stopped on the way."""
+        losses = list[Tensor]()
+        update = self._updates.prepare(self._model.params, self._gradient, self.step)
         with torch.inference_mode():
             for x, y in self._batches.epoch(number):
                 if self._stopped:
                     return None
-                losses.append(self._update(x, y, configs))
+                if losses and self._late:
+                    break
+                losses.append(self._step(x, y, update))
             return torch.stack(losses)
 
-    def _update(self, x: Tensor, y: Tensor, configs: list[Config]) -> Tensor:
+    def _step(self, x: Tensor, y: Tensor, update: Callable[[], None]) -> Tensor:
         """One step on a minibatch; returns its loss ``(*t,)``, still on the device."""
         gradient = self._prepared.get(x.shape)
         if gradient is None:
-            gradient = self._prepared[x.shape] = self.model.prepare(x, y, self._gradient)
+            gradient = self._prepared[x.shape] = self._model.prepare(x, y, self._gradient)
         loss = gradient(self.step)
-        blocks = self.model.params.blocks, self._gradient.blocks, configs
-        for w, dw, config in zip(*blocks, strict=True):
-            self.rule.step(w, dw, config)
+        update()
         self.step += 1
         return loss
-
-    def _configs(self) -> list[Config]:
-        """The config of the rule for each block of the parameters."""
-        return [
-            {"t": self.step}
-            | {name: per_trial(value, w) for name, value in self._constants.items()}
-            | {name: state.blocks[place] for name, state in self._state.items()}
-            for place, w in enumerate(self.model.params.blocks)
-        ]
 
     def _finish(self, device_losses: Tensor) -> Epoch:
         losses = device_losses.cpu()
@@ -297,27 +312,28 @@ class Solver:
         bad = ~losses.isfinite()
         first_bad = torch.where(bad.any(0), bad.long().argmax(0) + self.step - len(losses) + 1, 0)
         train = val = None
-        if self.epoch % self.eval_every == 0 or self.epoch == self.num_epochs:
+        last = self.epoch == self.num_epochs or self._late
+        if self.epoch % self.eval_every == 0 or last:
             train, train_finite = self._accuracy(*self._train_sample)
             val, val_finite = self._accuracy(*self._val_sample)
             bad_scores = ~(train_finite & val_finite) & (first_bad == 0)
             first_bad = torch.where(bad_scores, self.step, first_bad)
             accuracies = {"train_accuracy": train, "val_accuracy": val}
-            self._best.update(self.epoch, accuracies, first_bad == 0, self.model.params)
+            self._best.update(self.epoch, accuracies, first_bad == 0, self._model.params)
             self.train_acc_history.append(numbers(train))
             self.val_acc_history.append(numbers(val))
         return Epoch(
             number=self.epoch,
             step=self.step,
             losses=losses,
-            learning_rate=numbers(self._constants["learning_rate"].expand(self.model.trials)),
+            learning_rate=numbers(self._updates.learning_rate.expand(self._model.trials)),
             train_accuracy=None if train is None else numbers(train),
             val_accuracy=None if val is None else numbers(val),
-            diverged_at=_none_for_zero(first_bad),
+            diverged_at=none_for_zero(first_bad),
         )
 
     def _accuracy(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        correct, finite = count_correct(self.model, X, y)
+        correct, finite = count_correct(self._model, X, y)
         return correct / len(y), finite
 
     def _print(self, epoch: Epoch) -> None:
@@ -325,22 +341,8 @@ class Solver:
         for step, loss in enumerate(numbers(epoch.losses), start=epoch.step - len(epoch.losses)):
             if step % self.print_every == 0:
                 print(f"(Step {step + 1} / {total}) loss: {loss}")
-        if epoch.val_accuracy is not None:
+        if epoch.val_accuracy is not None and epoch.number % self.print_acc_every == 0:
             print(
                 f"(Epoch {epoch.number} / {self.num_epochs}) train acc: {epoch.train_accuracy}; "
                 f"val acc: {epoch.val_accuracy}"
             )
-
-
-def _select(value: Tensor, trials: list[int]) -> Tensor:
-    """The values of some trials; a value that all trials share stays as it is."""
-    return value[trials] if value.ndim else value
-
-
-def _all_diverged(diverged_at: OneOrEach[int | None]) -> bool:
-    return None not in each(diverged_at)
-
-
-def _none_for_zero(steps: Tensor) -> OneOrEach[int | None]:
-    flat = [step or None for step in each(numbers(steps))]
-    return flat if steps.ndim else flat[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.callbacks import Callbacks
@@ -45,7 +46,13 @@ from fcsweep.system.atomic import giving_way, writing
 
 
 class App(Hydra):
-    """Hydra's program, with checks before and records after what it does."""
+    """Hydra's program, with checks before and records after what it does.
+
+    Attributes:
+        folder: of the run or the sweep, once it is known.
+    """
+
+    folder: Path | None = None
 
     @classmethod
     def create_main_hydra2(cls, task_name: str, config_search_path: ConfigSearchPath) -> App:
@@ -82,6 +89,7 @@ class App(Hydra):
         callbacks = Callbacks(cfg)
         context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
         folder, made = folder_of(cfg, "hydra.run.dir")
+        self.folder = folder
         with ownership.unmade_if_unused(made), ownership.hold(folder, "hydra.run.dir"):
             if ownership.check_run(folder, config):
                 ownership.remove_checkpoints(folder)  # if it was killed just before it did that
@@ -129,6 +137,7 @@ class App(Hydra):
         grid = checked_grid(sweeper, cfg, context)
         searches = checked_search(sweeper, cfg, context)
         folder, made = folder_of(cfg, "hydra.sweep.dir")
+        self.folder = folder
         # A search holds its folder itself, as it does for other apps.
         held = nullcontext() if searches else ownership.hold(folder, "hydra.sweep.dir")
         with ownership.unmade_if_unused(made), held:

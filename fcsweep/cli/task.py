@@ -29,17 +29,23 @@ if TYPE_CHECKING:
 
 
 class Task:
-    """What Hydra runs: a `StackableTask` and a `RecordingTask`."""
+    """What Hydra runs: a `StackableTask` and a `RecordingTask`.
+
+    Args:
+        own_process: whether the process is the program's, which may set it up for itself.
+    """
 
     keeps_records = True
+
+    def __init__(self, own_process: bool = True) -> None:
+        self._own_process = own_process
 
     def __call__(self, cfg: DictConfig) -> float | None:
         """Train what ``cfg`` says in the folder that Hydra made for it; returns the objective."""
         with held_back():  # torch is imported here, not for --help
             from fcsweep.run import run
             from fcsweep.terminal.run_view import RunView
-        keep_freed()
-        keep_loaded()
+        self._settle()
 
         config, folder = typed(cfg), Path(HydraConfig.get().runtime.output_dir)
         number = job_number()
@@ -53,8 +59,7 @@ class Task:
         with held_back():
             from fcsweep.run import run_many
             from fcsweep.terminal.stack_view import StackView
-        keep_freed()
-        keep_loaded()
+        self._settle()
 
         searched = job_number() is not None  # the search shows its trials
         with writing("standard output"):
@@ -66,6 +71,12 @@ class Task:
                 logs=[log_of(job.folder) for job in jobs],
             )
         return [Ended(result.value, _error(result)) for result in results]
+
+    def _settle(self) -> None:
+        """Set up the memory of the process, which may be a notebook's."""
+        if self._own_process:
+            keep_freed()
+            keep_loaded()
 
 
 task = Task()

@@ -2,8 +2,9 @@
 
 =======================  ========================================================
 ``arithmetic.py``        products and sums of equal bits in any stack
-``onednn.py``            products by oneDNN, and how many threads they may use
-``forward_backward.py``  forward and backward pass of a minibatch, prepared once
+``onednn.py``            products by oneDNN, and with how many threads
+``forward_backward.py``  a minibatch through the layers and back, prepared once
+``arrays.py``            NumPy arrays and numbers as tensors, and back
 ``parameters.py``        the named parameters of a net in one piece of memory
 ``python_numbers.py``    a number for one trial, a list for a stack
 ``random_streams.py``    named streams of random numbers

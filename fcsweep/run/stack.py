@@ -15,6 +15,7 @@ from safetensors.numpy import save
 
 from fcsweep import data
 from fcsweep.config import RunConfig
+from fcsweep.epoch import Epoch
 from fcsweep.kernels.python_numbers import each
 from fcsweep.messages.wording import one_line
 from fcsweep.records.events import Observer, OnEpoch, Report
@@ -23,7 +24,7 @@ from fcsweep.run.build import data_of, device_of, solver_of
 from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, groups, made_with, resume
 from fcsweep.run.provenance import provenance
 from fcsweep.run.trial import Trial, out_of_memory
-from fcsweep.solver import Epoch, Solver
+from fcsweep.solver import Solver
 from fcsweep.system.atomic import writing
 from fcsweep.system.signals import end_if_asked, stopped_by_signals
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 
@@ -10,7 +10,13 @@ from fcsweep.system.stdout import ReaderLeft, give_up_stdout
 
 
 class Screen(Console):
-    """rich's console, which raises `ReaderLeft` when the reader of a pipe has exited."""
+    """rich's console, which raises `ReaderLeft` when the reader of a pipe has exited.
+
+    In a notebook it prints plain lines, as to a file.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(force_jupyter=False, **options)
 
     def on_broken_pipe(self) -> NoReturn:
         """End the program after a broken pipe, as in ``fcsweep | head``.

@@ -38,6 +38,13 @@ def test_the_library_example_leaves_records(tmp_path):
     assert len([*tmp_path.glob("outputs/*/result.json")]) == 2
 
 
+def test_the_library_example_runs_a_grid_and_a_search(tmp_path):
+    said = "\n".join(example("docs/library.md", "fcsweep.sweep(", tmp_path))
+    assert "[50, 50]" in said or "[100, 100]" in said
+    assert re.search(r"0 +sgd +0\.\d+ +my_grid/0\n1 +momentum +0\.\d+ +my_grid/1$", said)
+    assert len([*tmp_path.glob("*/*/result.json")]) == 1 + 2 + 4
+
+
 def test_the_app_of_the_search_page_searches_and_prunes(tmp_path):
     words = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/pruner=median", "+x=interval(-3,3)"]
     seed = "hydra.sweeper.sampler.seed=0"

@@ -95,7 +95,9 @@ def executing(path, text=None):
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             options = {option.arg: ast.unparse(option.value) for option in node.keywords}
-            if called in RUN or called in ("os.system", "os.popen", "torch.load"):
+            if called in RUN or called in ("os.system", "os.popen"):
+                yield called
+            if called == "torch.load" and options.get("weights_only") != "True":
                 yield called
             if called == "np.load" and options.get("allow_pickle") != "False":
                 yield called

@@ -1,0 +1,47 @@
+"""What the Solver knows after an epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fcsweep.kernels.python_numbers import OneOrEach, each, numbers
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is known after an epoch; numbers are floats for one trial, lists for a stack."""
+
+    number: int
+    """From 1."""
+    step: int
+    """Updates since the start of training."""
+    losses: Tensor
+    """``(steps, *t)`` on the CPU: the loss of each minibatch of this epoch, with the L2 term."""
+    learning_rate: OneOrEach[float]
+    """Used in this epoch."""
+    train_accuracy: OneOrEach[float] | None
+    """Fractions; None where not evaluated."""
+    val_accuracy: OneOrEach[float] | None
+    diverged_at: OneOrEach[int | None]
+    """Step (from 1) of the first loss that is not finite, or the last step where a score is not."""
+
+    @property
+    def loss(self) -> OneOrEach[float]:
+        """Mean over the steps of the epoch."""
+        columns = self.losses.double().movedim(0, -1).contiguous()
+        means = [column.numpy().mean() for column in columns.reshape(-1, columns.shape[-1])]
+        return numbers(torch.tensor(means, dtype=torch.float64).reshape(columns.shape[:-1]))
+
+    @property
+    def all_diverged(self) -> bool:
+        """Whether no trial is finite any more."""
+        return None not in each(self.diverged_at)
+
+
+def none_for_zero(steps: Tensor) -> OneOrEach[int | None]:
+    """Steps ``(*t,)`` as numbers, None where there is 0."""
+    flat = [step or None for step in each(numbers(steps))]
+    return flat if steps.ndim else flat[0]

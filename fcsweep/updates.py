@@ -1,0 +1,95 @@
+"""An update rule at work: its constants and its state for all parameters of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fcsweep.kernels.arrays import tensor
+from fcsweep.kernels.parameters import NamedTensors
+from fcsweep.optim import Config, UpdateRule, per_trial
+
+
+class Updates:
+    """The updates of a rule.
+
+    Args:
+        rule: of ``fcsweep.optim``.
+        params: what it updates.
+        optim_config: constants of the rule; each may have one value a trial.
+        lr_decay: factor of the learning rate after each epoch; may be one a trial.
+
+    Raises:
+        ValueError: the rule has no such constant.
+    """
+
+    def __init__(
+        self,
+        rule: UpdateRule,
+        params: NamedTensors,
+        optim_config: Mapping[str, Any],
+        lr_decay: float | Tensor,
+    ) -> None:
+        if unknown := set(optim_config) - set(rule.constants):
+            known = sorted(rule.constants)
+            raise ValueError(f"optim_config has {sorted(unknown)}; {rule.name} takes {known}")
+        self.rule = rule
+        self._constants = {
+            name: tensor(value, name).to("cpu", torch.float64).clone()
+            for name, value in {**rule.constants, **optim_config}.items()
+        }
+        self._lr_decay = tensor(lr_decay, "lr_decay").to("cpu", torch.float64)
+        self._state = {name: params.zeros_like() for name in rule.state}
+
+    @property
+    def learning_rate(self) -> Tensor:
+        """Of now, ``(*t,)`` or ``()``."""
+        return self._constants["learning_rate"]
+
+    def configs(self, params: NamedTensors, step: int) -> list[Config]:
+        """The config of the rule for each block of the parameters, after ``step`` updates."""
+        return [
+            {"t": step}
+            | {name: per_trial(value, w) for name, value in self._constants.items()}
+            | {name: state.blocks[place] for name, state in self._state.items()}
+            for place, w in enumerate(params.blocks)
+        ]
+
+    def prepare(
+        self, params: NamedTensors, gradient: NamedTensors, step: int
+    ) -> Callable[[], None]:
+        """A function that updates the parameters by what the gradient holds then.
+
+        It is valid until ``decay`` or ``keep``; ``step`` counts the updates before its first call.
+        """
+        blocks = params.blocks, gradient.blocks, self.configs(params, step)
+        return partial(self._update, [*zip(*blocks, strict=True)])
+
+    def _update(self, blocks: list[tuple[Tensor, Tensor, Config]]) -> None:
+        for w, dw, config in blocks:
+            self.rule.step(w, dw, config)
+
+    def decay(self) -> None:
+        """End an epoch."""
+        self._constants["learning_rate"] = self._constants["learning_rate"] * self._lr_decay
+
+    def keep(self, trials: list[int]) -> None:
+        """Let the other trials of a stack go; positions count from 0."""
+        self._lr_decay = _kept(self._lr_decay, trials)
+        self._constants = {name: _kept(value, trials) for name, value in self._constants.items()}
+        self._state = {name: state.select(trials) for name, state in self._state.items()}
+
+    def parts(self) -> Mapping[str, Tensor]:
+        """What training goes on from, by name."""
+        sets = self._state.items()
+        state = {f"{of}.{name}": p for of, named in sets for name, p in named.items()}
+        return {**state, "learning_rate": self.learning_rate}
+
+
+def _kept(value: Tensor, trials: list[int]) -> Tensor:
+    """Of one value for each trial, those; a value that all trials share stays."""
+    return value[trials] if value.ndim else value
