@@ -37,22 +37,25 @@ class OptionKeys:
         Args:
             lines: the overrides, in order; each chooses an option of a group or sets one value.
         """
-        choices = self.choices(lines)
+        choices = [line for line in lines if self.chooses(line)]
         cfg = self._of(choices)
         if cfg is None:  # composing the job tells why
             return list(lines)
         return [line for line in lines if line in choices or not _lacks(cfg, line)]
 
-    def choices(self, lines: Sequence[str]) -> list[str]:
-        """The overrides that choose an option of a group."""
-        return [line for line in lines if self._chooses(line)]
-
-    def _chooses(self, line: str) -> bool:
-        """Whether an override chooses an option of a group, or removes a group."""
+    def chooses(self, line: str) -> bool:
+        """Whether an override, or a key, chooses an option of a group or removes a group."""
         group = line.partition("=")[0].lstrip("+~").partition("@")[0]
+        if "." in group:
+            return False
         if group not in self._groups:
-            dotted = "." in group
-            self._groups[group] = not dotted and bool(self._loader.get_group_options(group))
+            hydra = self._master.hydra
+            options = self._loader.get_group_options(
+                group,
+                config_name=hydra.job.config_name,  # it and an override may name a searchpath
+                overrides=list(hydra.overrides.hydra),
+            )
+            self._groups[group] = bool(options)
         return self._groups[group]
 
     def _of(self, choices: Sequence[str]) -> DictConfig | None:
