@@ -41,7 +41,7 @@ def refuse_swept_settings(
         ConfigError: An option is a sweep of its own, or has another launcher, folder, environment.
     """
     keys = OptionKeys(loader, master)
-    sets = {tuple(keys.choices(job)): job for job in reversed(jobs)}
+    sets = {tuple(filter(keys.chooses, job)): job for job in reversed(jobs)}
     of_all = set.intersection(*map(set, sets)) if len(sets) > 1 else set()
     for choices, job in reversed(sets.items()):
         found = list(_settings(master, loader.load_sweep_config(master, list(job))))

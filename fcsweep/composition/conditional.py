@@ -37,15 +37,11 @@ class OptionKeys:
         Args:
             lines: the overrides, in order; each chooses an option of a group or sets one value.
         """
-        choices = self.choices(lines)
+        choices = [line for line in lines if self.chooses(line)]
         cfg = self._of(choices)
         if cfg is None:  # composing the job tells why
             return list(lines)
         return [line for line in lines if line in choices or not _lacks(cfg, line)]
-
-    def choices(self, lines: Sequence[str]) -> list[str]:
-        """The overrides that choose an option of a group."""
-        return [line for line in lines if self.chooses(line)]
 
     def chooses(self, line: str) -> bool:
         """Whether an override, or a key, chooses an option of a group or removes a group."""

@@ -176,8 +176,14 @@ def test_interpolations_are_resolved():
 
 REFUSED = [
     (saved(extra=1), "unknown key extra (given 1); expected one of model, optimizer"),
-    (saved(model__extra={"a": 2}), "unknown key model.extra.a (given 2); expected one of name"),
-    (saved(optimizer__lr=0.1), "unknown key optimizer.lr (given 0.1); expected one of name, lea"),
+    (
+        saved(model__extra={"a": 2}),
+        "unknown key model.extra.a (given 2); expected one of hidden_dims",
+    ),
+    (
+        saved(optimizer__lr=0.1),
+        "unknown key optimizer.lr (given 0.1); did you mean optimizer.learning_rate",
+    ),
     (saved(model__num_epochs=3), "did you mean solver.num_epochs, a whole number >= 1?"),
     (
         saved(model__weigth_scale=1e-3),
