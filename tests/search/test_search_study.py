@@ -16,7 +16,7 @@ from support.toy_app import study_of, told
 from fcsweep.messages.errors import ConfigError, FolderError, StudyError
 from fcsweep.records.ownership import hold
 from fcsweep.search import pruning
-from fcsweep.search.loop import Kept, Search, SweepFailed
+from fcsweep.search.loop import Search, SweepFailed
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress
 from fcsweep.search.pruning import searching, should_prune
@@ -26,6 +26,7 @@ from fcsweep.search.study import storage
 from fcsweep.search.study.samplers import pruner_of, quiet, sampler_of
 from fcsweep.search.study.storage import storage_of
 from fcsweep.search.study.study import Start, check_data, next_batch, open_study
+from fcsweep.search.sweep import Kept
 
 SPACE = space_of(None, ["x=interval(-1,1)", "y=tag(log,interval(1e-3,1))", "z=a,b,c"])
 N_TRIALS, N_JOBS = 24, 4
