@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +14,7 @@ from hydra.plugins.launcher import Launcher
 
 from fcsweep.launchers.protocols import Numbered, NumberingLauncher
 from fcsweep.messages.errors import UserError
+from fcsweep.system.parent import sweeping
 
 
 class ProcessLost(UserError):
@@ -46,15 +47,36 @@ def _processes_may_be_killed(launcher: Launcher) -> Generator[None]:
         with env_override(_few_threads(launcher)), _waiting_for_all():
             yield
         return
-    try:
+    if not type(launcher).__module__.startswith("hydra_plugins.hydra_joblib_launcher"):
         yield
-    except Exception as error:
-        if type(error).__name__ != "TerminatedWorkerError":  # of joblib, which may not be there
+        return
+    try:
+        with sweeping():
+            yield
+    except BaseException as error:
+        _end_workers()
+        if type(error).__name__ != "TerminatedWorkerError":
             raise
         raise ProcessLost(
             "a worker process was killed, perhaps for want of memory, and the others ended with "
             "it; the same command goes on with the jobs that are not finished"
         ) from error
+
+
+def _end_workers() -> None:
+    """End the workers of joblib and wait for it: they hold the folders of their jobs until then.
+
+    joblib does so itself, unless a signal has interrupted it where it does not expect one.
+    """
+    import psutil
+
+    workers: list[psutil.Process] = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "LokyProcess" in " ".join(child.cmdline()):
+                child.kill()
+                workers.append(child)
+    psutil.wait_procs(workers, timeout=5)
 
 
 def _few_threads(launcher: Any) -> dict[str, str]:

@@ -158,10 +158,12 @@ class Search:
     def _after(self, number: int, job: JobReturn) -> Outcome:
         """The end of a job that was launched now."""
         if job.hydra_cfg is not None:
-            ran_in = str(OmegaConf.select(job.hydra_cfg, "hydra.runtime.output_dir"))
-            if Path(ran_in) != self.folder / str(number):
+            ran_in = Path(str(OmegaConf.select(job.hydra_cfg, "hydra.runtime.output_dir")))
+            if ran_in.is_relative_to(self.folder):  # which may be moved
+                ran_in = ran_in.relative_to(self.folder)
+            if ran_in != Path(str(number)):
                 self.study._storage.set_trial_user_attr(
-                    self._trial(number)._trial_id, FOLDER, ran_in
+                    self._trial(number)._trial_id, FOLDER, str(ran_in)
                 )
         return self._outcome(number, job)
 

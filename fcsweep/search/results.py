@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 from collections import Counter
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -19,7 +20,8 @@ from fcsweep.search.study.study import best_of
 from fcsweep.system.atomic import write_atomically
 
 FOLDER = "folder"
-"""User attribute of a trial whose job did not run in the folder of its number."""
+"""User attribute of a trial whose job did not run in the folder of its number: where it ran, within
+the sweep's folder if it was there, which may be moved."""
 RESULTS, MULTIRUN = "optimization_results.yaml", "multirun.yaml"
 
 STATES = {
@@ -40,7 +42,7 @@ def counts(study: Study) -> dict[str, int]:
 
 def folder_of(trial: FrozenTrial, folder: Path) -> Path:
     """Where the job of a trial ran: its number, unless the app names the folders of its jobs."""
-    return Path(trial.user_attrs.get(FOLDER, folder / str(trial.number)))
+    return folder / str(trial.user_attrs.get(FOLDER, trial.number))
 
 
 def write_results(study: Study, folder: Path) -> None:
@@ -67,8 +69,13 @@ def write_results(study: Study, folder: Path) -> None:
     write_atomically(folder / RESULTS, text.encode())
 
 
-def write_multirun(config: DictConfig, folder: Path) -> None:
-    """Write ``multirun.yaml``, the config of the sweep, without passwords."""
+def write_multirun(config: DictConfig, folder: Path, seed: int) -> None:
+    """Write ``multirun.yaml``: the config of the sweep, without passwords and with its seed."""
+    config = copy.deepcopy(config)
+    sampler = OmegaConf.select(config, "hydra.sweeper.sampler")
+    if OmegaConf.is_dict(sampler) and "seed" in sampler:
+        with read_write(sampler):
+            sampler.seed = seed  # for a study that is rebuilt
     write_atomically(folder / MULTIRUN, masked(OmegaConf.to_yaml(config)).encode())
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
+from fcsweep.composition.folders import sweep_folder, with_folder
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.protocols import RecordingTask
@@ -27,7 +28,10 @@ from fcsweep.search.results import write_multirun
 from fcsweep.search.study.rebuild import Guided, PastRuns
 from fcsweep.search.study.samplers import quiet
 from fcsweep.search.study.storage import SECRET_URL, storage_of
-from fcsweep.search.study.study import open_study
+from fcsweep.search.study.study import name_of, open_study
+from fcsweep.system.atomic import writing
+from fcsweep.system.parent import end_with_sweep
+from fcsweep.system.signals import advise, end_if_asked, listening, this_program
 
 
 def sweep(sweeper: Any, plan: Plan) -> None:
@@ -43,35 +47,37 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         SweepFailed: more trials failed than may.
     """
     settings, config = sweeper.settings, sweeper.config
-    folder = Path(str(config.hydra.sweep.dir)).absolute()
+    folder = sweep_folder(config.hydra)
     task: TaskFunction = sweeper.task_function
     proven = _recorded_by(task)
     prepare = sweeper.prepare or (lambda: None)
     with ExitStack() as stack:
+        stack.enter_context(_ended_by_signals(str(config.hydra.sweep.dir)))
         stack.enter_context(quiet())
         stack.enter_context(_password_handed_on(settings["storage"]))
         hide_password(config)
+        launcher = Plugins.instance().instantiate_launcher(  # which checks its keys
+            config=config,
+            hydra_context=sweeper.hydra_context,
+            task_function=task if proven else Kept(task),
+        )
         stack.enter_context(ownership.hold(folder, "hydra.sweep.dir"))
+        stack.enter_context(writing(folder))
         if new := not any(folder.iterdir()):
             prepare()  # before anything is made
         in_folder = proven is not None and settings["storage"] is None
         configured, extended = functools.partial(_configured, sweeper), plan.extend is not None
         past = PastRuns(folder, plan.space, configured, extended)
         storage = storage_of(settings["storage"], folder, in_folder)
-        name = settings["study_name"] or folder.name
+        name = name_of(storage, settings["study_name"], folder)
         study, seed = open_study(storage, name, folder, plan.start, past if in_folder else None)
         study.sampler, study.pruner = Guided(plan.sampler(seed), past), plan.pruner
-        launcher = Plugins.instance().instantiate_launcher(
-            config=config,
-            hydra_context=sweeper.hydra_context,
-            task_function=task if proven else Kept(task),
-        )
         digits = ".4f" if proven else ".4g"  # an accuracy, or any number
         progress = (sweeper.display or Progress)(study, plan.n_trials, digits)
         search = Search(plan, folder, study, launcher, proven, progress, config.hydra, past)
         if not new and any(search.to_go()):
             prepare()
-        write_multirun(config, folder)
+        write_multirun(config, folder, seed)
         stack.enter_context(search.results())
         stack.enter_context(progress)
         stack.enter_context(searching(study, progress))
@@ -91,9 +97,26 @@ class Kept:
 
     def __call__(self, cfg: DictConfig) -> Any:
         """Run the task."""
+        end_with_sweep()
         value = self._task(cfg)
+        end_if_asked()  # the task may have caught what a signal raised
         keep_returned(value)
         return value
+
+
+@contextmanager
+def _ended_by_signals(folder: str) -> Iterator[None]:
+    """Let a signal end the block, and the program, as it ends our own: in one line.
+
+    Within our own program, which listens already, this does nothing. In a notebook a signal goes to
+    the cell.
+    """
+    if hasattr(sys, "ps1"):
+        yield
+        return
+    with listening(this_program()):
+        advise("go on", with_folder(sys.argv[1:], "hydra.sweep.dir", folder))
+        yield
 
 
 def _configured(sweeper: Any, overrides: list[str]) -> RunConfig:

@@ -170,7 +170,8 @@ def test_the_second_of_two_in_one_folder_is_refused(kind, tmp_path):
     process.kill()
     process.wait()
     assert (said.returncode, said.stdout) == (1, "")
-    assert said.stderr.endswith("s is in use by another process; name a new or an empty folder\n")
+    assert f"s is in use by process {process.pid} (python -W error -m fcsweep " in said.stderr
+    assert said.stderr.endswith("); name a new or an empty folder\n")
     assert said.stderr.count("\n") == 1
 
 
