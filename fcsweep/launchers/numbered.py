@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -15,6 +16,9 @@ from hydra.plugins.launcher import Launcher
 from fcsweep.launchers.protocols import Numbered, NumberingLauncher
 from fcsweep.messages.errors import UserError
 from fcsweep.system.parent import sweeping
+
+PATIENCE = 5.0
+"""Seconds that a killed process may take to end."""
 
 
 class ProcessLost(UserError):
@@ -70,13 +74,24 @@ def _end_workers() -> None:
     """
     import psutil
 
-    workers: list[psutil.Process] = []
+    workers: list[int] = []
     for child in psutil.Process().children():
         with suppress(psutil.Error):
             if "LokyProcess" in " ".join(child.cmdline()):
                 child.kill()
-                workers.append(child)
-    psutil.wait_procs(workers, timeout=5)
+                workers.append(child.pid)
+    until = time.monotonic() + PATIENCE
+    while not all(map(_has_ended, workers)) and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def _has_ended(child: int) -> bool:
+    """Whether a child has ended; how it ended is left for joblib to ask."""
+    try:
+        how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, child, how) is not None
+    except (ChildProcessError, AttributeError):  # joblib has asked; or this is Windows
+        return True
 
 
 def _few_threads(launcher: Any) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -134,6 +135,22 @@ def test_with_joblib_a_killed_worker_is_one_line_and_the_command_goes_on(tmp_pat
     assert said.startswith("error: a worker process was killed") and said.count("\n") == 1
     assert "running" not in statuses(tmp_path / "s").values()
     goes_on_as_told(tmp_path, launcher)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ended_by", ["SIGKILL", "SIGTERM"])
+def test_with_joblib_no_worker_outlives_its_sweep(ended_by, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the extra parallel")
+    words = ["-m", *LONG, "seed=0,1,2", "hydra.sweep.dir=s", "hydra/launcher=joblib"]
+    process = start(tmp_path, *PROGRAM, *words, "hydra.launcher.n_jobs=2")
+    wait_until(lambda: list(statuses(tmp_path / "s").values()).count("running") == 2, process)
+    workers = offspring(process, "LokyProcess")
+    process.send_signal(getattr(signal, ended_by))
+    process.wait(60)
+    if ended_by == "SIGKILL":  # nobody but themselves can write how their jobs ended
+        psutil.wait_procs(workers, timeout=30)
+    assert not any(worker.is_running() for worker in workers)
+    assert "running" not in statuses(tmp_path / "s").values()
 
 
 @pytest.mark.slow
