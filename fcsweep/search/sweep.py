@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from fcsweep.composition.folders import sweep_folder, with_folder
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
+from fcsweep.launchers.logs import lost_lines_told
 from fcsweep.launchers.protocols import RecordingTask
 from fcsweep.messages.secrets import masked_url
 from fcsweep.records import ownership
@@ -31,7 +32,8 @@ from fcsweep.search.study.storage import SECRET_URL, storage_of
 from fcsweep.search.study.study import name_of, open_study
 from fcsweep.system.atomic import writing
 from fcsweep.system.parent import end_with_sweep
-from fcsweep.system.signals import advise, end_if_asked, listening, this_program
+from fcsweep.system.signals import advise, end_if_asked, is_listening, listening, this_program
+from fcsweep.system.stdout import all_printed
 
 
 def sweep(sweeper: Any, plan: Plan) -> None:
@@ -52,7 +54,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
     proven = _recorded_by(task)
     prepare = sweeper.prepare or (lambda: None)
     with ExitStack() as stack:
-        stack.enter_context(_ended_by_signals(str(config.hydra.sweep.dir)))
+        stack.enter_context(_as_a_program(str(config.hydra.sweep.dir)))
         stack.enter_context(quiet())
         stack.enter_context(_password_handed_on(settings["storage"]))
         hide_password(config)
@@ -105,16 +107,15 @@ class Kept:
 
 
 @contextmanager
-def _ended_by_signals(folder: str) -> Iterator[None]:
-    """Let a signal end the block, and the program, as it ends our own: in one line.
+def _as_a_program(folder: str) -> Iterator[None]:
+    """Let another app's program end as our own does, after a signal or a broken pipe: in one line.
 
-    Within our own program, which listens already, this does nothing. In a notebook a signal goes to
-    the cell.
+    Within our own program this does nothing. In a notebook a signal goes to the cell.
     """
-    if hasattr(sys, "ps1"):
+    if hasattr(sys, "ps1") or is_listening():
         yield
         return
-    with listening(this_program()):
+    with listening(this_program()), lost_lines_told(), all_printed():
         advise("go on", with_folder(sys.argv[1:], "hydra.sweep.dir", folder))
         yield
 

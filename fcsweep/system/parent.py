@@ -11,8 +11,9 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from types import FrameType
 
 SWEEP = "FCSWEEP_SWEEP_PID"
 """Environment variable that hands the process id of a sweep on to its workers."""
@@ -38,8 +39,9 @@ def sweeping() -> Iterator[None]:
 def end_with_sweep() -> None:
     """From now on this process ends with that of its sweep, if it is a worker of one.
 
-    It gets a SIGTERM, which ends a training after the step in progress, and is ended at once if it
-    has not obeyed after `GRACE`. Called at the start of every job, in any process.
+    It gets a SIGTERM, which ends a training after the step in progress and elsewhere raises
+    SystemExit, so that records are written. It is ended at once if it has not obeyed after `GRACE`.
+    Called at the start of every job, in any process.
     """
     sweep = _sweep()
     if sweep in (None, os.getpid()):
@@ -58,7 +60,14 @@ def _sweep() -> int | None:
 
 @cache
 def _watch() -> None:
+    with suppress(ValueError):  # not the main thread
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_later, args=(os.getppid(),), daemon=True).start()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _end_later(parent: int) -> None:

@@ -52,6 +52,11 @@ class _Program:
 _program: _Program | None = None
 
 
+def is_listening() -> bool:
+    """Whether a program listens already."""
+    return _program is not None
+
+
 def this_program() -> str:
     """What started this process, but for its own words: ``python app.py``."""
     words, own = list(sys.orig_argv), sys.argv[1:]

@@ -3,6 +3,8 @@
 import csv
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -213,3 +215,34 @@ def test_a_wrong_key_of_the_launcher_is_refused_before_anything_is_made(given, t
     with pytest.raises(CompactHydraException, match=f"max_trials is .*{given}.*; expected auto"):
         multirun(tmp_path / "s", Counted(), CONFIG, "hydra/sweeper=optuna", *SEARCH, *words)
     assert list(tmp_path.iterdir()) == []
+
+
+QUIET_APP = """\
+import hydra
+
+@hydra.main(version_base="1.3", config_path=None)
+def task(cfg):
+    return cfg.x**2
+
+task()
+"""
+
+
+@pytest.mark.slow
+def test_a_reader_that_leaves_costs_one_line(tmp_path):
+    (tmp_path / "app.py").write_text(QUIET_APP)
+    words = "-m hydra/sweeper=optuna +x=interval(0,1) hydra.sweep.dir=s".split()
+    process = subprocess.Popen(
+        [sys.executable, "-u", "app.py", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 0 and said == ""  # logs are no results
+    assert len(rows_of(tmp_path / "s")) == 20

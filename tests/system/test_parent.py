@@ -18,7 +18,10 @@ if sys.argv[1] == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 parent.end_with_sweep()
 print(os.getpid(), "FCSWEEP_SWEEP_PID" in os.environ, flush=True)
-time.sleep(60)
+try:
+    time.sleep(60)
+finally:
+    print("records written", flush=True)
 """
 SWEEP = """
 import subprocess, sys
@@ -39,9 +42,11 @@ def test_a_worker_ends_when_its_sweep_is_killed(kind):
             assert handed_on == "False" and worker.is_running()
             sweep.kill()
             worker.wait(10)
+            said = sweep.stdout.read()
         finally:
             if worker.is_running():
                 worker.kill()
+    assert said == ("records written\n" if kind == "obeys" else "")
 
 
 def test_a_job_that_begins_after_its_sweep_has_ended_does_not_run():
