@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from functools import cache
 from types import FrameType
@@ -24,7 +24,7 @@ GRACE = 10.0
 
 
 @contextmanager
-def sweeping() -> Iterator[None]:
+def sweeping() -> Generator[None]:
     """Workers that are started in the block, as children of this process, find its process id."""
     before = os.environ.get(SWEEP)
     os.environ[SWEEP] = str(os.getpid())
