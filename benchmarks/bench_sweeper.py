@@ -108,7 +108,7 @@ class Reporting(Launcher):
 
 
 def ours(folder: Path, trials: int) -> Spent:
-    """A search as `fcsweep.search.loop.sweep` does it, once its folder is made."""
+    """A search as `fcsweep.search.sweep.sweep` does it, once its folder is made."""
     spent = Spent(trials)
     plan = Plan(
         task=OmegaConf.create({}),

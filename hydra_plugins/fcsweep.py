@@ -104,7 +104,7 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Search until ``n_trials``, a target or a time limit is reached."""
-        from fcsweep.search.loop import sweep
+        from fcsweep.search.sweep import sweep
 
         try:
             sweep(self, self.planned or self.plan(arguments))

@@ -24,7 +24,7 @@ from fcsweep.cli.app import App
 from fcsweep.cli.task import task
 from fcsweep.composition.loader import conf_dir
 from fcsweep.composition.overrides import is_unicode
-from fcsweep.launchers.logs import lost_lines_kept
+from fcsweep.launchers.logs import lost_lines_told
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
 from fcsweep.messages.wording import hint, printable
@@ -68,11 +68,9 @@ def _obey() -> None:
     if not is_unicode(os.getcwd()):  # Hydra saves its name
         raise ConfigError(f"the name of the folder {os.getcwd()} is not UTF-8; use another")
     quietly = nullcontext() if _trains() else _masked_output()
-    with _our_hydra(), lost_lines_kept() as lost, quietly:
+    with _our_hydra(), lost_lines_told(), quietly:
         configured = hydra.main(version_base="1.3", config_path=CONF, config_name="config")
         configured(task)()
-    for path, why in lost.items():
-        print(f"warning: {path} lacks lines: {why}", file=sys.stderr)
 
 
 @contextmanager

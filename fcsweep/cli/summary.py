@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.types import Quote, QuotedString
-
+from fcsweep.composition.folders import with_folder
 from fcsweep.messages.errors import UserError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import reader, sweep_table
@@ -91,8 +89,4 @@ def ending(folder: Path) -> str:
 
 def advise(what: str, key: str, folder: Path) -> None:
     """Say how to go on after a signal: by the command that was given, with its folder named."""
-    given = [word for word in sys.argv[1:] if not word.startswith(f"{key}=")]
-    name = str(folder)
-    if not re.fullmatch(r"[\w./-]+", name):  # a text in Hydra's grammar
-        name = QuotedString(name, Quote.single).with_quotes()
-    signals.advise(what, [*given, f"{key}={name}"])
+    signals.advise(what, with_folder(sys.argv[1:], key, str(folder)))

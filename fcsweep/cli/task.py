@@ -22,6 +22,7 @@ from fcsweep.records import ownership
 from fcsweep.search.pruning import job_number, reporting
 from fcsweep.system.atomic import writing
 from fcsweep.system.memory import keep_freed, keep_loaded
+from fcsweep.system.parent import end_with_sweep
 from fcsweep.system.signals import held_back
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Task:
         with held_back():  # torch is imported here, not for --help
             from fcsweep.run import run
             from fcsweep.terminal.run_view import RunView
+        end_with_sweep()
         self._settle()
 
         config, folder = typed(cfg), Path(HydraConfig.get().runtime.output_dir)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from fcsweep.composition.folders import job_folder
 from fcsweep.composition.yaml_dump import quick_yaml, save_config
 from fcsweep.config import RunConfig
 from fcsweep.launchers.logs import JobLog, said_to_all
@@ -37,8 +37,7 @@ class Bookkeeping:
     ) -> None:
         hydra = composed.hydra
         self._context, self._task, self._composed = context, task, composed
-        folder = Path(str(hydra.sweep.dir), str(hydra.sweep.subdir))
-        self.job = Job(hydra.job.num, config, folder)
+        self.job = Job(hydra.job.num, config, job_folder(hydra))
         self.returned = JobReturn(
             overrides=OmegaConf.to_container(hydra.overrides.task),  # type: ignore[arg-type]
             task_name=JobRuntime.instance().get("name"),

@@ -84,14 +84,12 @@ class _ToAll(logging.Handler):
 
 
 @contextmanager
-def lost_lines_kept() -> Generator[dict[str, str]]:
+def lost_lines_told() -> Generator[None]:
     """While the block runs, a line that a log does not take costs nothing but that line.
 
     By itself logging prints a stack trace for each. A log is no record: what a run has found is in
-    its other files, and those say themselves what they lack.
-
-    Yields:
-        The logs that lack lines, and why.
+    its other files, and those say themselves what they lack. At the end there is a warning for each
+    log that lacks lines.
     """
     lost: dict[str, str] = {}
     theirs = logging.Handler.handleError
@@ -105,6 +103,8 @@ def lost_lines_kept() -> Generator[dict[str, str]]:
 
     logging.Handler.handleError = keep
     try:
-        yield lost
+        yield
     finally:
         logging.Handler.handleError = theirs
+    for path, why in lost.items():
+        print(f"warning: {path} lacks lines: {why}", file=sys.stderr)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +15,10 @@ from hydra.plugins.launcher import Launcher
 
 from fcsweep.launchers.protocols import Numbered, NumberingLauncher
 from fcsweep.messages.errors import UserError
+from fcsweep.system.parent import sweeping
+
+PATIENCE = 5.0
+"""Seconds that a killed process may take to end."""
 
 
 class ProcessLost(UserError):
@@ -46,15 +51,47 @@ def _processes_may_be_killed(launcher: Launcher) -> Generator[None]:
         with env_override(_few_threads(launcher)), _waiting_for_all():
             yield
         return
-    try:
+    if not type(launcher).__module__.startswith("hydra_plugins.hydra_joblib_launcher"):
         yield
-    except Exception as error:
-        if type(error).__name__ != "TerminatedWorkerError":  # of joblib, which may not be there
+        return
+    try:
+        with sweeping():
+            yield
+    except BaseException as error:
+        _end_workers()
+        if type(error).__name__ != "TerminatedWorkerError":
             raise
         raise ProcessLost(
             "a worker process was killed, perhaps for want of memory, and the others ended with "
             "it; the same command goes on with the jobs that are not finished"
         ) from error
+
+
+def _end_workers() -> None:
+    """End the workers of joblib and wait for it: they hold the folders of their jobs until then.
+
+    joblib does so itself, unless a signal has interrupted it where it does not expect one.
+    """
+    import psutil
+
+    workers: list[int] = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "LokyProcess" in " ".join(child.cmdline()):
+                child.kill()
+                workers.append(child.pid)
+    until = time.monotonic() + PATIENCE
+    while not all(map(_has_ended, workers)) and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def _has_ended(child: int) -> bool:
+    """Whether a child has ended; how it ended is left for joblib to ask."""
+    try:
+        how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, child, how) is not None
+    except (ChildProcessError, AttributeError):  # joblib has asked; or this is Windows
+        return True
 
 
 def _few_threads(launcher: Any) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hydra.core.utils import (
     JobReturn,
@@ -18,6 +17,7 @@ from hydra.core.utils import (
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from fcsweep.composition.folders import sweep_folder
 from fcsweep.config import RunConfig
 from fcsweep.launchers.grouping import stacks
 from fcsweep.launchers.job import Bookkeeping
@@ -45,7 +45,7 @@ class Sweep:
         """Run the jobs, stack by stack; what they return, in the order of the jobs."""
         setup_globals()
         self._log_of_the_sweep()
-        Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+        sweep_folder(self.config.hydra).mkdir(parents=True, exist_ok=True)
         log.info("Launching %d jobs locally", len(jobs))
         returned: dict[int, JobReturn] = {}
         for stack, configs in self._stacks(jobs):

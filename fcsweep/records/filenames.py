@@ -11,8 +11,8 @@ STATUSES = ("running", "completed", "pruned", "diverged", "interrupted", "failed
 FINISHED = ("completed", "pruned", "diverged")
 """A run with one of these is not trained again."""
 
-SWEEP_FILES = ("multirun.yaml", "study.journal")
-"""Either says that a folder is a sweep's."""
+SWEEP_FILES = ("multirun.yaml", "study.journal", "study.journal.size")
+"""Any says that a folder is a sweep's."""
 
 SWEEP_ENDS = ("trials.csv", "optimization_results.yaml", "report.html")
 """What a sweep writes at its end, also one for whose first file the disk had no room."""

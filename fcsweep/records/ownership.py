@@ -8,6 +8,7 @@ has left, as data; `check_run` and `check_sweep` refuse a folder before anything
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from fcsweep.config import RunConfig, differences, typed
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.records.filenames import CHECKPOINTS, LOG, SWEEP_ENDS, SWEEP_FILES
 from fcsweep.records.reader import damaged_since, look
-from fcsweep.system.locks import lock, unlock
+from fcsweep.system.locks import holder, lock, unlock
 
 
 def check_run(folder: Path, config: RunConfig, key: str = "hydra.run.dir") -> bool:
@@ -119,13 +120,28 @@ def hold(folder: Path, key: str) -> Generator[None]:
     made = make(folder, key)
     locked = lock(folder)
     if locked is None:
-        _refuse(key, folder, "is in use by another process")
+        _refuse(key, folder, f"is in use by {_user_of(folder)}")
     try:
         with unmade_if_unused(made):
             remove_half_written(folder)
             yield
     finally:
         unlock(locked)
+
+
+def _user_of(folder: Path) -> str:
+    """``process 12 (python -m fcsweep ...)``, as far as the system tells."""
+    import psutil  # not for --help
+
+    number = holder(folder)
+    if number is None:
+        return "another process"
+    try:
+        program, *words = psutil.Process(number).cmdline()
+        command = shlex.join([os.path.basename(program), *words])
+    except (psutil.Error, ValueError):  # it has ended by now, or does not tell
+        return f"process {number}"
+    return f"process {number} ({command if len(command) <= 80 else f'{command[:77]}...'})"
 
 
 def remove_half_written(folder: Path) -> None:

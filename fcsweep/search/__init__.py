@@ -8,6 +8,7 @@ unpromising trials stopped early.
 ``plan.py``       the settings of a search, checked before its folder is made
 ``overrides.py``  Hydra's sweep overrides as Optuna's distributions, and values as overrides
 ``space.py``      what is searched, and what a trial has of it as overrides
+``sweep.py``      a sweep of any app around its search: folder, study, launcher
 ``loop.py``       the search itself: ask, launch, tell
 ``pruning.py``    `should_prune`, `prune`: reports of running jobs
 ``outcomes.py``   how a trial ended: by its record, or by what its job returned

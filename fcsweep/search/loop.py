@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.plugins.launcher import Launcher
-from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from fcsweep.composition.secrets import hide_password
-from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.numbered import launch_numbered
-from fcsweep.launchers.protocols import RecordingTask
 from fcsweep.messages.errors import RecordError, UserError
 from fcsweep.messages.wording import printable
-from fcsweep.records import ownership
-from fcsweep.search.outcomes import Outcome, recorded, returned
+from fcsweep.search.outcomes import Outcome, returned
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress, best
-from fcsweep.search.pruning import PRUNED_AT, RETURNED, keep_returned, searching
+from fcsweep.search.pruning import PRUNED_AT, RETURNED
 from fcsweep.search.results import (
     folder_of,
-    write_multirun,
     write_results,
     write_trials,
 )
 from fcsweep.search.study.duplicates import REUSED, distinct, repeats, reuse
-from fcsweep.search.study.rebuild import Guided, PastRuns, report_again
-from fcsweep.search.study.samplers import quiet
-from fcsweep.search.study.storage import JOURNAL, password_handed_on, storage_of
+from fcsweep.search.study.rebuild import PastRuns, report_again
+from fcsweep.search.study.storage import JOURNAL
 from fcsweep.search.study.study import (
     COUNTS,
     FOLDER,
@@ -48,7 +38,6 @@ from fcsweep.search.study.study import (
     complete,
     finished,
     next_batch,
-    open_study,
     reached,
 )
 from fcsweep.system.atomic import giving_way
@@ -65,58 +54,6 @@ Recorded = Callable[[Path], Outcome | None]
 
 class SweepFailed(UserError):
     """Too many trials failed."""
-
-
-def sweep(sweeper: Any, plan: Plan) -> None:
-    """Search as planned, in the sweep's folder; go on where a search was stopped.
-
-    Args:
-        sweeper: ``OptunaSweeper``, set up by Hydra.
-        plan: its checked settings.
-
-    Raises:
-        UserError: the folder or the study belongs to something else, or cannot be opened; or what
-            the jobs need is not there.
-        SweepFailed: more trials failed than may.
-    """
-    settings, config = sweeper.settings, sweeper.config
-    folder = Path(str(config.hydra.sweep.dir)).absolute()
-    task: TaskFunction = sweeper.task_function
-    proven = _recorded_by(task)
-    prepare = sweeper.prepare or (lambda: None)
-    with ExitStack() as stack:
-        stack.enter_context(quiet())
-        stack.enter_context(password_handed_on(settings["storage"]))
-        hide_password(config)
-        stack.enter_context(ownership.hold(folder, "hydra.sweep.dir"))
-        if new := not any(folder.iterdir()):
-            prepare()  # before anything is made
-        in_folder = proven is not None and settings["storage"] is None
-        configured, extended = functools.partial(_configured, sweeper), plan.extend is not None
-        past = PastRuns(folder, plan.space, configured, extended)
-        storage = storage_of(settings["storage"], folder, in_folder)
-        name = settings["study_name"] or folder.name
-        study, seed = open_study(storage, name, folder, plan.start, past if in_folder else None)
-        study.sampler, study.pruner = Guided(plan.sampler(seed), past), plan.pruner
-        launcher = Plugins.instance().instantiate_launcher(
-            config=config,
-            hydra_context=sweeper.hydra_context,
-            task_function=task if proven else Kept(task),
-        )
-        digits = ".4f" if proven else ".4g"  # an accuracy, or any number
-        progress = (sweeper.display or Progress)(study, plan.n_trials, digits)
-        search = Search(plan, folder, study, launcher, proven, progress, config.hydra, past)
-        if not new and any(search.to_go()):
-            prepare()
-        write_multirun(config, folder)
-        stack.enter_context(search.results())
-        stack.enter_context(progress)
-        stack.enter_context(searching(study, progress))
-        search.run()
-
-
-def _recorded_by(task: object) -> Recorded | None:
-    return recorded if isinstance(task, RecordingTask) else None
 
 
 class Search:
@@ -231,10 +168,12 @@ class Search:
     def _after(self, number: int, job: JobReturn) -> Outcome:
         """The end of a job that was launched now."""
         if job.hydra_cfg is not None:
-            ran_in = str(OmegaConf.select(job.hydra_cfg, "hydra.runtime.output_dir"))
-            if Path(ran_in) != self.folder / str(number):
+            ran_in = Path(str(OmegaConf.select(job.hydra_cfg, "hydra.runtime.output_dir")))
+            if ran_in.is_relative_to(self.folder):  # which may be moved
+                ran_in = ran_in.relative_to(self.folder)
+            if ran_in != Path(str(number)):
                 self.study._storage.set_trial_user_attr(
-                    self._trial(number)._trial_id, FOLDER, ran_in
+                    self._trial(number)._trial_id, FOLDER, str(ran_in)
                 )
         return self._outcome(number, job)
 
@@ -316,25 +255,6 @@ class Search:
             again = f"the same command with hydra.sweep.dir={self.hydra.sweep.dir}"
             lines.append(f"to go on: {again}")
         return lines
-
-
-class Kept:
-    """A task whose values are kept in the study as soon as it returns them."""
-
-    def __init__(self, task: TaskFunction) -> None:
-        functools.update_wrapper(self, task)
-        self._task = task
-
-    def __call__(self, cfg: DictConfig) -> Any:
-        """Run the task."""
-        value = self._task(cfg)
-        keep_returned(value)
-        return value
-
-
-def _configured(sweeper: Any, overrides: list[str]) -> RunConfig:
-    """The config of a job of our own."""
-    return typed(sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, overrides))
 
 
 def _all_failed(trials: Sequence[FrozenTrial]) -> bool:

@@ -12,11 +12,12 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+
+from fcsweep.composition.folders import sweep_folder
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -206,15 +207,16 @@ def _opened() -> _Session | None:
 
         from fcsweep.search.study.samplers import pruner_of, quiet
         from fcsweep.search.study.storage import SECRET_URL, storage_of
+        from fcsweep.search.study.study import name_of
 
         hydra: Any = HydraConfig.get()
-        folder = Path(hydra.runtime.cwd, hydra.sweep.dir)
-        url = os.environ.get(SECRET_URL) or hydra.sweeper.storage
+        folder = sweep_folder(hydra)
+        storage = storage_of(os.environ.get(SECRET_URL) or hydra.sweeper.storage, folder)
         with quiet():
             _session = _Session(
                 optuna.load_study(
-                    study_name=hydra.sweeper.study_name or folder.name,
-                    storage=storage_of(url, folder),
+                    study_name=name_of(storage, hydra.sweeper.study_name, folder),
+                    storage=storage,
                     sampler=optuna.samplers.RandomSampler(),
                     pruner=pruner_of(hydra.sweeper.pruner),
                 )

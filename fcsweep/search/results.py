@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 from collections import Counter
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -43,7 +44,7 @@ def folder_of(trial: FrozenTrial, folder: Path) -> Path:
     Of a trial that took the value of another it is that one's.
     """
     number = trial.user_attrs.get(REUSED, trial.number)
-    return Path(trial.user_attrs.get(FOLDER, folder / str(number)))
+    return folder / str(trial.user_attrs.get(FOLDER, number))
 
 
 def write_results(study: Study, folder: Path) -> None:
@@ -74,8 +75,13 @@ def write_results(study: Study, folder: Path) -> None:
     write_atomically(folder / RESULTS, text.encode())
 
 
-def write_multirun(config: DictConfig, folder: Path) -> None:
-    """Write ``multirun.yaml``, the config of the sweep, without passwords."""
+def write_multirun(config: DictConfig, folder: Path, seed: int) -> None:
+    """Write ``multirun.yaml``: the config of the sweep, without passwords and with its seed."""
+    config = copy.deepcopy(config)
+    sampler = OmegaConf.select(config, "hydra.sweeper.sampler")
+    if OmegaConf.is_dict(sampler) and "seed" in sampler:
+        with read_write(sampler):
+            sampler.seed = seed  # for a study that is rebuilt
     write_atomically(folder / MULTIRUN, masked(OmegaConf.to_yaml(config)).encode())
 
 

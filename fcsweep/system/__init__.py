@@ -6,6 +6,7 @@
 ``bounded.py``  reading what nobody vouches for
 ``locks.py``    who holds a folder
 ``command.py``  what all programs do after an error or a signal
+``parent.py``   jobs in processes of their own, which end with that of their sweep
 ``signals.py``  SIGINT, SIGTERM, SIGHUP: what they end, and when
 ``stdout.py``   standard output whose reader has left
 ``memory.py``   freed memory that is kept, garbage that is not looked for

@@ -7,6 +7,7 @@ are not kept apart there.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 try:
@@ -49,6 +50,19 @@ def unlock(locked: int) -> None:
     """Let others have what `lock` has locked."""
     if locked != NO_LOCK:
         os.close(locked)
+
+
+def holder(path: Path) -> int | None:
+    """The process that has locked a folder or a file; None if the system does not tell.
+
+    Linux tells it of every process of the same user on this machine.
+    """
+    for opened in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # it has ended, or belongs to somebody else
+            locks = opened.parent.with_name("fdinfo") / opened.name
+            if os.path.samefile(opened, path) and "lock:" in locks.read_text():
+                return int(opened.parts[2])
+    return None
 
 
 def is_held(folder: Path) -> bool:

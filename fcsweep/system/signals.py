@@ -52,6 +52,20 @@ class _Program:
 _program: _Program | None = None
 
 
+def is_listening() -> bool:
+    """Whether a program listens already."""
+    return _program is not None
+
+
+def this_program() -> str:
+    """What started this process, but for its own words: ``python app.py``."""
+    words, own = list(sys.orig_argv), sys.argv[1:]
+    if words[len(words) - len(own) :] != own or len(words) <= len(own):  # somebody changed them
+        words, own = ["python", *sys.argv], sys.argv[1:]
+    program, *rest = words[: len(words) - len(own)]
+    return shlex.join([os.path.basename(program), *rest])
+
+
 @contextmanager
 def listening(program: str = PROGRAM) -> Generator[None]:
     """While the block, a whole program, runs, a signal ends it; then the way to go on is printed.
@@ -71,7 +85,7 @@ def listening(program: str = PROGRAM) -> Generator[None]:
         yield
         return
     running = _program = _Program(program)
-    before, hook = _handled_by(_end), sys.unraisablehook
+    before, hook = _handled_by(_end, only=DEFAULT), sys.unraisablehook
     sys.unraisablehook = partial(_lost, hook)
     try:
         yield
@@ -197,15 +211,22 @@ def _raise(number: int) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+DEFAULT: tuple[Any, ...] = (signal.SIG_DFL, signal.default_int_handler)
+"""Handlers that an app has not chosen."""
+
+
 def _handled_by(
     handler: Callable[[int, FrameType | None], None] | signal.Handlers,
+    only: tuple[Any, ...] | None = None,
 ) -> dict[int, Any]:
-    """Install a handler; what it replaces."""
+    """Install a handler, if given only in place of some others; what it replaces."""
     before: dict[int, Any] = {}
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
-        if number is None or signal.getsignal(number) is signal.SIG_IGN:
+        if number is None or (now := signal.getsignal(number)) is signal.SIG_IGN:
             continue  # not on this system, or ignored as nohup asks
+        if only is not None and now not in only:
+            continue
         try:
             before[number] = signal.signal(number, handler)
         except ValueError:  # not the main thread

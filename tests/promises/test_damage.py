@@ -142,13 +142,19 @@ def test_a_failed_run_is_told_as_it_failed(copy):
 
 
 @pytest.mark.slow
-def test_a_study_whose_seed_was_drawn_keeps_its_trials(copy):
-    folder = copy("short")
-    before = known_of(folder / "s")
-    (folder / "s" / "study.journal").write_bytes(b"")
-    assert search(folder, 16).code == 0
-    after = known_of(folder / "s")
-    assert after[:14] == before and len(after) == 16
+@pytest.mark.parametrize("part", [0, 0.5])
+def test_a_renamed_sweep_whose_journal_is_cut_has_one_study_with_the_seed_that_was_drawn(
+    part, tmp_path
+):
+    assert search(tmp_path, 12).code == 0  # no seed given
+    before, seed = known_of(tmp_path / "s"), study_of(tmp_path / "s").user_attrs["fcsweep"]
+    (tmp_path / "s").rename(tmp_path / "t")
+    journal, runs = tmp_path / "t" / "study.journal", written(tmp_path / "t")
+    journal.write_bytes(journal.read_bytes()[: int(part * journal.stat().st_size)])
+    assert search(tmp_path, 16, "hydra.sweep.dir=t").code == 0
+    assert known_of(tmp_path / "t")[:12] == before and len(known_of(tmp_path / "t")) == 16
+    assert study_of(tmp_path / "t").user_attrs["fcsweep"]["drawn_seed"] == seed["drawn_seed"]
+    assert runs.items() <= written(tmp_path / "t").items()
 
 
 @pytest.mark.parametrize(

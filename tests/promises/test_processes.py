@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -137,6 +138,22 @@ def test_with_joblib_a_killed_worker_is_one_line_and_the_command_goes_on(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ended_by", ["SIGKILL", "SIGTERM"])
+def test_with_joblib_no_worker_outlives_its_sweep(ended_by, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the extra parallel")
+    words = ["-m", *LONG, "seed=0,1,2", "hydra.sweep.dir=s", "hydra/launcher=joblib"]
+    process = start(tmp_path, *PROGRAM, *words, "hydra.launcher.n_jobs=2")
+    wait_until(lambda: list(statuses(tmp_path / "s").values()).count("running") == 2, process)
+    workers = offspring(process, "LokyProcess")
+    process.send_signal(getattr(signal, ended_by))
+    process.wait(60)
+    if ended_by == "SIGKILL":  # nobody but themselves can write how their jobs ended
+        psutil.wait_procs(workers, timeout=30)
+    assert not any(worker.is_running() for worker in workers)
+    assert "running" not in statuses(tmp_path / "s").values()
+
+
+@pytest.mark.slow
 def test_a_job_that_outlives_its_sweep_keeps_its_folder(tmp_path):
     """With submitit the jobs go on when the sweep is killed."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="the extra slurm")
@@ -170,7 +187,8 @@ def test_the_second_of_two_in_one_folder_is_refused(kind, tmp_path):
     process.kill()
     process.wait()
     assert (said.returncode, said.stdout) == (1, "")
-    assert said.stderr.endswith("s is in use by another process; name a new or an empty folder\n")
+    assert f"s is in use by process {process.pid} (python -W error -m fcsweep " in said.stderr
+    assert said.stderr.endswith("); name a new or an empty folder\n")
     assert said.stderr.count("\n") == 1
 
 

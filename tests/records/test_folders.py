@@ -163,7 +163,7 @@ def test_a_folder_in_use_is_refused_until_its_process_ends(tmp_path):
         assert other.stdout is not None
         assert other.stdout.readline() == b"in\n"
         with (
-            pytest.raises(FolderError, match="is in use by another process"),
+            pytest.raises(FolderError, match=rf"is in use by process {other.pid} \("),
             hold(tmp_path, "hydra.run.dir"),
         ):
             pass

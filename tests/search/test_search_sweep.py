@@ -105,7 +105,7 @@ def test_a_second_process_in_the_same_folder_is_refused(tmp_path):
     try:
         _wait_for(lambda: starts(tmp_path))
         said = run(app, *SEARCH, code=1)
-        assert "is in use by another process" in said and "Traceback" not in said
+        assert f"is in use by process {first.pid} (python " in said and "Traceback" not in said
     finally:
         first.kill()
         first.wait()

@@ -286,7 +286,7 @@ def test_jobs_in_other_processes_are_pruned(tmp_path):
 PASSWORD = """\
 import sys
 import hydra
-from fcsweep.search import loop, pruning, should_prune
+from fcsweep.search import pruning, should_prune, sweep
 from fcsweep.search.study import storage
 from optuna.storages import RDBStorage
 
@@ -294,7 +294,7 @@ def local(url, folder, *_):
     assert url == "postgresql://me:s3cret@db.example/all?password=s3cret", url
     return RDBStorage(f"sqlite:///{folder.parent}/local.db")
 
-loop.storage_of = storage.storage_of = local
+sweep.storage_of = storage.storage_of = local
 
 @hydra.main(version_base="1.3", config_path=".", config_name="config")
 def task(cfg):

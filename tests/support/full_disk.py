@@ -142,7 +142,7 @@ def imported() -> None:
 
     import fcsweep.report
     import fcsweep.run.stack
-    import fcsweep.search.loop
+    import fcsweep.search.sweep
     import fcsweep.terminal.run_view
     import fcsweep.terminal.stack_view  # noqa: F401
 

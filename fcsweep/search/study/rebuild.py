@@ -18,14 +18,15 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from fcsweep.config import RunConfig
-from fcsweep.messages.errors import FolderError
+from fcsweep.config import RunConfig, read
+from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import HISTORY
 from fcsweep.records.ownership import check_run
 from fcsweep.records.reader import look, read_history
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.pruning import PRUNED_AT
+from fcsweep.search.results import MULTIRUN
 from fcsweep.search.space import Space
 from fcsweep.system.bounded import bounded
 
@@ -83,6 +84,14 @@ class PastRuns:
         there = any(line.startswith(f"{key}=") for line in lines)
         lacks = key in self._space.conditional and not there
         return None if not lines or lacks else self._value(number, lines, key, distribution)
+
+    def drawn_seed(self) -> int | None:
+        """The seed that was drawn when the search began, as ``multirun.yaml`` has it."""
+        try:
+            seed = read(self._folder / MULTIRUN)["hydra"]["sweeper"]["sampler"]["seed"]
+        except (ConfigError, LookupError, TypeError):
+            return None
+        return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
     def failed(self, number: int) -> Outcome | None:
         """The end of a run that failed; of a run that the study knows, a failure is tried again."""

@@ -1,7 +1,8 @@
 """Where a study is kept: a journal in the sweep's folder, or a database by its URL.
 
 Each line of the journal is an operation of Optuna's, with a sha256 of the line as its last key:
-Optuna passes over that, and we find a byte that has changed since.
+Optuna passes over that, and we find a byte that has changed since. The journal's size is kept in a
+file beside it, so that we also find lines that are gone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from fcsweep.system.bounded import bounded
 from fcsweep.system.locks import lock, unlock
 
 JOURNAL = "study.journal"
+SIZE = "study.journal.size"
+"""Beside the journal: how many bytes it had after the last write."""
 LARGEST = 1_000_000_000
 """Bytes of a journal that is read."""
 ANEW = "restore it from a copy, or start anew in another folder"
@@ -81,13 +84,15 @@ def _journal(path: Path, remedy: str) -> JournalStorage:
     if path.exists() and (size := path.stat().st_size) > LARGEST:
         raise StudyError(f"{path} has {size} bytes; expected at most {LARGEST} of a study")
     journal_lock = _FileLock(path)
-    if path.exists():
-        journal_lock.acquire()
-        try:
+    journal_lock.acquire()
+    try:
+        if path.exists():
             _cut_torn_tail(path)
             _check(path, remedy)
-        finally:
-            journal_lock.release()
+        if remedy is ANEW:  # else the records know what it lacks
+            _refuse_shorter(path)
+    finally:
+        journal_lock.release()
     try:
         return JournalStorage(Journal(str(path), journal_lock))
     except OSError as error:
@@ -107,6 +112,11 @@ def password_handed_on(url: str | None) -> Iterator[None]:
         yield
     finally:
         del os.environ[SECRET_URL]
+
+
+def in_folder(storage: BaseStorage) -> bool:
+    """Whether a storage is the journal in a sweep's folder, which is copied and moved with it."""
+    return isinstance(storage, JournalStorage) and isinstance(storage._backend, Journal)
 
 
 def read_study(folder: Path) -> Study | None:
@@ -166,6 +176,35 @@ def _check(path: Path, remedy: str) -> None:
     _operations(path, path.read_bytes(), remedy)
 
 
+def _refuse_shorter(path: Path) -> None:
+    """Refuse a journal that has lost lines: jobs that have ended would run again, unnoticed."""
+    size, before = path.stat().st_size if path.exists() else 0, _size_before(path)
+    if size < before:
+        raise StudyError(
+            f"{path} has {size} bytes, but had {before}: trials are lost; restore it from a copy, "
+            f"or remove {path.with_name(SIZE)} to run again what it does not hold"
+        )
+
+
+def _size_before(path: Path) -> int:
+    """The size that a journal had when it was last written; 0 if that is not known."""
+    try:
+        return int(bounded(path.with_name(SIZE), 100))
+    except (OSError, ValueError):
+        return 0
+
+
+def _keep_size(path: Path, size: int) -> None:
+    """Keep the size of a journal, by one write over the last: a kill leaves the old or the new."""
+    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with suppress(OSError):  # one that is too small refuses nothing
+        descriptor = os.open(path.with_name(SIZE), flags, 0o666)
+        try:
+            os.write(descriptor, b"%20d\n" % size)
+        finally:
+            os.close(descriptor)
+
+
 def _operations(path: Path, content: bytes, remedy: str) -> list[dict[str, Any]]:
     """The operations in the content of a journal; a StudyError names the line that is damaged."""
     found: list[dict[str, Any]] = []
@@ -198,7 +237,7 @@ def _digest(text: bytes) -> bytes:
 
 
 class Journal(JournalFileBackend):
-    """Optuna's, with sealed lines, and without the rest of a line that could not be written."""
+    """Optuna's, with sealed lines, a known size, and no rest of a line that was not written."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append operations.
@@ -218,6 +257,7 @@ class Journal(JournalFileBackend):
                     except OSError:
                         file.truncate(before)
                         raise
+                    _keep_size(Path(self._file_path), file.tell())
             finally:
                 self._lock.release()
         except OSError as error:

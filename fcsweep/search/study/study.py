@@ -20,7 +20,7 @@ from optuna.distributions import (
     IntDistribution,
     json_to_distribution,
 )
-from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -28,6 +28,7 @@ from fcsweep.messages.errors import StudyError
 from fcsweep.messages.wording import shown
 from fcsweep.search.overrides import described
 from fcsweep.search.space import Space
+from fcsweep.search.study.storage import JOURNAL, in_folder
 
 ATTRIBUTE = "fcsweep"
 """User attribute of a study: what its sweep was started with."""
@@ -40,7 +41,8 @@ COUNTS = "counts"
 
 
 FOLDER = "folder"
-"""User attribute of a trial whose job did not run in the folder of its number."""
+"""User attribute of a trial whose job did not run in the folder of its number: where it ran, within
+the sweep's folder if it was there, which may be moved."""
 
 
 class PastRuns(Protocol):
@@ -48,6 +50,10 @@ class PastRuns(Protocol):
 
     def check(self, first: int) -> int:
         """Take in those from number ``first`` on; their count."""
+        ...
+
+    def drawn_seed(self) -> int | None:
+        """The seed that was drawn for them, if it is known."""
         ...
 
 
@@ -73,6 +79,28 @@ class Start:
     """Values that every trial sets in a group that is searched, which ``config`` is without."""
 
 
+def name_of(storage: BaseStorage, given: str | None, folder: Path) -> str:
+    """The name of a sweep's study.
+
+    Args:
+        storage: where it is kept; the journal in the folder holds one study, and keeps it if the
+            folder is renamed or moved.
+        given: ``hydra.sweeper.study_name``.
+        folder: of the sweep, whose name the study has by default.
+
+    Raises:
+        StudyError: the journal holds another study.
+    """
+    names = optuna.get_all_study_names(storage) if in_folder(storage) else []
+    name = given or (names[0] if len(names) == 1 else folder.name)
+    if names and name not in names:
+        raise StudyError(
+            f"{folder / JOURNAL} holds the study {' and '.join(names)}, not {name}; "
+            f"go on with it by hydra.sweeper.study_name={names[0]}, or name a new folder"
+        )
+    return name
+
+
 def open_study(
     storage: BaseStorage, name: str, folder: Path, start: Start, past: PastRuns | None = None
 ) -> tuple[Study, int]:
@@ -96,7 +124,7 @@ def open_study(
         study = optuna.load_study(study_name=name, storage=storage, sampler=_none())
         saved = study.user_attrs.get(ATTRIBUTE)
         if saved is not None:
-            _refuse_another(study, saved, folder, start)
+            _refuse_another(study, saved, folder, start, moved=bool(runs))
             if past is not None:
                 past.check(len(_trials(study)))
             return study, saved["drawn_seed"]
@@ -106,10 +134,8 @@ def open_study(
                 "hydra.sweeper.study_name=..."
             )
     if runs and (past is None or not past.check(0)):
-        raise StudyError(
-            f"hydra.sweep.dir: {folder} holds {runs} runs, but the study {name} holds none; "
-            "restore the study, or name a new folder"
-        )
+        lost = _lost(storage, name, folder)
+        raise StudyError(f"hydra.sweep.dir: {folder} holds {runs} runs, but {lost}")
     study = optuna.create_study(
         study_name=name,
         storage=storage,
@@ -117,7 +143,8 @@ def open_study(
         directions=start.directions,  # type: ignore[arg-type]  checked before
         load_if_exists=True,
     )
-    seed = secrets.randbits(32) if start.seed is None else start.seed
+    known = start.seed if start.seed is not None or past is None else past.drawn_seed()
+    seed = secrets.randbits(32) if known is None else known
     study.set_user_attr(
         ATTRIBUTE, {**asdict(start), "drawn_seed": seed, "folder": str(folder), "version": 1}
     )
@@ -214,10 +241,26 @@ def _draw(trial: Trial, space: Space, extend: Extend | None) -> None:
         extend(trial)
 
 
-def _refuse_another(study: Study, saved: Mapping[str, Any], folder: Path, start: Start) -> None:
+def _lost(storage: BaseStorage, name: str, folder: Path) -> str:
+    """What holds no study of the runs in a folder, and what to do."""
+    if in_folder(storage):
+        return (
+            f"{folder / JOURNAL} holds no study of them; restore it from a copy, or start anew in "
+            "another folder"
+        )
+    return (
+        f"hydra.sweeper.storage holds no study {name}; name theirs by "
+        "hydra.sweeper.study_name=... (the folder's name before it was renamed), or name a new "
+        "folder"
+    )
+
+
+def _refuse_another(
+    study: Study, saved: Mapping[str, Any], folder: Path, start: Start, moved: bool
+) -> None:
     name = study.study_name
-    in_folder = isinstance(study._storage, JournalStorage)  # and was copied or moved with it
-    if saved["folder"] != str(folder) and not in_folder:
+    moved = in_folder(study._storage) or (moved and not Path(saved["folder"]).exists())
+    if saved["folder"] != str(folder) and not moved:
         raise StudyError(
             f"the study {name} belongs to {saved['folder']}; go on there by hydra.sweep.dir=..., "
             "or name another study by hydra.sweeper.study_name=..."

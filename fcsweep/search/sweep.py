@@ -1,0 +1,124 @@
+"""A sweep of any app, from its plan to its end: its folder, its study, its launcher, the search."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.types import TaskFunction
+from omegaconf import DictConfig
+
+from fcsweep.composition.folders import sweep_folder, with_folder
+from fcsweep.composition.secrets import hide_password
+from fcsweep.config import RunConfig, typed
+from fcsweep.launchers.logs import lost_lines_told
+from fcsweep.launchers.protocols import RecordingTask
+from fcsweep.records import ownership
+from fcsweep.search.loop import Recorded, Search
+from fcsweep.search.outcomes import recorded
+from fcsweep.search.plan import Plan
+from fcsweep.search.progress import Progress
+from fcsweep.search.pruning import keep_returned, searching
+from fcsweep.search.results import write_multirun
+from fcsweep.search.study.rebuild import Guided, PastRuns
+from fcsweep.search.study.samplers import quiet
+from fcsweep.search.study.storage import password_handed_on, storage_of
+from fcsweep.search.study.study import name_of, open_study
+from fcsweep.system.atomic import writing
+from fcsweep.system.parent import end_with_sweep
+from fcsweep.system.signals import advise, end_if_asked, is_listening, listening, this_program
+from fcsweep.system.stdout import all_printed
+
+
+def sweep(sweeper: Any, plan: Plan) -> None:
+    """Search as planned, in the sweep's folder; go on where a search was stopped.
+
+    Args:
+        sweeper: ``OptunaSweeper``, set up by Hydra.
+        plan: its checked settings.
+
+    Raises:
+        UserError: the folder or the study belongs to something else, or cannot be opened; or what
+            the jobs need is not there.
+        SweepFailed: more trials failed than may.
+    """
+    settings, config = sweeper.settings, sweeper.config
+    folder = sweep_folder(config.hydra)
+    task: TaskFunction = sweeper.task_function
+    proven = _recorded_by(task)
+    prepare = sweeper.prepare or (lambda: None)
+    with ExitStack() as stack:
+        stack.enter_context(_as_a_program(str(config.hydra.sweep.dir)))
+        stack.enter_context(quiet())
+        stack.enter_context(password_handed_on(settings["storage"]))
+        hide_password(config)
+        launcher = Plugins.instance().instantiate_launcher(  # which checks its keys
+            config=config,
+            hydra_context=sweeper.hydra_context,
+            task_function=task if proven else Kept(task),
+        )
+        stack.enter_context(ownership.hold(folder, "hydra.sweep.dir"))
+        stack.enter_context(writing(folder))
+        if new := not any(folder.iterdir()):
+            prepare()  # before anything is made
+        in_folder = proven is not None and settings["storage"] is None
+        configured, extended = functools.partial(_configured, sweeper), plan.extend is not None
+        past = PastRuns(folder, plan.space, configured, extended)
+        storage = storage_of(settings["storage"], folder, in_folder)
+        name = name_of(storage, settings["study_name"], folder)
+        study, seed = open_study(storage, name, folder, plan.start, past if in_folder else None)
+        study.sampler, study.pruner = Guided(plan.sampler(seed), past), plan.pruner
+        digits = ".4f" if proven else ".4g"  # an accuracy, or any number
+        progress = (sweeper.display or Progress)(study, plan.n_trials, digits)
+        search = Search(plan, folder, study, launcher, proven, progress, config.hydra, past)
+        if not new and any(search.to_go()):
+            prepare()
+        write_multirun(config, folder, seed)
+        stack.enter_context(search.results())
+        stack.enter_context(progress)
+        stack.enter_context(searching(study, progress))
+        search.run()
+
+
+def _recorded_by(task: object) -> Recorded | None:
+    return recorded if isinstance(task, RecordingTask) else None
+
+
+class Kept:
+    """A task whose values are kept in the study as soon as it returns them."""
+
+    def __init__(self, task: TaskFunction) -> None:
+        functools.update_wrapper(self, task)
+        self._task = task
+
+    def __call__(self, cfg: DictConfig) -> Any:
+        """Run the task."""
+        end_with_sweep()
+        value = self._task(cfg)
+        end_if_asked()  # the task may have caught what a signal raised
+        keep_returned(value)
+        return value
+
+
+@contextmanager
+def _as_a_program(folder: str) -> Iterator[None]:
+    """Let another app's program end as our own does, after a signal or a broken pipe: in one line.
+
+    Within our own program this does nothing. In a notebook a signal goes to the cell.
+    """
+    if hasattr(sys, "ps1") or is_listening():
+        yield
+        return
+    with listening(this_program()), lost_lines_told(), all_printed():
+        advise("go on", with_folder(sys.argv[1:], "hydra.sweep.dir", folder))
+        yield
+
+
+def _configured(sweeper: Any, overrides: list[str]) -> RunConfig:
+    """The config of a job of our own."""
+    return typed(sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, overrides))
+
