@@ -40,7 +40,7 @@ from fcsweep.search.results import (
 )
 from fcsweep.search.study.rebuild import Guided, PastRuns, report_again
 from fcsweep.search.study.samplers import quiet
-from fcsweep.search.study.storage import JOURNAL, SECRET_URL, storage_of
+from fcsweep.search.study.storage import JOURNAL, SECRET_URL, storage_of, url_of
 from fcsweep.search.study.study import (
     COUNTS,
     REASON,
@@ -333,8 +333,9 @@ def _all_failed(trials: Sequence[FrozenTrial]) -> bool:
 
 
 @contextmanager
-def _password_handed_on(url: str | None) -> Iterator[None]:
+def _password_handed_on(storage: Any) -> Iterator[None]:
     """Let jobs in other processes find a URL with a password in the environment."""
+    url = url_of(storage)
     if url is None or masked_url(url) == url:
         yield
         return

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -205,16 +204,15 @@ def _opened() -> _Session | None:
         import optuna
 
         from fcsweep.search.study.samplers import pruner_of, quiet
-        from fcsweep.search.study.storage import SECRET_URL, storage_of
+        from fcsweep.search.study.storage import storage_of, unmasked
 
         hydra: Any = HydraConfig.get()
         folder = Path(hydra.runtime.cwd, hydra.sweep.dir)
-        url = os.environ.get(SECRET_URL) or hydra.sweeper.storage
         with quiet():
             _session = _Session(
                 optuna.load_study(
                     study_name=hydra.sweeper.study_name or folder.name,
-                    storage=storage_of(url, folder),
+                    storage=storage_of(unmasked(hydra.sweeper.storage), folder),
                     sampler=optuna.samplers.RandomSampler(),
                     pruner=pruner_of(hydra.sweeper.pruner),
                 )

@@ -7,10 +7,12 @@ that was killed anywhere goes on with the parameters that it would have had.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from enum import Enum
+from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 import optuna
@@ -28,6 +30,7 @@ from fcsweep.messages.errors import StudyError
 from fcsweep.messages.wording import shown
 from fcsweep.search.overrides import described
 from fcsweep.search.space import Space
+from fcsweep.search.study.storage import Journal
 
 ATTRIBUTE = "fcsweep"
 """User attribute of a study: what its sweep was started with."""
@@ -113,7 +116,8 @@ def open_study(
     )
     seed = secrets.randbits(32) if start.seed is None else start.seed
     study.set_user_attr(
-        ATTRIBUTE, {**asdict(start), "drawn_seed": seed, "folder": str(folder), "version": 1}
+        ATTRIBUTE,
+        {**_stable(asdict(start)), "drawn_seed": seed, "folder": str(folder), "version": 1},
     )
     return study, seed
 
@@ -208,13 +212,14 @@ def _draw(trial: Trial, space: Space, extend: Extend | None) -> None:
 
 def _refuse_another(study: Study, saved: Mapping[str, Any], folder: Path, start: Start) -> None:
     name = study.study_name
-    in_folder = isinstance(study._storage, JournalStorage)  # and was copied or moved with it
-    if saved["folder"] != str(folder) and not in_folder:
+    storage = study._storage
+    in_folder = isinstance(storage, JournalStorage) and isinstance(storage._backend, Journal)
+    if saved["folder"] != str(folder) and not in_folder:  # else it was copied or moved with it
         raise StudyError(
             f"the study {name} belongs to {saved['folder']}; go on there by hydra.sweep.dir=..., "
             "or name another study by hydra.sweeper.study_name=..."
         )
-    changes = _changes(saved, asdict(start))
+    changes = _changes(_stable(saved), _stable(asdict(start)))
     if changes:
         more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
         raise StudyError(
@@ -238,6 +243,28 @@ def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             if before.get(key) != after.get(key)
         ]
     return changes
+
+
+def _stable(value: Any) -> Any:
+    """A value as JSON keeps it, in a form that is equal to itself.
+
+    A config may hold enums, paths, bytes and NaN: each is a text that stands for no other value of
+    its type.
+    """
+    match value:
+        case Mapping():
+            return {str(key): _stable(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_stable(one) for one in value]
+        case Enum():
+            return f"{type(value).__qualname__}.{value.name}"
+        case float() if math.isnan(value):
+            return ".nan"
+        case None | bool() | int() | float() | str():
+            return value
+        case bytes() | PurePath():
+            return repr(value)
+    return type(value).__qualname__
 
 
 def _range(distribution: str | None) -> str:
