@@ -9,6 +9,7 @@ unpromising trials stopped early.
 ``overrides.py``  Hydra's sweep overrides as Optuna's distributions, and values as overrides
 ``space.py``      what is searched, and what a trial has of it as overrides
 ``loop.py``       the search itself: ask, launch, tell
+``trial.py``      a running job and its trial, in this process or in another one
 ``pruning.py``    `should_prune`, `prune`: reports of running jobs
 ``outcomes.py``   how a trial ended: by its record, or by what its job returned
 ``results.py``    ``optimization_results.yaml`` and the other files of a sweep

@@ -30,7 +30,7 @@ from fcsweep.records import ownership
 from fcsweep.search.outcomes import Outcome, recorded, returned
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress, best
-from fcsweep.search.pruning import PRUNED_AT, RETURNED, keep_returned, searching
+from fcsweep.search.pruning import PRUNED_AT
 from fcsweep.search.results import (
     FOLDER,
     folder_of,
@@ -52,6 +52,7 @@ from fcsweep.search.study.study import (
     open_study,
     reached,
 )
+from fcsweep.search.trial import RETURNED, Kept, searching
 from fcsweep.system.atomic import giving_way
 from fcsweep.system.signals import end_if_asked
 
@@ -307,20 +308,6 @@ class Search:
             again = f"the same command with hydra.sweep.dir={self.hydra.sweep.dir}"
             lines.append(f"to go on: {again}")
         return lines
-
-
-class Kept:
-    """A task whose values are kept in the study as soon as it returns them."""
-
-    def __init__(self, task: TaskFunction) -> None:
-        functools.update_wrapper(self, task)
-        self._task = task
-
-    def __call__(self, cfg: DictConfig) -> Any:
-        """Run the task."""
-        value = self._task(cfg)
-        keep_returned(value)
-        return value
 
 
 def _configured(sweeper: Any, overrides: list[str]) -> RunConfig:
