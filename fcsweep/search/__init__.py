@@ -1,7 +1,7 @@
 """The Optuna sweeper: what is searched, how a study is kept, and how a running job is pruned.
 
 ``hydra/sweeper=optuna`` makes any Hydra app a search; its task calls `should_prune` to have its
-unpromising trials stopped early.
+unpromising trials stopped early, and `note` and `constrain` to tell more of a trial.
 
 ================  =============================================================================
 ``settings.py``   the keys of the sweeper and its groups; light, imported by every Hydra program
@@ -9,7 +9,7 @@ unpromising trials stopped early.
 ``overrides.py``  Hydra's sweep overrides as Optuna's distributions, and values as overrides
 ``space.py``      what is searched, and what a trial has of it as overrides
 ``loop.py``       the search itself: ask, launch, tell
-``trial.py``      a running job and its trial, in this process or in another one
+``trial.py``      a running job and its trial: `note`, `constrain`, `trial_params`
 ``pruning.py``    `should_prune`, `prune`: reports of running jobs
 ``outcomes.py``   how a trial ended: by its record, or by what its job returned
 ``results.py``    ``optimization_results.yaml`` and the other files of a sweep
@@ -22,5 +22,6 @@ Importing this package imports neither torch nor Optuna.
 """
 
 from fcsweep.search.pruning import prune, should_prune
+from fcsweep.search.trial import constrain, note, trial_number, trial_params
 
-__all__ = ["prune", "should_prune"]
+__all__ = ["constrain", "note", "prune", "should_prune", "trial_number", "trial_params"]

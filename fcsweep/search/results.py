@@ -16,10 +16,13 @@ from optuna.trial import FrozenTrial, TrialState
 from fcsweep.messages.secrets import masked
 from fcsweep.records.sweep_table import FILE as TRIALS
 from fcsweep.search.study.study import best_of
+from fcsweep.search.trial import notes_of
 from fcsweep.system.atomic import write_atomically
 
 FOLDER = "folder"
 """User attribute of a trial whose job did not run in the folder of its number."""
+CONSTRAINT = "constraint."
+"""What the column of a constraint begins with, in ``trials.csv``."""
 RESULTS, MULTIRUN = "optimization_results.yaml", "multirun.yaml"
 
 STATES = {
@@ -73,20 +76,32 @@ def write_multirun(config: DictConfig, folder: Path) -> None:
 
 
 def write_trials(study: Study, folder: Path) -> None:
-    """Write ``trials.csv`` for an app that keeps no records: a row a trial, from the study."""
+    """Write ``trials.csv`` for an app that keeps no records: a row a trial, from the study.
+
+    After the columns of every search come those of notes, then those of constraints.
+    """
     trials = study.get_trials(deepcopy=False)
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
     several = len(study.directions) > 1
     names = [f"value_{n}" for n in range(len(study.directions))] if several else ["value"]
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
-    out.writerow(["number", "status", *names, *keys, "seconds", "folder"])
-    for trial in trials:
+    noted = [noted_in(trial) for trial in trials]
+    more = list(dict.fromkeys(name for one in noted for name in one))
+    out.writerow(["number", "status", *names, *keys, "seconds", "folder", *more])
+    for trial, known in zip(trials, noted, strict=True):
         values = map(_cell, trial.values or [None] * len(names))
         params = [_cell(trial.params.get(key)) for key in keys]
         ends = [_time(trial), folder_of(trial, folder).as_posix()]
-        out.writerow([trial.number, STATES[trial.state], *values, *params, *ends])
+        told = [_cell(known.get(name)) for name in more]
+        out.writerow([trial.number, STATES[trial.state], *values, *params, *ends, *told])
     write_atomically(folder / TRIALS, text.getvalue().encode())
+
+
+def noted_in(trial: FrozenTrial) -> dict[str, Any]:
+    """What the job of a trial has noted, and its constraints as ``constraint.NAME``."""
+    limits = {f"{CONSTRAINT}{name}": value for name, value in trial.constraints.items()}
+    return {**notes_of(trial), **limits}
 
 
 def _time(trial: FrozenTrial) -> str:

@@ -38,6 +38,8 @@ DATA = "fcsweep.data"
 """User attribute of a study: fingerprint of the data of its first finished run."""
 REASON = "reason"
 """User attribute of a trial that is not complete: why, one line."""
+ENDED = "fcsweep.ended"
+"""User attribute of a study whose sampler has ended it: it has nothing more to try."""
 COUNTS = "counts"
 """User attribute of a pruned trial whose value counts as that of a complete one."""
 
@@ -162,9 +164,18 @@ def best_of(study: Study) -> FrozenTrial | None:
 
 
 def counting(trial: FrozenTrial) -> float | None:
-    """The value of a trial for which it may be the best; None if it has none that counts."""
+    """The value of a trial for which it may be the best; None if it has none that counts.
+
+    It is finite, and the trial meets its constraints.
+    """
     counts = trial.state is TrialState.COMPLETE or bool(trial.user_attrs.get(COUNTS))
-    return trial.values[0] if counts and trial.values else None
+    value = trial.values[0] if counts and trial.values else math.nan
+    return value if math.isfinite(value) and feasible(trial) else None
+
+
+def feasible(trial: FrozenTrial) -> bool:
+    """Whether a trial meets its constraints; one without any does."""
+    return all(value <= 0 for value in trial.constraints.values())
 
 
 def reached(study: Study, target: float | None) -> FrozenTrial | None:
