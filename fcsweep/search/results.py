@@ -87,7 +87,7 @@ def write_trials(study: Study, folder: Path) -> None:
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
     noted = [noted_in(trial) for trial in trials]
-    more = list(dict.fromkeys(name for one in noted for name in one))
+    more = sorted({name for one in noted for name in one}, key=_notes_first)
     out.writerow(["number", "status", *names, *keys, "seconds", "folder", *more])
     for trial, known in zip(trials, noted, strict=True):
         values = map(_cell, trial.values or [None] * len(names))
@@ -96,6 +96,10 @@ def write_trials(study: Study, folder: Path) -> None:
         told = [_cell(known.get(name)) for name in more]
         out.writerow([trial.number, STATES[trial.state], *values, *params, *ends, *told])
     write_atomically(folder / TRIALS, text.getvalue().encode())
+
+
+def _notes_first(name: str) -> tuple[bool, str]:
+    return name.startswith(CONSTRAINT), name
 
 
 def noted_in(trial: FrozenTrial) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
 
 import optuna
@@ -18,7 +19,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from support.toy_app import multirun, study_of, sweep, told
 
 from fcsweep.messages.errors import ConfigError
-from fcsweep.search.study.samplers import quiet, sampler_of
+from fcsweep.search.study.samplers import PerTrial, quiet, sampler_of
 
 CLASS = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
 X = ["x=interval(0,1)", "hydra.sweeper.n_jobs=1"]
@@ -85,8 +86,7 @@ def test_code_may_import_the_package_before_hydra_looks_for_plugins():
 
 
 def test_the_dataclasses_are_configs_of_a_search(tmp_path):
-    from hydra_plugins.hydra_optuna_sweeper import config
-
+    config = import_module("hydra_plugins.hydra_optuna_sweeper.config")
     assert [one.name for one in config.Direction] == ["minimize", "maximize"]
     mine = config.OptunaSweeperConf(
         n_trials=2,
@@ -95,7 +95,7 @@ def test_the_dataclasses_are_configs_of_a_search(tmp_path):
         params={"x": "interval(0, 1)"},
     )
     assert mine._target_ == CLASS and isinstance(mine.sampler, config.SamplerConfig)
-    node = OmegaConf.to_container(OmegaConf.structured(mine))
+    node = dict(OmegaConf.structured(mine))
     del node["defaults"]
     ConfigStore.instance().store(group="hydra/sweeper", name="mine", node=node)
     multirun(tmp_path / "s", task, {"x": 0.0}, "hydra/sweeper=mine")
@@ -105,8 +105,7 @@ def test_the_dataclasses_are_configs_of_a_search(tmp_path):
 
 
 def test_its_functions_read_overrides_as_the_sweeper_does():
-    from hydra_plugins.hydra_optuna_sweeper import _impl
-
+    _impl = import_module("hydra_plugins.hydra_optuna_sweeper._impl")
     lines = ["a=interval(1,5)", "+b=int(interval(1,5))", "c=5", "d=a,b", "~e", "~f=1", "g=[1,2]"]
     found = {
         "a": FloatDistribution(1, 5),
@@ -116,15 +115,14 @@ def test_its_functions_read_overrides_as_the_sweeper_does():
     expected = (found, {"c": "5", "g": "[1,2]"}, ["~e", "~f=1"])
     assert _impl.create_params_from_overrides(lines) == expected
     with pytest.raises(ImportError, match="fcsweep has no OptunaSweeperImpl; subclass"):
-        from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl  # noqa: F401
+        _ = _impl.OptunaSweeperImpl
 
 
 def test_hydra_finds_the_class_by_its_name():
-    from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
-
+    module = import_module("hydra_plugins.hydra_optuna_sweeper.optuna_sweeper")
     names = [one.__name__ for one in Plugins.instance().discover(Sweeper)]
     assert names.count("OptunaSweeper") == 2
-    given = OptunaSweeper(TPE, "maximize", None, "s", 7).settings
+    given = module.OptunaSweeper(TPE, "maximize", None, "s", 7).settings
     assert (given["study_name"], given["n_trials"], given["n_jobs"]) == ("s", 7, 2)
 
 
@@ -289,8 +287,8 @@ def test_functions_and_objects_are_fields_of_a_sampler(tmp_path):
         assert trial.constraints == {"0": trial.params["x"] - 0.5}
     gamma = {"_target_": f"{HERE}.best_tenth", "_partial_": True}
     with quiet():
-        tpe = sampler_of({**TPE, "gamma": gamma})(0)._make(0, 0)
-    assert tpe._gamma(25) == 2
+        made = sampler_of({**TPE, "gamma": gamma})(0)
+    assert isinstance(made, PerTrial) and vars(made._make(0, 0))["_gamma"](25) == 2
 
 
 def test_a_wrapper_fixes_a_parameter_whatever_sign_its_key_has(tmp_path):

@@ -17,7 +17,7 @@ from optuna.storages import RDBStorage
 from support.toy_app import multirun, study_of, sweep
 
 from fcsweep.report.foreign_study import read_study
-from fcsweep.report.page import write_page
+from fcsweep.report.page import write
 from fcsweep.search import constrain, note, trial_number, trial_params
 from fcsweep.search.trial import TAKEN, numbers_in
 
@@ -142,8 +142,8 @@ def telling(cfg):
 
 NOTES = {
     "accuracy": ["0.0", "0.125", "0.25", "0.375"],
-    "kind": ["c", "a, b", "a, b", "a, b"],
     "good": ["False", "False", "True", "True"],
+    "kind": ["c", "a, b", "a, b", "a, b"],
     "constraint.limit": ["1.5", "0.5", "-0.5", "-1.5"],
 }
 
@@ -165,7 +165,7 @@ def test_notes_and_constraints_are_in_study_table_and_page(kept, tmp_path, capsy
     assert {name: [row[name] for row in rows] for name in NOTES} == NOTES
     assert list(rows[0])[-5:] == ["folder", *NOTES]
     assert set(read_study(folder).noted) == {f"notes.{name}" for name in NOTES}
-    page = write_page(folder).read_text()
+    page = write(folder).read_text()
     assert "constraint.limit" in page and "accuracy" in page and "Trial 2 has value 2" in page
 
 

@@ -269,6 +269,7 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.filterwarnings("ignore", r"`\w+` has been deprecated in v", FutureWarning)
+        warnings.filterwarnings("ignore", "Clip non-finite values", UserWarning)
         before = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
