@@ -43,7 +43,7 @@ from fcsweep.search.space import space_of
 from fcsweep.search.study.samplers import pruner_of, sampler_of
 from fcsweep.search.study.storage import storage_of
 from fcsweep.search.study.study import Start, open_study
-from fcsweep.search.trial import searching
+from fcsweep.search.study.trial import searching
 
 EPOCHS, BATCH = 10, 5
 SPACE = space_of(

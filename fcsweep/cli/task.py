@@ -20,7 +20,7 @@ from fcsweep.launchers.protocols import Ended, Job, TrialError
 from fcsweep.messages.errors import RecordError
 from fcsweep.records import ownership
 from fcsweep.search.pruning import reporting
-from fcsweep.search.trial import job_number
+from fcsweep.search.study.trial import job_number
 from fcsweep.system.atomic import writing
 from fcsweep.system.memory import keep_freed, keep_loaded
 from fcsweep.system.signals import held_back

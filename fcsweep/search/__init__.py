@@ -9,7 +9,6 @@ unpromising trials stopped early, and `note` and `constrain` to tell more of a t
 ``overrides.py``  Hydra's sweep overrides as Optuna's distributions, and values as overrides
 ``space.py``      what is searched, and what a trial has of it as overrides
 ``loop.py``       the search itself: ask, launch, tell
-``trial.py``      a running job and its trial: `note`, `constrain`, `trial_params`
 ``pruning.py``    `should_prune`, `prune`: reports of running jobs
 ``outcomes.py``   how a trial ended: by its record, or by what its job returned
 ``results.py``    ``optimization_results.yaml`` and the other files of a sweep
@@ -22,6 +21,6 @@ Importing this package imports neither torch nor Optuna.
 """
 
 from fcsweep.search.pruning import prune, should_prune
-from fcsweep.search.trial import constrain, note, trial_number, trial_params
+from fcsweep.search.study.trial import constrain, note, trial_number, trial_params
 
 __all__ = ["constrain", "note", "prune", "should_prune", "trial_number", "trial_params"]

@@ -53,7 +53,7 @@ from fcsweep.search.study.study import (
     open_study,
     reached,
 )
-from fcsweep.search.trial import RETURNED, Kept, searching
+from fcsweep.search.study.trial import RETURNED, Kept, searching
 from fcsweep.system.atomic import giving_way
 from fcsweep.system.signals import end_if_asked
 

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import one_line, shown
 from fcsweep.records.reader import damaged_since, look, read_json
-from fcsweep.search.trial import numbers_in
+from fcsweep.search.study.trial import numbers_in
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fcsweep.search.trial import job_number, opened, trial_of
+from fcsweep.search.study.trial import job_number, opened, trial_of
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from fcsweep.messages.secrets import masked
 from fcsweep.records.sweep_table import FILE as TRIALS
 from fcsweep.search.study.study import best_of
-from fcsweep.search.trial import notes_of
+from fcsweep.search.study.trial import notes_of
 from fcsweep.system.atomic import write_atomically
 
 FOLDER = "folder"

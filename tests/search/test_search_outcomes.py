@@ -414,7 +414,7 @@ def test_several_objectives_are_not_pruned(tmp_path):
 
 
 def test_jobs_of_one_epoch_report_before_any_is_decided_on():
-    from fcsweep.search.trial import searching
+    from fcsweep.search.study.trial import searching
 
     pruner = optuna.pruners.PercentilePruner(50.0, n_startup_trials=0)
     study = optuna.create_study(pruner=pruner)

@@ -26,7 +26,7 @@ from fcsweep.search.study import storage
 from fcsweep.search.study.samplers import pruner_of, quiet, sampler_of
 from fcsweep.search.study.storage import storage_of
 from fcsweep.search.study.study import Start, check_data, next_batch, open_study
-from fcsweep.search.trial import searching
+from fcsweep.search.study.trial import searching
 
 SPACE = space_of(None, ["x=interval(-1,1)", "y=tag(log,interval(1e-3,1))", "z=a,b,c"])
 N_TRIALS, N_JOBS = 24, 4

@@ -19,7 +19,7 @@ from support.toy_app import multirun, study_of, sweep
 from fcsweep.report.foreign_study import read_study
 from fcsweep.report.page import write
 from fcsweep.search import constrain, note, trial_number, trial_params
-from fcsweep.search.trial import TAKEN, numbers_in
+from fcsweep.search.study.trial import TAKEN, numbers_in
 
 X = ["x=interval(-1,1)", "hydra.sweeper.sampler.seed=1", "hydra.sweeper.n_jobs=1"]
 FREE = "hydra.sweeper.max_failure_rate=1.0"
@@ -224,8 +224,8 @@ def test_what_cannot_be_noted_is_said(tell, error, tmp_path):
 
 
 def test_the_names_that_are_taken_are_those_of_the_sweeper():
-    from fcsweep.search import pruning, results, trial
-    from fcsweep.search.study import study
+    from fcsweep.search import pruning, results
+    from fcsweep.search.study import study, trial
 
     own = {pruning.PRUNED_AT, results.FOLDER, trial.RETURNED, study.REASON, study.COUNTS}
     assert own | {"number", "status"} == TAKEN
