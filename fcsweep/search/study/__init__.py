@@ -5,7 +5,7 @@
 ``storage.py``   the journal in the sweep's folder, or a database
 ``samplers.py``  samplers and pruners from config nodes; a seeded sampler for every trial
 ``targets.py``   the classes, functions and objects that such nodes name
-``trial.py``       a running job and its trial: `note`, `constrain`, `trial_params`
+``trial.py``     a running job and its trial: `note`, `constrain`, `trial_params`
 ``rebuild.py``   a study whose journal is gone or cut short, from the records of the runs
 ===============  ================================================================
 """
