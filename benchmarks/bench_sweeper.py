@@ -37,12 +37,13 @@ from fcsweep.run.provenance import device_name, git_commit
 from fcsweep.search.loop import Search
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress
-from fcsweep.search.pruning import prune, searching
+from fcsweep.search.pruning import prune
 from fcsweep.search.settings import PRUNERS, SAMPLERS
 from fcsweep.search.space import space_of
 from fcsweep.search.study.samplers import pruner_of, sampler_of
 from fcsweep.search.study.storage import storage_of
 from fcsweep.search.study.study import Start, open_study
+from fcsweep.search.study.trial import searching
 
 EPOCHS, BATCH = 10, 5
 SPACE = space_of(

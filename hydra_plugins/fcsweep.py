@@ -22,7 +22,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from fcsweep.messages.errors import UserError
-from fcsweep.search.settings import CONFLICT, register, stand_in, upstream_installed
+from fcsweep.search.settings import CONFLICT, filled, register, upstream_installed
 
 register()
 
@@ -94,6 +94,7 @@ class OptunaSweeper(Sweeper):
         """Keep what Hydra hands over."""
         self.hydra_context, self.task_function = hydra_context, task_function
         self.config = config
+        self.settings = filled(self.settings, config.hydra.sweeper)
 
     def plan(self, arguments: list[str]) -> Any:
         """The settings, checked, with nothing made yet."""
@@ -114,9 +115,3 @@ class OptunaSweeper(Sweeper):
 
 if upstream_installed():
     sys.stderr.write(CONFLICT + "\n")
-else:
-
-    class _Upstream(OptunaSweeper):
-        """The same, where configs for hydra-optuna-sweeper look for theirs."""
-
-    stand_in(_Upstream)

@@ -19,7 +19,8 @@ from fcsweep.launchers.logs import log_of
 from fcsweep.launchers.protocols import Ended, Job, TrialError
 from fcsweep.messages.errors import RecordError
 from fcsweep.records import ownership
-from fcsweep.search.pruning import job_number, reporting
+from fcsweep.search.pruning import reporting
+from fcsweep.search.study.trial import job_number
 from fcsweep.system.atomic import writing
 from fcsweep.system.memory import keep_freed, keep_loaded
 from fcsweep.system.parent import end_with_sweep

@@ -24,7 +24,11 @@ TAKEN_LATER = (STORAGE, "hydra.job.env_set.", "hydra.launcher.")
 
 def hide_password(config: DictConfig) -> None:
     """Mask the password of ``hydra.sweeper.storage``; jobs of a sweep compose theirs from this."""
-    url = OmegaConf.select(config, STORAGE, throw_on_resolution_failure=False)
+    given = OmegaConf.select(config, STORAGE, throw_on_resolution_failure=False)
+    if OmegaConf.is_dict(given):
+        _hide_in_mapping(config, given)
+        return
+    url = given
     if not isinstance(url, str) or masked_url(url) == url:
         return
     hydra, quoted = config.hydra, QuotedString(masked_url(url), Quote.single).with_quotes()
@@ -32,6 +36,16 @@ def hide_password(config: DictConfig) -> None:
         hydra.sweeper.storage = masked_url(url)
         others = [masked(one) for one in overrides_of(config) if not _sets_storage(one)]
         hydra.overrides.hydra = [*others, f"{STORAGE}={quoted}"]
+
+
+def _hide_in_mapping(config: DictConfig, storage: DictConfig) -> None:
+    """The same where the URL stands in a mapping with a ``_target_``."""
+    url = storage.get("url")
+    if not isinstance(url, str) or masked_url(url) == url:
+        return
+    with open_dict(config):
+        storage.url = masked_url(url)
+        config.hydra.overrides.hydra = [masked(one) for one in overrides_of(config)]
 
 
 def overrides_of(config: DictConfig) -> list[str]:

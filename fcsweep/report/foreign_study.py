@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,8 +27,10 @@ from fcsweep.records import frames
 from fcsweep.records.sweep_table import FILE as TRIALS
 from fcsweep.system.bounded import bounded
 
-PARAMS, REACHED = "params.", "reached."
-"""Prefixes of the columns of parameters and of values."""
+PARAMS, REACHED, NOTES = "params.", "reached.", "notes."
+"""Prefixes of the columns of parameters, of values and of notes."""
+CONSTRAINT = "constraint."
+"""Prefix of the name of a constraint, among the notes."""
 LARGEST = 100_000_000  # bytes of trials.csv
 HEAD = ("folder", "sweep", "number", "status", "reason", "damage", "objective", "value", "target")
 
@@ -45,10 +48,10 @@ class Study:
     objectives: dict[str, Direction]
     """The direction of each objective."""
     trials: pd.DataFrame
-    """A row a trial: the columns of `HEAD`, ``seconds``, ``params.KEY`` and ``reached.OBJECTIVE``.
+    """A row a trial: `HEAD`, ``seconds``, ``params.KEY``, ``reached.OBJECTIVE``, ``notes.NAME``.
 
-    ``value`` is that of a completed trial with a single objective; ``reached`` is also the last
-    report of a pruned trial.
+    ``value`` is that of a completed trial with a single objective, if it is finite and the trial
+    meets its constraints; ``reached`` is also the last report of a pruned trial.
     """
 
     @property
@@ -72,9 +75,16 @@ class Study:
             for key in keys
         ]
 
+    @property
+    def noted(self) -> list[str]:
+        """The columns of what jobs noted."""
+        return [str(name) for name in self.trials.columns if str(name).startswith(NOTES)]
+
     def front(self) -> pd.DataFrame:
         """The completed trials that no other completed one surpasses in every objective."""
-        done = self.trials.loc[self.trials["status"] == "completed"]
+        limits = [name for name in self.noted if name.startswith(NOTES + CONSTRAINT)]
+        feasible = ~(self.trials[limits] > 0).any(axis=1)
+        done = self.trials.loc[(self.trials["status"] == "completed") & feasible]
         signs = [1 if way == "maximize" else -1 for way in self.objectives.values()]
         values = done[[REACHED + name for name in self.objectives]].to_numpy(float) * signs
         beaten = [((values >= one).all(1) & (values > one).any(1)).any() for one in values]
@@ -93,7 +103,7 @@ def read_study(folder: Path) -> Study | None:
 
 
 def _of_journal(folder: Path) -> Study | None:
-    from fcsweep.search.results import STATES, folder_of  # import Optuna
+    from fcsweep.search.results import STATES, folder_of, noted_in  # import Optuna
     from fcsweep.search.study.storage import JOURNAL
     from fcsweep.search.study.storage import read_study as load_study
 
@@ -111,6 +121,7 @@ def _of_journal(folder: Path) -> Study | None:
             "seconds": trial.duration.total_seconds() if trial.duration else None,
             "values": trial.values or [trial.intermediate_values.get(trial.last_step or 0)],
             "params": trial.params,
+            "notes": noted_in(trial),
         }
         for trial in study.get_trials(deepcopy=False)
     ]
@@ -122,10 +133,14 @@ def _of_table(folder: Path) -> Study:
     try:
         text = bounded(path, LARGEST).decode()
         head, *cells = list(csv.reader(io.StringIO(text, newline=""), strict=True)) or [[]]
-        if head[:2] != ["number", "status"] or head[-2:] != ["seconds", "folder"]:
+        if head[:2] != ["number", "status"] or "folder" not in head:
             raise ValueError("expected the columns of a search")
-        count = _objectives(head[2:-2])
-        rows = [_row(line, head[2 + count : -2], count) for line in cells]
+        end = head.index("folder", head.index("seconds")) + 1
+        count = _objectives(head[2:end])
+        keys, notes = head[2 + count : end - 2], head[end:]
+        rows = [
+            {**_row(line[:end], keys, count), "notes": _told(notes, line[end:])} for line in cells
+        ]
     except (OSError, ValueError, csv.Error) as error:
         raise StudyError(f"{path} cannot be read: {one_line(error)}") from error
     asked = _of_hydra(folder, "sweeper", "direction")
@@ -155,8 +170,12 @@ def _row(cells: Sequence[str], keys: Sequence[str], values: int) -> dict[str, An
         "folder": folder,
         "seconds": float(seconds) if seconds else None,
         "values": [float(one) if one else None for one in cells_between[:values]],
-        "params": dict(zip(keys, map(_value, cells_between[values:]), strict=True)),
+        "params": _told(keys, cells_between[values:]),
     }
+
+
+def _told(keys: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
+    return dict(zip(keys, map(_value, cells), strict=True))
 
 
 def _value(cell: str) -> Any:
@@ -179,15 +198,16 @@ def _study(
     alone = next(iter(objectives)) if len(objectives) == 1 else None
     flat = [
         {
-            **{key: value for key, value in row.items() if key not in ("values", "params")},
+            **{key: row[key] for key in row if key not in ("values", "params", "notes")},
             "sweep": str(folder),
             "objective": alone,
-            "value": row["values"][0] if alone and row["status"] == "completed" else None,
+            "value": _counting(row) if alone and row["status"] == "completed" else None,
             **{
-                REACHED + name: value
+                REACHED + name: value if value is None or math.isfinite(value) else None
                 for name, value in zip(objectives, row["values"], strict=False)
             },
             **{PARAMS + _bare(key): value for key, value in row["params"].items()},
+            **{NOTES + name: value for name, value in row["notes"].items()},
         }
         for row in rows
     ]
@@ -196,6 +216,14 @@ def _study(
     unset = trials.columns[trials.isna().all()].difference(head)
     app = str(_of_hydra(folder, "job", "name") or "the app")
     return Study(folder, app, source, dict(objectives), trials.drop(columns=unset))
+
+
+def _counting(row: Mapping[str, Any]) -> float | None:
+    """The value of a trial for which it may be the best."""
+    value = row["values"][0]
+    limits = [limit for name, limit in row["notes"].items() if name.startswith(CONSTRAINT)]
+    finite = value is not None and math.isfinite(value)
+    return value if finite and not any(limit and limit > 0 for limit in limits) else None
 
 
 def _bare(key: str) -> str:

@@ -22,7 +22,7 @@ from fcsweep.messages.wording import printable
 from fcsweep.records import frames
 from fcsweep.report import words
 from fcsweep.report.contents import Sweep, read
-from fcsweep.report.foreign_study import PARAMS, REACHED, Study
+from fcsweep.report.foreign_study import NOTES, PARAMS, REACHED, Study
 from fcsweep.report.pictures import pictures
 from fcsweep.system.atomic import write_atomically
 
@@ -147,7 +147,9 @@ def table(sweep: Sweep, rows: Sequence[Mapping[Any, Any]], tops: Sequence[int]) 
 def _measured(sweep: Sweep) -> dict[str, str]:
     """The columns of what came out, and their headings."""
     if sweep.study is not None:
-        return {REACHED + name: name for name in sweep.study.objectives} | {"seconds": "seconds"}
+        reached = {REACHED + name: name for name in sweep.study.objectives}
+        notes = {name: name.removeprefix(NOTES) for name in sweep.study.noted}
+        return {**reached, **notes, "seconds": "seconds"}
     columns = ("best_val_accuracy", "best_train_accuracy", "epochs", "seconds")
     return {name: name.replace("_accuracy", "").replace("_", " ") for name in columns}
 

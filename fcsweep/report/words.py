@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 
 from fcsweep.analysis.findings import Axis, missing, standard_error, written
-from fcsweep.report.foreign_study import Study
+from fcsweep.report.foreign_study import REACHED, Study
 
 OBJECTIVES = {"val_accuracy": "validation accuracy", "train_accuracy": "train accuracy"}
+SHOWN = 8
+"""Trials of a Pareto front whose values are told, at most."""
 Run = Mapping[Any, Any]
 """A row of the table of runs."""
 
@@ -67,13 +69,24 @@ def study_answer(study: Study, tops: pd.DataFrame) -> str:
         return f"No trial has a value{' yet' * bool(yet)}."
     numbers = [str(row["number"]) for row in rows]
     if len(study.objectives) > 1:
-        trials = f"trial{'s' * (len(rows) > 1)} {_listed(numbers)}"
-        return f"No trial is better in every objective than those of the Pareto front: {trials}."
+        return _front(study, rows)
     (objective,) = study.objectives
     points = [(axis.name, written(rows[0].get(axis.key), 4)) for axis in study.searched]
     point = _listed([f"{name} {text}" for name, text in points if text])
     value = written(rows[0]["value"], 4)
     return f"Trial {numbers[0]} has {objective} {value}" + (f" with {point}." if point else ".")
+
+
+def _front(study: Study, rows: Sequence[Run]) -> str:
+    """The trials of the Pareto front, with their values where they are few."""
+    few = len(rows) <= SHOWN
+    told = [f"{row['number']}" + (f" ({_reached(study, row)})" if few else "") for row in rows]
+    of = f"the {len(rows)} trials" if len(rows) > 1 else "the one trial"
+    return f"No trial is better in every objective than {of} of the Pareto front: {_listed(told)}."
+
+
+def _reached(study: Study, row: Run) -> str:
+    return ", ".join(written(row[REACHED + name], 4) for name in study.objectives)
 
 
 def study_trust(study: Study) -> list[str]:

@@ -1,7 +1,7 @@
 """The Optuna sweeper: what is searched, how a study is kept, and how a running job is pruned.
 
 ``hydra/sweeper=optuna`` makes any Hydra app a search; its task calls `should_prune` to have its
-unpromising trials stopped early.
+unpromising trials stopped early, and `note` and `constrain` to tell more of a trial.
 
 ================  =============================================================================
 ``settings.py``   the keys of the sweeper and its groups; light, imported by every Hydra program
@@ -22,5 +22,6 @@ Importing this package imports neither torch nor Optuna.
 """
 
 from fcsweep.search.pruning import prune, should_prune
+from fcsweep.search.study.trial import constrain, note, trial_number, trial_params
 
-__all__ = ["prune", "should_prune"]
+__all__ = ["constrain", "note", "prune", "should_prune", "trial_number", "trial_params"]

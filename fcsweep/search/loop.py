@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.launchers.numbered import launch_numbered
@@ -19,8 +19,8 @@ from fcsweep.messages.errors import RecordError, UserError
 from fcsweep.messages.wording import printable
 from fcsweep.search.outcomes import Outcome, returned
 from fcsweep.search.plan import Plan
-from fcsweep.search.progress import Progress, best
-from fcsweep.search.pruning import PRUNED_AT, RETURNED
+from fcsweep.search.progress import Progress, best, without_best
+from fcsweep.search.pruning import PRUNED_AT
 from fcsweep.search.results import (
     folder_of,
     write_results,
@@ -31,6 +31,7 @@ from fcsweep.search.study.rebuild import PastRuns, report_again
 from fcsweep.search.study.storage import JOURNAL
 from fcsweep.search.study.study import (
     COUNTS,
+    ENDED,
     FOLDER,
     REASON,
     ask,
@@ -40,6 +41,7 @@ from fcsweep.search.study.study import (
     next_batch,
     reached,
 )
+from fcsweep.search.study.trial import RETURNED
 from fcsweep.system.atomic import giving_way
 from fcsweep.system.signals import end_if_asked
 
@@ -90,6 +92,9 @@ class Search:
     def to_go(self) -> tuple[list[int], int]:
         """As `next_batch`; nothing once the target is reached and no trial is running."""
         running, to_ask = next_batch(self.study, self.plan.n_jobs, self.plan.n_trials)
+        if not running and to_ask and ENDED in self.study.user_attrs:
+            self.stopped = "the sampler has nothing more to try"
+            return [], 0
         good = None if running else reached(self.study, self.plan.target)
         if good is None:
             return running, to_ask
@@ -181,7 +186,8 @@ class Search:
         trial = self._trial(number)
         record = self.recorded(folder_of(trial, self.folder)) if self.recorded else None
         pruned_at = trial.user_attrs.get(PRUNED_AT)
-        return returned(job, len(self.study.directions), pruned_at, record)
+        signs = [-1 if way is StudyDirection.MINIMIZE else 1 for way in self.study.directions]
+        return returned(job, signs, pruned_at, record)
 
     def _tell(self, number: int, outcome: Outcome) -> None:
         """Tell the study how a trial ended, and why."""
@@ -197,7 +203,8 @@ class Search:
 
     def _refuse_failures(self, outcomes: Sequence[Outcome]) -> None:
         """End the sweep where too many trials fail, or the first ones all for one reason."""
-        failed = [outcome for outcome in outcomes if outcome.state is TrialState.FAIL]
+        failures = [outcome for outcome in outcomes if outcome.state is TrialState.FAIL]
+        failed = [outcome for outcome in failures if not outcome.tolerated]
         if not failed:
             return
         first = failed[0]
@@ -245,13 +252,14 @@ class Search:
             if self.recorded is None:  # else its records make a richer table
                 with giving_way():
                     write_trials(self.study, self.folder)
-                log.info(printable(best(self.study, ".4g") or "no trial has a value"))
+                log.info(printable(best(self.study, ".4g") or without_best(self.study)))
 
     def _ending(self) -> list[str]:
         """How the search ended, what failed for one reason, and how to go on if it may."""
         repeated = repeats(self.study, self.plan.reuse)
         lines = [self.progress.summary(self.stopped), *repeated, *self.progress.failures()]
-        if self.stopped and not reached(self.study, self.plan.target):
+        more = ENDED not in self.study.user_attrs and not reached(self.study, self.plan.target)
+        if self.stopped and more:
             again = f"the same command with hydra.sweep.dir={self.hydra.sweep.dir}"
             lines.append(f"to go on: {again}")
         return lines

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import one_line, shown
 from fcsweep.records.reader import damaged_since, look, read_json
+from fcsweep.search.study.trial import numbers_in
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Outcome:
     """What its job raised."""
     counts: bool = False
     """Whether its values count although it is not complete: the best that a run of ours reached."""
+    tolerated: bool = False
+    """Whether it failed in a way that does not count for ``max_failure_rate``."""
     data: str | None = None
     """Fingerprint of the data it was trained on, if its record has one."""
 
@@ -61,13 +64,13 @@ def recorded(folder: Path) -> Outcome | None:
 
 
 def returned(
-    job: JobReturn, objectives: int, pruned_at: int | None, record: Outcome | None
+    job: JobReturn, signs: Sequence[int], pruned_at: int | None, record: Outcome | None
 ) -> Outcome:
     """The end of a job that was launched.
 
     Args:
         job: what the launcher returned.
-        objectives: how many values are expected.
+        signs: 1 for each objective that is maximised, -1 for each that is minimised.
         pruned_at: the step at which it was told to stop.
         record: what its records prove.
     """
@@ -82,23 +85,28 @@ def returned(
         reason = "" if pruned_at is None else f"at step {pruned_at}"
         return Outcome(TrialState.PRUNED, reason=reason)
     try:
-        return Outcome(TrialState.COMPLETE, _values(value, objectives))
+        values = _values(value, len(signs))
     except ValueError as error:
         return Outcome(TrialState.FAIL, reason=str(error), error=error)
+    if all(map(math.isfinite, values)) or values == (-math.inf * signs[0],):
+        return Outcome(TrialState.COMPLETE, values)  # the worst there is tells a sampler something
+    reason = f"the task returned {shown(value)}, which is not finite"
+    return Outcome(TrialState.FAIL, reason=reason, tolerated=True)
 
 
 def _values(value: Any, objectives: int) -> tuple[float, ...]:
-    """The values of the objectives, every one finite."""
-    expected = "a number" if objectives == 1 else f"{objectives} numbers"
-    several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    """The values of the objectives.
+
+    Raises:
+        ValueError: other than ``objectives`` numbers.
+    """
     try:
-        numbers = tuple(float(one) for one in several if not isinstance(one, str))
-    except (TypeError, ValueError):
+        numbers = numbers_in(value)
+    except TypeError:
         numbers = ()
-    if len(numbers) != objectives or len(several) != objectives:
+    if len(numbers) != objectives:
+        expected = "a number" if objectives == 1 else f"{objectives} numbers"
         raise ValueError(f"the task returned {shown(value)}; expected {expected}")
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError(f"the task returned {shown(value)}; expected finite numbers")
     return numbers
 
 

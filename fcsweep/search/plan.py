@@ -96,7 +96,11 @@ def plan_of(
     return Plan(
         task=task,
         space=space,
-        sampler=sampler_of(settings["sampler"], enqueue if grid is None else grid),
+        sampler=sampler_of(
+            settings["sampler"],
+            enqueue if grid is None else grid,
+            None if settings["custom_search_space"] else space,  # which may ask for other keys
+        ),
         pruner=pruner_of(settings["pruner"]),
         start=Start(directions, space.as_json(), values, enqueue, seed, search, _overlaid(space)),
         n_trials=n_trials if grid is None else min(n_trials, len(grid)),

@@ -15,10 +15,13 @@ from optuna.trial import FrozenTrial, TrialState
 from fcsweep.messages.wording import printable
 from fcsweep.records.sweep_table import ties
 from fcsweep.search.outcomes import Outcome
-from fcsweep.search.results import STATES, counts
-from fcsweep.search.study.study import best_of, counting, finished
+from fcsweep.search.results import RESULTS, STATES, counts
+from fcsweep.search.study.study import best_of, counting, feasible, finished
 
 log = logging.getLogger(__name__)
+
+SHOWN = 5
+"""Trials of a Pareto front that the last line names."""
 
 
 class Progress:
@@ -139,10 +142,38 @@ def point(params: Mapping[str, Any]) -> str:
 
 
 def best(study: Study, digits: str) -> str | None:
-    """``best: trial 3, 0.98 (learning_rate 0.3, weight_scale 0.01); 2 others reach it``."""
-    trial = best_of(study) if len(study.directions) == 1 else None
+    """``best: trial 3, 0.98 (learning_rate 0.3, weight_scale 0.01); 2 others reach it``.
+
+    Of several objectives the Pareto front; None where there is nothing to name.
+    """
+    if len(study.directions) > 1:
+        return _front(study, digits)
+    trial = best_of(study)
     if trial is None:
         return None
     value = trial.values[0]
     text = f"best: trial {trial.number}, {value:{digits}} ({point(trial.params)})"
     return text + ties(sum(counting(other) == value for other in finished(study)) - 1)
+
+
+def _front(study: Study, digits: str) -> str | None:
+    """``Pareto front: 2 of 9 trials: 3 (0.1, 7), 5 (0.2, 6)``: numbers and values."""
+    front, ended = study.best_trials, len(finished(study))
+    if not front:
+        return None
+    told = [
+        f"{one.number} ({', '.join(f'{value:{digits}}' for value in one.values)})"
+        for one in front[:SHOWN]
+    ]
+    more = f" and {len(front) - SHOWN} more in {RESULTS}" if len(front) > SHOWN else ""
+    return f"Pareto front: {len(front)} of {ended} trials: {', '.join(told)}{more}"
+
+
+def without_best(study: Study) -> str:
+    """Why there is no best trial."""
+    valued = [trial for trial in finished(study) if trial.values]
+    if not valued:
+        return "no trial has a value"
+    if not any(map(feasible, valued)):
+        return f"none of {len(valued)} trials meets its constraints"
+    return "no trial has a finite value"

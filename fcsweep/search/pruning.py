@@ -1,53 +1,24 @@
 """How a running job reports to the search that started it, and learns whether to stop.
 
-In the sweeper's own process the study is at hand; a job in another process (joblib, Slurm) opens
-the storage that the sweep's config names. Outside a search every call answers "go on".
+Outside a search every call answers "go on".
 """
 
 from __future__ import annotations
 
 import copy
 import math
-import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-
-from fcsweep.composition.folders import sweep_folder
+from fcsweep.search.study.trial import job_number, opened, trial_of
 
 if TYPE_CHECKING:
-    from optuna import Study
     from optuna.trial import Trial
 
     from fcsweep.records.events import Report
 
 PRUNED_AT = "pruned_at"
 """User attribute of a trial that was told to stop: the step."""
-
-RETURNED = "returned"
-"""User attribute of a trial whose job has ended: its values."""
-
-
-class Listener(Protocol):
-    """Who shows what running trials report."""
-
-    def reported(self, number: int, step: int, value: float) -> None:
-        """A trial has reported."""
-        ...
-
-
-@dataclass
-class _Session:
-    study: Study
-    listener: Listener | None = None
-    trials: dict[int, Trial] = field(default_factory=dict)
-
-
-_session: _Session | None = None
 
 
 def should_prune(value: float, step: int) -> bool:
@@ -83,11 +54,11 @@ def prune(values: Mapping[int, float], step: int) -> set[int]:
     Returns:
         The numbers of the jobs to stop.
     """
-    session = _opened()
+    session = opened()
     if session is None or len(session.study.directions) > 1:
         return set()
     finite = {number: value for number, value in values.items() if math.isfinite(value)}
-    trials = {number: _trial(session, number) for number in finite}
+    trials = {number: trial_of(session, number) for number in finite}
     for number, trial in trials.items():
         if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
             trial.report(finite[number], step)
@@ -111,27 +82,6 @@ def reporting(numbers: Sequence[int]) -> Callable[[Sequence[Report]], Collection
         return [one.trial for one in evaluated if numbers[one.trial] in stopped]
 
     return on_epoch
-
-
-def keep_returned(value: Any) -> None:
-    """Keep what the running job returned, so that it is not run again if its batch is killed."""
-    number, session = job_number(), _opened()
-    several = list(value) if isinstance(value, list | tuple) else [value]
-    if number is None or session is None or not all(type(one) in (int, float) for one in several):
-        return
-    if all(map(math.isfinite, several)):
-        _trial(session, number).set_user_attr(RETURNED, several)
-
-
-@contextmanager
-def searching(study: Study, listener: Listener) -> Iterator[None]:
-    """Let jobs of this process report to ``study`` while the block runs."""
-    global _session
-    before, _session = _session, _Session(study, listener)
-    try:
-        yield
-    finally:
-        _session = before
 
 
 def _decided(trial: Trial, step: int) -> bool:
@@ -173,52 +123,3 @@ class _Notes:
         """Write what has waited."""
         for note in self._waiting:
             self._storage.set_trial_system_attr(*note)
-
-
-def _trial(session: _Session, number: int) -> Trial:
-    from optuna.trial import Trial
-
-    if number not in session.trials:
-        trials: Any = session.study.get_trials(deepcopy=False)
-        session.trials[number] = Trial(session.study, trials[number]._trial_id)
-    return session.trials[number]
-
-
-def job_number() -> int | None:
-    """The number of the running job, if a search started it."""
-    if not HydraConfig.initialized():
-        return None
-    hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN or not _is_ours(hydra):
-        return None
-    return int(hydra.job.num)
-
-
-def _is_ours(hydra: Any) -> bool:
-    target = str(hydra.sweeper.get("_target_", ""))
-    return target.startswith("hydra_plugins.") and target.endswith(".OptunaSweeper")
-
-
-def _opened() -> _Session | None:
-    """The session of this process; in the process of a single job, opened by its config."""
-    global _session
-    if _session is None and job_number() is not None:
-        import optuna
-
-        from fcsweep.search.study.samplers import pruner_of, quiet
-        from fcsweep.search.study.storage import SECRET_URL, storage_of
-        from fcsweep.search.study.study import name_of
-
-        hydra: Any = HydraConfig.get()
-        folder = sweep_folder(hydra)
-        storage = storage_of(os.environ.get(SECRET_URL) or hydra.sweeper.storage, folder)
-        with quiet():
-            _session = _Session(
-                optuna.load_study(
-                    study_name=name_of(storage, hydra.sweeper.study_name, folder),
-                    storage=storage,
-                    sampler=optuna.samplers.RandomSampler(),
-                    pruner=pruner_of(hydra.sweeper.pruner),
-                )
-            )
-    return _session

@@ -18,8 +18,11 @@ from fcsweep.messages.secrets import masked
 from fcsweep.records.sweep_table import FILE as TRIALS
 from fcsweep.search.study.duplicates import REUSED
 from fcsweep.search.study.study import FOLDER, best_of
+from fcsweep.search.study.trial import notes_of
 from fcsweep.system.atomic import write_atomically
 
+CONSTRAINT = "constraint."
+"""Prefix of the column of a constraint in ``trials.csv``."""
 RESULTS, MULTIRUN = "optimization_results.yaml", "multirun.yaml"
 
 STATES = {
@@ -86,20 +89,36 @@ def write_multirun(config: DictConfig, folder: Path, seed: int) -> None:
 
 
 def write_trials(study: Study, folder: Path) -> None:
-    """Write ``trials.csv`` for an app that keeps no records: a row a trial, from the study."""
+    """Write ``trials.csv`` for an app that keeps no records: a row a trial, from the study.
+
+    After the columns of every search come those of notes, then those of constraints.
+    """
     trials = study.get_trials(deepcopy=False)
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
     several = len(study.directions) > 1
     names = [f"value_{n}" for n in range(len(study.directions))] if several else ["value"]
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
-    out.writerow(["number", "status", *names, *keys, "seconds", "folder"])
-    for trial in trials:
+    noted = [noted_in(trial) for trial in trials]
+    more = sorted({name for one in noted for name in one}, key=_notes_first)
+    out.writerow(["number", "status", *names, *keys, "seconds", "folder", *more])
+    for trial, known in zip(trials, noted, strict=True):
         values = map(_cell, trial.values or [None] * len(names))
         params = [_cell(trial.params.get(key)) for key in keys]
         ends = [_time(trial), folder_of(trial, folder).as_posix()]
-        out.writerow([trial.number, STATES[trial.state], *values, *params, *ends])
+        told = [_cell(known.get(name)) for name in more]
+        out.writerow([trial.number, STATES[trial.state], *values, *params, *ends, *told])
     write_atomically(folder / TRIALS, text.getvalue().encode())
+
+
+def _notes_first(name: str) -> tuple[bool, str]:
+    return name.startswith(CONSTRAINT), name
+
+
+def noted_in(trial: FrozenTrial) -> dict[str, Any]:
+    """What the job of a trial has noted, and its constraints as ``constraint.NAME``."""
+    limits = {f"{CONSTRAINT}{name}": value for name, value in trial.constraints.items()}
+    return {**notes_of(trial), **limits}
 
 
 def _time(trial: FrozenTrial) -> str:

@@ -6,19 +6,18 @@ nothing heavy here.
 """
 
 # No `from __future__ import annotations`: Hydra reads the types of the dataclass.
-import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
-from types import ModuleType
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 UPSTREAM = "hydra_plugins.hydra_optuna_sweeper"
 """Where hydra-optuna-sweeper lies if it is installed."""
-STAND_IN = "stand-in of fcsweep"
+STAND_IN = "hydra_optuna_sweeper.py"
+"""What answers to that name if it is not: a module, where that one is a folder."""
 
 CONFLICT = (
     "hydra-optuna-sweeper is installed beside fcsweep, and both are hydra/sweeper=optuna; "
@@ -27,16 +26,22 @@ CONFLICT = (
 
 
 def _node(target: str, fields: str = "", **chosen: Any) -> dict[str, Any]:
-    return {"_target_": target, **dict.fromkeys(fields.split()), **chosen}
+    # A partial: Hydra instantiates it for a sweeper without `_recursive_: false`, in vain.
+    return {"_target_": target, "_partial_": True, **dict.fromkeys(fields.split()), **chosen}
 
 
-_GENETIC = "population_size mutation_prob crossover_prob swapping_prob"
+_GENETIC = (
+    "seed population_size mutation mutation_prob crossover crossover_prob swapping_prob "
+    "constraints_func elite_population_selection_strategy child_generation_strategy "
+    "after_trial_strategy"
+)
 
 SAMPLERS = {
     "tpe": _node(
         "optuna.samplers.TPESampler",
         "seed n_startup_trials n_ei_candidates multivariate group constant_liar consider_prior "
-        "prior_weight consider_magic_clip consider_endpoints warn_independent_sampling",
+        "prior_weight consider_magic_clip consider_endpoints warn_independent_sampling gamma "
+        "weights constraints_func",
     ),
     "random": _node("optuna.samplers.RandomSampler", "seed"),
     "cmaes": _node(
@@ -48,15 +53,17 @@ SAMPLERS = {
     "gp": _node(
         "optuna.samplers.GPSampler",
         "seed independent_sampler n_startup_trials deterministic_objective "
-        "warn_independent_sampling",
+        "warn_independent_sampling constraints_func",
     ),
     "qmc": _node(
         "optuna.samplers.QMCSampler",
         "seed qmc_type scramble independent_sampler warn_asynchronous_seeding "
         "warn_independent_sampling",
     ),
-    "nsgaii": _node("optuna.samplers.NSGAIISampler", f"seed {_GENETIC} constraints_func"),
-    "nsgaiii": _node("optuna.samplers.NSGAIIISampler", f"seed {_GENETIC} dividing_parameter"),
+    "nsgaii": _node("optuna.samplers.NSGAIISampler", _GENETIC),
+    "nsgaiii": _node(
+        "optuna.samplers.NSGAIIISampler", f"{_GENETIC} reference_points dividing_parameter"
+    ),
     "grid": _node("optuna.samplers.GridSampler", "seed"),
 }
 """The group ``hydra/sweeper/sampler``."""
@@ -103,8 +110,8 @@ class OptunaSweeperConf:
     """One of `PRUNERS`."""
     direction: Any = "minimize"
     """``minimize`` or ``maximize``; a list with one for each value that the task returns."""
-    storage: str | None = None
-    """URL of a database; null is a journal in the sweep's folder."""
+    storage: Any = None
+    """URL of a database, or a storage of Optuna; null is a journal in the sweep's folder."""
     study_name: str | None = None
     """Null is the name of the sweep's folder."""
     n_trials: int = 20
@@ -161,17 +168,29 @@ def register() -> None:
 
 
 def upstream_installed() -> bool:
-    """Whether hydra-optuna-sweeper is installed beside us."""
+    """Whether hydra-optuna-sweeper is installed beside us, and found before what stands in."""
     spec = find_spec(UPSTREAM)
-    return spec is not None and spec.origin != STAND_IN
+    return spec is not None and not str(spec.origin).endswith(STAND_IN)
 
 
-def stand_in(sweeper: type) -> None:
-    """Let a config that names the class of hydra-optuna-sweeper (many do) find ``sweeper``."""
-    module = f"{UPSTREAM}.optuna_sweeper"
-    sweeper.__module__, sweeper.__name__ = module, "OptunaSweeper"
-    sweeper.__qualname__ = sweeper.__name__
-    for name in (UPSTREAM, module):
-        sys.modules[name] = ModuleType(name)
-        sys.modules[name].__spec__ = ModuleSpec(name, None, origin=STAND_IN)
-    setattr(sys.modules[module], sweeper.__name__, sweeper)
+def filled(given: Mapping[str, Any], node: DictConfig) -> dict[str, Any]:
+    """The settings of a sweeper, with the default of every key that its config leaves out.
+
+    Args:
+        given: to the sweeper by Hydra, which has instantiated whatever has a ``_target_`` unless
+            ``_recursive_`` is false.
+        node: the config of the sweeper; what has a ``_target_`` is taken as it stands there.
+    """
+    defaults: dict[str, Any] = {one.name: one.default for one in fields(OptunaSweeperConf)}
+    groups = {"sampler": SAMPLERS["tpe"], "pruner": PRUNERS["none"]}
+    left_out = {key: value for key, value in groups.items() if given.get(key) is None}
+    described: dict[str, Any] = {
+        key: OmegaConf.to_container(node[key], resolve=True)
+        for key in ("sampler", "pruner", "storage")
+        if _has_target(node.get(key))
+    }
+    return {**defaults, **given, **left_out, **described}
+
+
+def _has_target(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_target_" in value

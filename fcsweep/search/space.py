@@ -166,9 +166,14 @@ class Space:
             return []
         if not isinstance(points, Sequence) or isinstance(points, str):
             raise ConfigError(f"hydra.sweeper.enqueue is {shown(points)}; expected a list")
-        return [self._point(f"hydra.sweeper.enqueue[{n}]", one) for n, one in enumerate(points)]
+        return [self.point(f"hydra.sweeper.enqueue[{n}]", one) for n, one in enumerate(points)]
 
-    def _point(self, name: str, point: object) -> dict[str, Any]:
+    def point(self, name: str, point: object) -> dict[str, Any]:
+        """Values of some keys, each in the type of its distribution.
+
+        Raises:
+            ConfigError: as `check`; ``name`` says where the point is given.
+        """
         if not isinstance(point, Mapping):
             raise ConfigError(f"{name} is {shown(point)}; expected a mapping from key to value")
         taken = {str(key): self._taken(name, str(key), value) for key, value in point.items()}

@@ -10,7 +10,6 @@ from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.types import TaskFunction
-from omegaconf import DictConfig
 
 from fcsweep.composition.folders import sweep_folder, with_folder
 from fcsweep.composition.secrets import hide_password
@@ -22,15 +21,14 @@ from fcsweep.search.loop import Recorded, Search
 from fcsweep.search.outcomes import recorded
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress
-from fcsweep.search.pruning import keep_returned, searching
 from fcsweep.search.results import write_multirun
 from fcsweep.search.study.rebuild import Guided, PastRuns
 from fcsweep.search.study.samplers import quiet
 from fcsweep.search.study.storage import password_handed_on, storage_of
-from fcsweep.search.study.study import name_of, open_study
+from fcsweep.search.study.study import ENDED, name_of, open_study
+from fcsweep.search.study.trial import Kept, searching
 from fcsweep.system.atomic import writing
-from fcsweep.system.parent import end_with_sweep
-from fcsweep.system.signals import advise, end_if_asked, is_listening, listening, this_program
+from fcsweep.system.signals import advise, is_listening, listening, this_program
 from fcsweep.system.stdout import all_printed
 
 
@@ -72,6 +70,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         name = name_of(storage, settings["study_name"], folder)
         study, seed = open_study(storage, name, folder, plan.start, past if in_folder else None)
         study.sampler, study.pruner = Guided(plan.sampler(seed), past), plan.pruner
+        study.stop = functools.partial(study.set_user_attr, ENDED, True)  # for samplers that do
         digits = ".4f" if proven else ".4g"  # an accuracy, or any number
         progress = (sweeper.display or Progress)(study, plan.n_trials, digits)
         search = Search(plan, folder, study, launcher, proven, progress, config.hydra, past)
@@ -86,22 +85,6 @@ def sweep(sweeper: Any, plan: Plan) -> None:
 
 def _recorded_by(task: object) -> Recorded | None:
     return recorded if isinstance(task, RecordingTask) else None
-
-
-class Kept:
-    """A task whose values are kept in the study as soon as it returns them."""
-
-    def __init__(self, task: TaskFunction) -> None:
-        functools.update_wrapper(self, task)
-        self._task = task
-
-    def __call__(self, cfg: DictConfig) -> Any:
-        """Run the task."""
-        end_with_sweep()
-        value = self._task(cfg)
-        end_if_asked()  # the task may have caught what a signal raised
-        keep_returned(value)
-        return value
 
 
 @contextmanager
@@ -121,4 +104,3 @@ def _as_a_program(folder: str) -> Iterator[None]:
 def _configured(sweeper: Any, overrides: list[str]) -> RunConfig:
     """The config of a job of our own."""
     return typed(sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, overrides))
-

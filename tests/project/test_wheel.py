@@ -27,8 +27,10 @@ def test_conf_travels_inside_the_package(wheel):
         assert f"fcsweep/conf/{path.relative_to(ROOT / 'conf').as_posix()}" in names
     assert not [name for name in names if name.startswith(("conf/", "tests/"))]
     assert "fcsweep/py.typed" in names
-    plugins = [name for name in names if name.startswith("hydra_plugins/")]
-    assert plugins == ["hydra_plugins/fcsweep.py"]  # an __init__.py would hide other plugins
+    plugins = {name.removeprefix("hydra_plugins/") for name in names if "hydra_plugins/" in name}
+    alone = {"fcsweep.py", "hydra_optuna_sweeper.py"}  # an __init__.py would hide other plugins
+    inner = {f"_hydra_optuna_sweeper/{name}.py" for name in ("_impl", "config", "optuna_sweeper")}
+    assert plugins == alone | inner
 
 
 def test_a_sweep_runs_from_the_wheel_in_an_empty_folder(wheel, tmp_path):

@@ -111,7 +111,8 @@ def test_several_objectives_have_a_front(tmp_path, source):
     said = page_of(tmp_path / "s").text()
     assert "the lowest value_0 and the highest value_1" in said
     front = read_study(tmp_path / "s").front()
-    assert list(front["number"]) == best and f" and {best[-1]}." in said
+    assert list(front["number"]) == best and f" and {best[-1]}" in said
+    assert f"than the {len(best)} trials of the Pareto front: {best[0]}" in said
 
 
 def test_a_search_that_runs_is_told_as_it_stands(search, tmp_path):

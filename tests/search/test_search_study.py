@@ -19,14 +19,14 @@ from fcsweep.search import pruning
 from fcsweep.search.loop import Search, SweepFailed
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress
-from fcsweep.search.pruning import searching, should_prune
+from fcsweep.search.pruning import should_prune
 from fcsweep.search.settings import PRUNERS, SAMPLERS
 from fcsweep.search.space import space_of
 from fcsweep.search.study import storage
 from fcsweep.search.study.samplers import pruner_of, quiet, sampler_of
 from fcsweep.search.study.storage import storage_of
 from fcsweep.search.study.study import Start, check_data, next_batch, open_study
-from fcsweep.search.sweep import Kept
+from fcsweep.search.study.trial import Kept, searching
 
 SPACE = space_of(None, ["x=interval(-1,1)", "y=tag(log,interval(1e-3,1))", "z=a,b,c"])
 N_TRIALS, N_JOBS = 24, 4

@@ -3,7 +3,9 @@
 =================  ================================================================
 ``study.py``       a study, new or resumed: opening it, what belongs to it, which trials come next
 ``storage.py``     the journal in the sweep's folder, or a database
-``samplers.py``    samplers and pruners from their nodes; a seeded sampler for every trial
+``samplers.py``    samplers and pruners from config nodes; a seeded sampler for every trial
+``targets.py``     the classes, functions and objects that such nodes name
+``trial.py``       a running job and its trial: `note`, `constrain`, `trial_params`
 ``duplicates.py``  trials with the point of an earlier one
 ``rebuild.py``     a study whose journal is gone or cut short, from the records of the runs
 =================  ================================================================

@@ -1,4 +1,4 @@
-"""Samplers and pruners from their config nodes, and the sampler that makes a study repeatable.
+"""Samplers and pruners from config nodes, and the sampler that makes a study repeatable.
 
 A sampler's random state is not in a study: one that is seeded once draws its points again after a
 restart. So every trial has a fresh sampler here, seeded from the study's seed and the trial's
@@ -8,40 +8,42 @@ killed while it was asked is then completed with the values that it would have h
 
 from __future__ import annotations
 
-import inspect
-import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
-from importlib.util import find_spec
 from typing import Any
 
 import optuna
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import InstantiationException
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, HyperbandPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, GridSampler, QMCSampler, RandomSampler
+from optuna.samplers import (
+    BaseSampler,
+    GridSampler,
+    PartialFixedSampler,
+    QMCSampler,
+    RandomSampler,
+)
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import hint, one_line, shown
-from fcsweep.search.settings import PRUNERS, SAMPLERS
-
-log = logging.getLogger(__name__)
-
-NEEDS = {
-    "CmaEsSampler": ("cmaes",),
-    "GPSampler": ("scipy", "torch"),
-    "QMCSampler": ("scipy",),
-    "WilcoxonPruner": ("scipy",),
-}
-"""Packages that Optuna imports when such a class is first used."""
-
-HYDRAS_OWN = ("_target_", "_partial_", "_convert_", "_recursive_")
+from fcsweep.messages.wording import one_line, shown
+from fcsweep.search.overrides import bare
+from fcsweep.search.space import Space
+from fcsweep.search.study.targets import (
+    HYDRAS_OWN,
+    OPTUNA,
+    arguments_of,
+    described,
+    foreign,
+    instantiated,
+    made,
+    own_class,
+)
 
 
 class PerTrial(BaseSampler):
@@ -119,72 +121,91 @@ class PerTrial(BaseSampler):
 
 
 def sampler_of(
-    node: DictConfig, planned: Sequence[Mapping[str, Any]] = ()
+    node: Any, planned: Sequence[Mapping[str, Any]] = (), space: Space | None = None
 ) -> Callable[[int], BaseSampler]:
-    """The sampler that a config node describes, fresh for every trial, from the study's seed.
+    """The sampler that a config node describes, from the study's seed.
+
+    One of Optuna is fresh for every trial. One from elsewhere may have a state, so it is the same
+    for all trials; after a restart it has another seed.
 
     Args:
         node: ``_target_`` and fields; null fields have Optuna's default.
         planned: the values of the first trials.
+        space: that is searched, for the keys of ``fixed_params``.
 
     Raises:
-        ConfigError: an unknown sampler, a field that Optuna refuses, a package that is missing.
+        ConfigError: no sampler, a field that it refuses, a package that is missing.
     """
-    fields = {key: value for key, value in _plain(node).items() if key != "seed"}
-    kind, arguments = _taken("sampler", optuna.samplers, SAMPLERS, fields)
+    fields = {key: value for key, value in described("sampler", node).items() if key != "seed"}
+    kind = own_class("sampler", fields)
+    if kind is None:
+        with quiet():
+            foreign("sampler", fields, 0)
+        return lambda seed: PerTrial(_first(partial(foreign, "sampler", fields)), seed, planned)
     if kind is GridSampler:  # all its points are planned
+        if fields.get("search_space") is not None:
+            raise ConfigError(
+                "hydra.sweeper.sampler.search_space is given; the grid sampler takes the choices "
+                "of hydra.sweeper.params, so leave it out"
+            )
         return lambda seed: PerTrial(lambda own, _: RandomSampler(own), seed, planned)
+    arguments = arguments_of("sampler", kind, fields)
+    if kind is PartialFixedSampler and space is not None:
+        arguments["fixed_params"] = _fixed(arguments.get("fixed_params"), space)
     with _said("sampler"):
-        kind(seed=0, **_seeded(arguments, 0))
+        made(kind, arguments, 0)
     if kind is QMCSampler:
         # One sequence for the study: a trial has its place in it, so the seed stays the study's.
         def point(seed: int, own: int, number: int) -> BaseSampler:
-            others = {"independent_sampler": RandomSampler(own), **_seeded(arguments, own)}
+            others = {"independent_sampler": RandomSampler(own), **instantiated(arguments, own)}
             return _NumberedQMC(number, seed=seed, **others)
 
         return lambda seed: PerTrial(partial(point, seed), seed, planned)
-    return lambda seed: PerTrial(
-        lambda own, _: kind(seed=own, **_seeded(arguments, own)), seed, planned
-    )
+    return lambda seed: PerTrial(lambda own, _: made(kind, arguments, own), seed, planned)
 
 
-def set_fields(group: str, node: DictConfig | None) -> dict[str, Any]:
+def set_fields(group: str, node: Any) -> dict[str, Any]:
     """What a sampler's or pruner's node says, without the seed: its class, the fields that are set.
 
     Args:
         group: ``sampler`` or ``pruner``, before the names of the fields.
         node: as for `sampler_of` and `pruner_of`.
     """
-    fields = _plain(node) if node is not None else dict(PRUNERS["none"])
+    fields = described(group, node)
     told = {f"{group}.{name}": value for name, value in fields.items() if value is not None}
     for name in (*HYDRAS_OWN, "seed"):
         told.pop(f"{group}.{name}", None)
-    return {group: str(fields["_target_"]).rpartition(".")[2], **told}
+    target = str(fields["_target_"])
+    return {group: target.rpartition(".")[2] if target.startswith(OPTUNA) else target, **told}
 
 
-def is_grid(node: DictConfig) -> bool:
+def is_grid(node: Any) -> bool:
     """Whether a sampler's node asks for every combination of the values."""
-    return str(node.get("_target_")).endswith(".GridSampler")
+    target = str(described("sampler", node).get("_target_"))
+    return target.startswith(OPTUNA) and target.endswith(".GridSampler")
 
 
-def seed_of(node: DictConfig) -> int | None:
+def seed_of(node: Any) -> int | None:
     """The ``seed`` of a sampler's node."""
-    seed = node.get("seed")
+    seed = described("sampler", node).get("seed")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
         raise ConfigError(f"hydra.sweeper.sampler.seed is {shown(seed)}; expected a number >= 0")
     return seed
 
 
-def pruner_of(node: DictConfig | None) -> BasePruner:
+def pruner_of(node: Any) -> BasePruner:
     """The pruner that a config node describes; None is none.
 
     Raises:
         ConfigError: as `sampler_of`.
     """
-    fields = _plain(node) if node is not None else dict(PRUNERS["none"])
-    kind, arguments = _taken("pruner", optuna.pruners, PRUNERS, fields)
+    fields = described("pruner", node)
+    kind = own_class("pruner", fields)
+    if kind is None:
+        return foreign("pruner", fields)
+    arguments = arguments_of("pruner", kind, fields)
     with _said("pruner"):
-        pruner = kind(**arguments)
+        pruner = made(kind, arguments)
         if kind is HyperbandPruner:
             _check_hyperband(**arguments)
         return pruner
@@ -213,61 +234,23 @@ class _NumberedQMC(QMCSampler):
         return max(self._number - 1, 0)  # trial 0 is drawn at random: no space is known before it
 
 
-def _plain(node: DictConfig) -> dict[str, Any]:
-    plain: Any = OmegaConf.to_container(OmegaConf.create(node), resolve=True)
-    return plain
+def _first(make: Callable[[int], BaseSampler]) -> Callable[[int, int], BaseSampler]:
+    """The first that is made, for every trial."""
+    only: list[BaseSampler] = []
+
+    def first(seed: int, number: int) -> BaseSampler:
+        if not only:
+            only.append(make(seed))
+        return only[0]
+
+    return first
 
 
-def _taken(
-    group: str, module: Any, options: Mapping[str, Any], fields: Mapping[str, Any]
-) -> tuple[Any, dict[str, Any]]:
-    """The class that ``_target_`` names and its arguments: the fields that are set."""
-    target = str(fields.get("_target_"))
-    kind = getattr(module, target.rpartition(".")[2], None)
-    if not target.startswith("optuna.") or not inspect.isclass(kind):
-        known = ", ".join(options)
-        near = hint(target.rpartition(".")[2], [node["_target_"] for node in options.values()])
-        raise ConfigError(
-            f"hydra.sweeper.{group}._target_ is {shown(target)}; expected a {group} of Optuna, as "
-            f"hydra/sweeper/{group}= one of {known}{near}"
-        )
-    if missing := [name for name in NEEDS.get(kind.__name__, ()) if find_spec(name) is None]:
-        packages = " ".join(missing)
-        raise ConfigError(f"{kind.__name__} of Optuna needs a package; pip install {packages}")
-    accepted = inspect.signature(kind).parameters
-    arguments: dict[str, Any] = {}
-    for name, value in fields.items():
-        default = accepted[name].default if name in accepted else None
-        if name in HYDRAS_OWN or (value is None and default is not inspect.Parameter.empty):
-            continue
-        if name not in accepted:
-            log.warning(
-                f"hydra.sweeper.{group}.{name} is ignored: {kind.__name__} of Optuna "
-                f"{optuna.__version__} has no such field"
-            )
-        elif isinstance(value, Mapping) and "_target_" in value:
-            arguments[name] = _nested(name, value)
-        else:
-            arguments[name] = value
-    return kind, arguments
-
-
-def _nested(name: str, fields: Mapping[str, Any]) -> Any:
-    """A pruner that another one wraps, or how to make a sampler that another one uses."""
-    if name == "wrapped_pruner":
-        kind, arguments = _taken("pruner", optuna.pruners, PRUNERS, fields)
-        return kind(**arguments)
-    fields = {key: value for key, value in fields.items() if key != "seed"}
-    kind, arguments = _taken("sampler", optuna.samplers, SAMPLERS, fields)
-    return partial(kind, **arguments)
-
-
-def _seeded(arguments: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """The arguments with the samplers among them made, from the seed."""
-    return {
-        name: value(seed=seed) if isinstance(value, partial) else value
-        for name, value in arguments.items()
-    }
+def _fixed(given: Any, space: Space) -> dict[str, Any]:
+    """``fixed_params`` by the keys of the space, which may begin with ``+``."""
+    keys = {bare(key): key for key in space.distributions}
+    named = {keys.get(str(key), str(key)): value for key, value in dict(given or {}).items()}
+    return space.point("hydra.sweeper.sampler.fixed_params", named)
 
 
 @contextmanager
@@ -276,7 +259,7 @@ def _said(group: str) -> Iterator[None]:
     with quiet():
         try:
             yield
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, InstantiationException) as error:
             raise ConfigError(f"hydra.sweeper.{group}: {one_line(error)}") from error
 
 
@@ -286,6 +269,7 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.filterwarnings("ignore", r"`\w+` has been deprecated in v", FutureWarning)
+        warnings.filterwarnings("ignore", "Clip non-finite values", UserWarning)
         before = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from hydra.utils import instantiate
 from optuna.exceptions import OptunaError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 
@@ -40,11 +41,12 @@ SECRET_URL = "FCSWEEP_STORAGE"  # noqa: S105  a name
 """Environment variable that hands a URL with a password on to jobs in other processes."""
 
 
-def storage_of(url: str | None, folder: Path, rebuilt: bool = False) -> BaseStorage:
+def storage_of(given: Any, folder: Path, rebuilt: bool = False) -> BaseStorage:
     """Open the storage of a study.
 
     Args:
-        url: of a database, or None for the journal.
+        given: the URL of a database, a mapping with the ``_target_`` of a storage of Optuna, or
+            None for the journal.
         folder: of the sweep, absolute.
         rebuilt: whether records of runs can stand in for a journal that is gone.
 
@@ -52,16 +54,37 @@ def storage_of(url: str | None, folder: Path, rebuilt: bool = False) -> BaseStor
         ConfigError: the database cannot be opened; a password in the URL is not shown.
         StudyError: the journal cannot be read, or is damaged.
     """
-    if url is None:
+    if given is None:
         return _journal(folder / JOURNAL, REBUILT if rebuilt else ANEW)
+    url = url_of(given) or ""
     try:
-        return RDBStorage(url)
+        storage = instantiate(given) if isinstance(given, Mapping) else RDBStorage(given)
     except ImportError as error:
         extra = "; pip install 'fcsweep[postgres]'" if url.startswith("postgres") else ""
         raise ConfigError(f"hydra.sweeper.storage: {one_line(error)}{extra}") from None
     except Exception as error:  # of SQLAlchemy, Alembic and every driver
-        text = f"{masked_url(url)} cannot be used: {without_password(one_line(error), url)}"
-        raise ConfigError(f"hydra.sweeper.storage {text}") from None
+        shown = f"{masked_url(url)} cannot be used: {without_password(one_line(error), url)}"
+        raise ConfigError(f"hydra.sweeper.storage {shown}") from None
+    if isinstance(storage, BaseStorage) and not isinstance(storage, InMemoryStorage):
+        return storage
+    raise ConfigError(
+        f"hydra.sweeper.storage is {type(storage).__name__}, which keeps no study; expected the "
+        f"URL of a database, a storage of Optuna that is kept, or null for {JOURNAL}"
+    )
+
+
+def url_of(given: Any) -> str | None:
+    """The URL in ``hydra.sweeper.storage``, whether it stands there alone or in a mapping."""
+    url = given.get("url") if isinstance(given, Mapping) else given
+    return url if isinstance(url, str) else None
+
+
+def unmasked(given: Any) -> Any:
+    """``hydra.sweeper.storage`` of a job, with the URL that the sweep has handed on."""
+    url = os.environ.get(SECRET_URL)
+    if url is None:
+        return given
+    return {**given, "url": url} if isinstance(given, Mapping) else url
 
 
 def check_url(url: object) -> None:
@@ -102,8 +125,9 @@ def _journal(path: Path, remedy: str) -> JournalStorage:
 
 
 @contextmanager
-def password_handed_on(url: str | None) -> Iterator[None]:
+def password_handed_on(storage: Any) -> Iterator[None]:
     """Let jobs in other processes find a URL with a password in the environment."""
+    url = url_of(storage)
     if url is None or masked_url(url) == url:
         yield
         return

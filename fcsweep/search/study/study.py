@@ -7,10 +7,12 @@ that was killed anywhere goes on with the parameters that it would have had.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from enum import Enum
+from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 import optuna
@@ -36,6 +38,8 @@ DATA = "fcsweep.data"
 """User attribute of a study: fingerprint of the data of its first finished run."""
 REASON = "reason"
 """User attribute of a trial that is not complete: why, one line."""
+ENDED = "fcsweep.ended"
+"""User attribute of a study whose sampler has ended it: it has nothing more to try."""
 COUNTS = "counts"
 """User attribute of a pruned trial whose value counts as that of a complete one."""
 
@@ -146,7 +150,8 @@ def open_study(
     known = start.seed if start.seed is not None or past is None else past.drawn_seed()
     seed = secrets.randbits(32) if known is None else known
     study.set_user_attr(
-        ATTRIBUTE, {**asdict(start), "drawn_seed": seed, "folder": str(folder), "version": 1}
+        ATTRIBUTE,
+        {**_stable(asdict(start)), "drawn_seed": seed, "folder": str(folder), "version": 1},
     )
     return study, seed
 
@@ -191,9 +196,18 @@ def best_of(study: Study) -> FrozenTrial | None:
 
 
 def counting(trial: FrozenTrial) -> float | None:
-    """The value of a trial for which it may be the best; None if it has none that counts."""
+    """The value of a trial for which it may be the best; None if it has none that counts.
+
+    It is finite, and the trial meets its constraints.
+    """
     counts = trial.state is TrialState.COMPLETE or bool(trial.user_attrs.get(COUNTS))
-    return trial.values[0] if counts and trial.values else None
+    value = trial.values[0] if counts and trial.values else math.nan
+    return value if math.isfinite(value) and feasible(trial) else None
+
+
+def feasible(trial: FrozenTrial) -> bool:
+    """Whether a trial meets its constraints; one without any does."""
+    return all(value <= 0 for value in trial.constraints.values())
 
 
 def reached(study: Study, target: float | None) -> FrozenTrial | None:
@@ -265,7 +279,7 @@ def _refuse_another(
             f"the study {name} belongs to {saved['folder']}; go on there by hydra.sweep.dir=..., "
             "or name another study by hydra.sweeper.study_name=..."
         )
-    changes = _changes(saved, asdict(start))
+    changes = _changes(_stable(saved), _stable(asdict(start)))
     if changes:
         more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
         raise StudyError(
@@ -290,6 +304,28 @@ def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             if before.get(key) != after.get(key)
         ]
     return changes
+
+
+def _stable(value: Any) -> Any:
+    """A value as JSON keeps it, in a form that is equal to itself.
+
+    A config may hold enums, paths, bytes and NaN: each is a text that stands for no other value of
+    its type.
+    """
+    match value:
+        case Mapping():
+            return {str(key): _stable(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_stable(one) for one in value]
+        case Enum():
+            return f"{type(value).__qualname__}.{value.name}"
+        case float() if math.isnan(value):
+            return ".nan"
+        case None | bool() | int() | float() | str():
+            return value
+        case bytes() | PurePath():
+            return repr(value)
+    return type(value).__qualname__
 
 
 def _range(distribution: str | None) -> str:
