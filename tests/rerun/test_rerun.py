@@ -408,7 +408,7 @@ def test_what_is_refused_before_anything_is_done(finished, tmp_path):
         folders[name] = Path(shutil.copytree(finished, tmp_path / f"{place}-{name}"))
         spoil(folders[name])
     command = [sys.executable, "-W", "error", "-c", IN_A_PROCESS, *map(str, folders.values())]
-    done = preloaded.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
     *out, last = done.stdout.splitlines()
     lines = {str(folder): [] for folder in folders.values()}
     for line in [*done.stderr.splitlines(), *out[:-1]]:
