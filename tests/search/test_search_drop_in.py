@@ -288,7 +288,7 @@ def test_functions_and_objects_are_fields_of_a_sampler(tmp_path):
     gamma = {"_target_": f"{HERE}.best_tenth", "_partial_": True}
     with quiet():
         made = sampler_of({**TPE, "gamma": gamma})(0)
-    assert isinstance(made, PerTrial) and vars(made._make(0, 0))["_gamma"](25) == 2
+        assert isinstance(made, PerTrial) and vars(made._make(0, 0))["_gamma"](25) == 2
 
 
 def test_a_wrapper_fixes_a_parameter_whatever_sign_its_key_has(tmp_path):
