@@ -1,6 +1,7 @@
 """``python -m fcsweep.evaluate DIR``: how good the best parameters are, test set included.
 
-Takes the folder of a run, or of a sweep: of that its best run, by the recorded objective.
+Takes the folder of a run, or of a sweep: of that its best run, by the recorded objective; where
+runs are repeats, which differ in their seed alone, the best run of those with the best mean.
 The only reader of the test set: whoever chooses by it has none any more.
 """
 
@@ -101,15 +102,26 @@ def _best_of(sweep: Path) -> Path:
             f"{sweep} holds runs of another program; fcsweep.evaluate takes those of fcsweep"
         )
     ended = [row for row in rows if row.status in ("completed", "pruned")]
-    best = sweep_table.best([row for row in ended if (row.folder / BEST).is_file()])
-    if best is None:
+    usable = [row for row in ended if (row.folder / BEST).is_file()]
+    every = sweep_table.points(rows)
+    point = sweep_table.best_point([one for one in every if any(r in usable for r in one.rows)])
+    best = point and sweep_table.best([row for row in point.rows if row in usable])
+    if point is None or best is None:
         raise FolderError(f"{sweep} holds no run that has ended with a value and a {BEST}")
     objectives = {str(row.config.get("objective")) for row in ended}
     if len(objectives) > 1:
         several = " and ".join(sorted(objectives))
         raise FolderError(f"{sweep} holds runs judged by {several}; name a run of it")
-    print(printable(f"best: {best.folder} ({objectives.pop()} {best.value:.4f})"))
+    print(printable(f"best: {best.folder} ({objectives.pop()} {best.value:.4f}){_of(point)}"))
     return best.folder
+
+
+def _of(point: sweep_table.Point) -> str:
+    """Of repeats what they are together; a single run is all there is to say."""
+    value = point.value
+    if len(point.rows) == 1:
+        return ""
+    return f", best of {value.count} seeds, mean {value}"
 
 
 def _config(saved: Path) -> RunConfig:

@@ -12,6 +12,7 @@ are not used.
 =================  ==============================================================
 ``findings.py``    what a sweep found, as tables
 ``curves.py``      curves over epochs and steps
+``repeats.py``     runs that differ in their seed alone, as points with means
 ``landscapes.py``  values over parameters and trials
 ``style.py``       the style; `save` for a file, `svg` for a part of a page
 =================  ==============================================================

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ from fcsweep.analysis.style import (
 
 LARGEST = 1e100
 """Loss that is drawn."""
+LONGEST = 20
+"""Characters of a line of a label beside a panel."""
 MOST_POINTS = 500
 """Of a curve; a longer one is drawn by the means of equal parts."""
 LEAST_LOSS = 1e-4
@@ -46,6 +49,8 @@ def learning_curves(
     beside: bool = False,
 ) -> Figure:
     """A panel a column against the epoch: each group of runs in its colour, the others in grey.
+
+    Of several runs in a group each is a thin line, and their mean a thick one.
 
     Args:
         history: of the runs.
@@ -102,15 +107,20 @@ def loss_per_step(losses: pd.DataFrame, unit: str = "nats") -> Figure:
 
 @styled
 def spread(groups: Mapping[str, Sequence[float]], objective: str = "val_accuracy") -> Figure:
-    """The values of runs that differ in their seed alone: a dot a run, a line at their mean."""
-    figure, panel = panel_of()
+    """The values of runs that differ in their seed alone: a dot a run, a line at their mean.
+
+    Args:
+        groups: label and values; the first is at the top.
+        objective: what the values are.
+    """
+    figure, panel = panel_of(0.7 + 0.45 * len(groups))
     for place, values in enumerate(groups.values()):
         colour = COLOURS[place % len(COLOURS)]
-        panel.scatter([place] * len(values), values, color=colour, s=26, alpha=0.8)
-        panel.hlines(float(np.mean(values)), place - 0.2, place + 0.2, color=INK, linewidth=1.5)
-    panel.set_xticks(range(len(groups)), list(groups))
-    panel.set(ylabel=label(objective), xlim=(-0.6, len(groups) - 0.4))
-    panel.grid(False, axis="x")
+        panel.scatter(values, [place] * len(values), color=colour, s=26, alpha=0.8)
+        panel.vlines(float(np.mean(values)), place - 0.25, place + 0.25, color=INK, linewidth=1.5)
+    panel.set_yticks(range(len(groups)), [fill(name, LONGEST) for name in groups])
+    panel.set(xlabel=label(objective), ylim=(len(groups) - 0.5, -0.5))
+    panel.grid(False, axis="y")
     return figure
 
 
@@ -141,10 +151,22 @@ def _plot(panel: Axes, place: int, points: np.ndarray, **style: Any) -> None:
 def _draw_group(
     panel: Axes, place: int, name: str, runs: Sequence[pd.DataFrame], column: str
 ) -> None:
-    for member, run in enumerate(runs):
-        points = _points(run, column)
+    lines = [_points(run, column) for run in runs]
+    if len(lines) > 1:  # repeats: thin lines, and their mean
+        for points in lines:
+            _plot(panel, place % len(COLOURS), points, linewidth=0.6, alpha=0.5, linestyle="-")
+        lines = [_mean(lines)]
+    for points in lines:
         alone = {"marker": "."} if len(points) == 1 else {}
-        _plot(panel, place % len(COLOURS), points, label=None if member else name, **alone)
+        _plot(panel, place % len(COLOURS), points, label=name, **alone)
+
+
+def _mean(lines: Sequence[np.ndarray]) -> np.ndarray:
+    """``(epochs, 2)``: the mean at the epochs that every line has; of fewer it would jump."""
+    heights = [dict(points.tolist()) for points in lines]
+    common = sorted(set.intersection(*(set(one) for one in heights)))
+    means = [[epoch, float(np.mean([one[epoch] for one in heights]))] for epoch in common]
+    return np.array(means).reshape(-1, 2)
 
 
 def _points(run: pd.DataFrame, column: str) -> np.ndarray:

@@ -22,6 +22,7 @@ from fcsweep.config import read
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import printable
 from fcsweep.records.frames import column
+from fcsweep.records.sweep_table import Spread, repeats, spread_of
 
 HITS, LEARNS, LEARNS_NOTHING, DIVERGED, UNKNOWN = VERDICTS = (
     "reaches the target",
@@ -66,6 +67,12 @@ def config_keys(runs: pd.DataFrame) -> list[str]:
     return [name for name in runs.columns if str(name).startswith(groups) or name in top]
 
 
+def configs_of(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """The config of each run by its dotted keys, without those that it does not have."""
+    rows = _rows(runs.loc[:, config_keys(runs)])
+    return [{key: value for key, value in row.items() if not missing(value)} for row in rows]
+
+
 def axes(folder: str | Path, runs: pd.DataFrame) -> list[Axis]:
     """What a sweep searched: the keys it names that differ between its runs, else all that differ.
 
@@ -82,8 +89,15 @@ def axes(folder: str | Path, runs: pd.DataFrame) -> list[Axis]:
 
 
 def best(runs: pd.DataFrame, direction: Direction = "maximize") -> pd.Series | None:
-    """The run with the best value, the first of equals; None if none has one."""
+    """The run with the best value, the first of equals; None if none has one.
+
+    Of points, as `fcsweep.analysis.repeats.points` makes them, the one with the best mean among
+    those whose seeds all have a value; where there is none, among all.
+    """
     values = column(runs, "value")
+    if "valued" in runs:
+        complete = values.where(runs["valued"] == runs["seeds"])
+        values = complete if complete.notna().any() else values
     if not values.notna().any():
         return None
     return runs.loc[values.idxmax() if direction == "maximize" else values.idxmin()]
@@ -126,7 +140,7 @@ def groups(runs: pd.DataFrame, searched: Sequence[Axis], most: int = 6) -> dict[
     """Which runs to tell apart in a picture: a label and the folders of the runs it stands for.
 
     Runs that differ in their seed alone share a label. With more labels than ``most``, the best
-    ``most - 1`` runs, each by its number.
+    ``most - 1`` points, each by the numbers of its runs.
     """
     told = [axis for axis in searched if axis.key != "seed"]
     found: dict[str, list[str]] = {}
@@ -134,8 +148,22 @@ def groups(runs: pd.DataFrame, searched: Sequence[Axis], most: int = 6) -> dict[
         found.setdefault(_label(row, told), []).append(str(row["folder"]))
     if len(found) <= most:
         return found
-    top = runs.dropna(subset=["value"]).sort_values("value", ascending=False, kind="stable")
-    return {f"trial {_number(row)}": [row["folder"]] for row in _rows(top.head(most - 1))}
+    rows = _rows(runs)
+    points = [[rows[n] for n in places] for places in repeats(configs_of(runs))]
+    ranked = sorted(points, key=lambda point: spread(point).rank, reverse=True)
+    valued = [point for point in ranked if spread(point).values]
+    return {_named(point): [row["folder"] for row in point] for point in valued[: most - 1]}
+
+
+def spread(runs: Sequence[Mapping[Any, Any]], name: str = "value") -> Spread:
+    """The values of a column among repeats.
+
+    Args:
+        runs: rows of the table of runs.
+        name: of the column.
+    """
+    values = [None if missing(run[name]) else float(run[name]) for run in runs]
+    return spread_of(zip((run.get("seed") for run in runs), values, strict=True))
 
 
 def epochs_to(history: pd.DataFrame, level: float, name: str = "val_accuracy") -> pd.Series:
@@ -190,6 +218,12 @@ def missing(value: Any) -> bool:
 
 def _rows(runs: pd.DataFrame) -> list[dict[Any, Any]]:
     return runs.to_dict("records")
+
+
+def _named(point: Sequence[Mapping[Any, Any]]) -> str:
+    """``trial 3``, or ``trials 3, 4, 5``."""
+    numbers = ", ".join(map(_number, point))
+    return f"trial{'s' * (len(point) > 1)} {numbers}"
 
 
 def _number(row: Mapping[Any, Any]) -> str:

@@ -120,7 +120,7 @@ def parallel(runs: pd.DataFrame, axes: Sequence[Axis], direction: Direction = "m
         panel.set(xticks=[], yticks=[], title="no run has a value")
         return figure
     scales = [_scale(axis, shown[axis.key]) for axis in axes]
-    value = _objective(runs).removeprefix("best ").replace(" accuracy", "\naccuracy")
+    value = _objective(runs).replace("best ", "").replace(" accuracy", "\naccuracy")
     scales.append(_scale(Axis(value, "linear"), shown["value"]))
     heights = np.column_stack([heights for heights, _ in scales])
     for line in heights[:-TOP]:
@@ -172,7 +172,7 @@ def progress(runs: pd.DataFrame, verdicts: pd.Series, direction: Direction = "ma
         target = max(targets)
         panel.axhline(target, color=INK, linestyle=":", linewidth=1, label=f"target {target:g}")
     objective = _objective(runs)
-    unit = " (fraction)" if objective in OBJECTIVES.values() else ""
+    unit = " (fraction)" if objective.removeprefix("mean ") in OBJECTIVES.values() else ""
     panel.set(xlabel="trial (number)", ylabel=objective + unit)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper center", ncols=3)
@@ -235,4 +235,5 @@ def _numbers(runs: pd.DataFrame) -> np.ndarray:
 
 def _objective(runs: pd.DataFrame) -> str:
     names = runs["objective"].dropna().unique()
-    return OBJECTIVES.get(names[0], str(names[0])) if len(names) == 1 else "value"
+    name = OBJECTIVES.get(names[0], str(names[0])) if len(names) == 1 else "value"
+    return f"mean {name}" if "seeds" in runs else name

@@ -1,7 +1,8 @@
 """A sweep as one table: ``trials.csv`` in its folder, and what is shown at its end.
 
 A row a job, read from the records that the runs left, as data. A record that is missing or damaged
-is a row that says so.
+is a row that says so. Jobs that differ in their seed alone are repeats of one point, which is
+judged by the mean of their values.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from fcsweep.config import flat
@@ -45,6 +48,73 @@ class Row:
     def failed(self) -> bool:
         """Whether the job left no result that counts."""
         return self.status in ("failed", "missing", "damaged", "running", "interrupted")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The values of repeats, one for each seed."""
+
+    seeds: int
+    values: Sequence[float]
+    """Of the seeds that have one."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed has a value: without the worst ones a mean is too good."""
+        return len(self.values) == self.seeds
+
+    @property
+    def mean(self) -> float | None:
+        """None without a value."""
+        return fmean(self.values) if self.values else None
+
+    @property
+    def deviation(self) -> float | None:
+        """The sample standard deviation, with ``n - 1``; None for fewer than two values."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def count(self) -> str:
+        """``3``, or ``2 of 3`` where a seed has no value."""
+        return str(self.seeds) if self.complete else f"{len(self.values)} of {self.seeds}"
+
+    @property
+    def rank(self) -> tuple[bool, bool, float]:
+        """Grows with the mean; a point whose seeds do not all have a value comes after the rest."""
+        mean = self.mean
+        return mean is not None, self.complete, mean or 0.0
+
+    def __str__(self) -> str:
+        """``0.9650 ± 0.0012``; of a single value itself, without any nothing."""
+        mean, deviation = self.mean, self.deviation
+        told = "" if mean is None else f"{mean:.4f}"
+        return told if deviation is None else f"{told} ± {deviation:.4f}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """Jobs of a sweep that differ in their seed alone, by number; often a single one."""
+
+    rows: Sequence[Row]
+
+    @property
+    def first(self) -> Row:
+        """Its first job, whose config stands for those of all but for the seed."""
+        return self.rows[0]
+
+    @property
+    def top(self) -> Row | None:
+        """Its best run, the first of equals."""
+        return best(self.rows)
+
+    @property
+    def value(self) -> Spread:
+        """Of the objective."""
+        return self.spread("value")
+
+    def spread(self, name: str) -> Spread:
+        """The values of a field of `Row`."""
+        return spread_of((row.config.get("seed"), getattr(row, name)) for row in self.rows)
 
 
 def write(folder: str | Path, rows: Sequence[Row] | None = None) -> Sequence[Row]:
@@ -93,6 +163,50 @@ def best(rows: Sequence[Row]) -> Row | None:
     """The row with the largest value, the first of equals; None if no row has one."""
     valued = [row for row in rows if row.value is not None]
     return max(valued, key=lambda row: (row.value, -row.number), default=None)
+
+
+def points(rows: Sequence[Row]) -> list[Point]:
+    """The jobs of a sweep by point, in the order of their first jobs."""
+    return [Point([rows[n] for n in places]) for places in repeats([row.config for row in rows])]
+
+
+def best_point(points: Sequence[Point]) -> Point | None:
+    """The point with the best `Spread.rank`, the first of equals; None if no run has a value."""
+    top = max(points, key=lambda point: point.value.rank, default=None)
+    return top if top is not None and top.value.values else None
+
+
+def repeats(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Which configs differ in their seed alone: the places of those of each point.
+
+    Each is a point of its own where no two of them do so; one that could not be read always is.
+    """
+    alike: dict[object, list[int]] = {}
+    for place, config in enumerate(configs):
+        rest = {key: _compared(value) for key, value in config.items() if value is not None}
+        rest.pop("seed", None)
+        alike.setdefault(frozenset(rest.items()) or place, []).append(place)
+    repeated = any(len({configs[n].get("seed") for n in one}) > 1 for one in alike.values())
+    return list(alike.values()) if repeated else [[place] for place in range(len(configs))]
+
+
+def spread_of(values: Iterable[tuple[object, float | None]]) -> Spread:
+    """The values of repeats, from pairs of seed and value.
+
+    A seed counts once, however often it was trained: its runs are equal.
+    """
+    each: dict[object, float | None] = {}
+    for seed, value in values:
+        if each.get(seed) is None:
+            each[seed] = value
+    return Spread(len(each), [value for value in each.values() if value is not None])
+
+
+def together(statuses: Sequence[str]) -> str:
+    """``completed`` where all are, else ``2 completed, 1 failed``."""
+    counts = Counter(statuses)
+    several = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return statuses[0] if len(counts) == 1 else several
 
 
 def ties(others: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fcsweep.analysis import findings
+from fcsweep.analysis import findings, repeats
 from fcsweep.analysis.findings import Axis
 from fcsweep.messages.errors import FolderError
 from fcsweep.records import frames
@@ -25,11 +25,19 @@ class Sweep:
     runs: pd.DataFrame
     history: pd.DataFrame
     searched: list[Axis]
+    points: pd.DataFrame
+    """What is compared: the runs, or where some are repeats what `repeats.points` makes of them."""
     verdicts: pd.Series
+    """Of the points."""
     parts: dict[str, float]
     """Importance by parameter."""
     study: Study | None = None
     """If it is that of another app; ``runs`` are its trials then."""
+
+    @property
+    def repeated(self) -> bool:
+        """Whether runs are repeats, which differ in their seed alone."""
+        return len(self.points) < len(self.runs)
 
     @property
     def single(self) -> bool:
@@ -62,13 +70,19 @@ def read(folder: Path) -> Sweep:
     history = history.loc[~history["folder"].isin(runs.loc[runs["damage"].notna(), "folder"])]
     searched = findings.axes(folder, runs)
     parts = findings.importance(runs, searched)
-    return Sweep(folder, runs, history, searched, findings.verdicts(runs), parts)
+    points = repeats.points(runs)
+    if len(points) < len(runs):
+        searched = [axis for axis in searched if axis.key != "seed"]
+    else:
+        points = runs
+    return Sweep(folder, runs, history, searched, points, findings.verdicts(points), parts)
 
 
 def _of_study(study: Study) -> Sweep:
     trials, searched = study.trials, study.searched
     parts = findings.importance(trials, searched, study.direction)
-    return Sweep(study.folder, trials, pd.DataFrame(), searched, study.verdicts, parts, study)
+    none = pd.DataFrame()
+    return Sweep(study.folder, trials, none, searched, trials, study.verdicts, parts, study)
 
 
 def _refuse_several(folder: Path, runs: Sequence[Path], most: int = 3) -> None:

@@ -1,8 +1,5 @@
 "use strict";
 // A click on the name of a column sorts the rows by it; a second one turns them round. Empty cells stay last.
-const table = document.getElementById("trials");
-const heads = Array.from(table.tHead.rows[0].cells);
-
 function key(row, place) {
   const cell = row.cells[place];
   return cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v);
@@ -13,7 +10,7 @@ function compare(a, b) {
   return String(a).localeCompare(String(b), undefined, { numeric: true });
 }
 
-function sort(place) {
+function sort(table, heads, place) {
   const down = heads[place].getAttribute("aria-sort") === "ascending";
   const rows = Array.from(table.tBodies[0].rows).map((row) => [key(row, place), row]);
   const there = rows.filter(([value]) => value !== "");
@@ -24,4 +21,7 @@ function sort(place) {
   table.tBodies[0].append(...there.concat(empty).map(([, row]) => row));
 }
 
-heads.forEach((head, place) => head.firstChild.addEventListener("click", () => sort(place)));
+for (const table of document.querySelectorAll("table.sorted")) {
+  const heads = Array.from(table.tHead.rows[0].cells);
+  heads.forEach((head, place) => head.firstChild.addEventListener("click", () => sort(table, heads, place)));
+}

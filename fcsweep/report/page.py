@@ -18,18 +18,27 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from fcsweep import analysis
 from fcsweep.analysis import findings
 from fcsweep.analysis.findings import missing, written
+from fcsweep.analysis.repeats import spread_in
 from fcsweep.messages.wording import printable
 from fcsweep.records import frames
 from fcsweep.report import words
 from fcsweep.report.contents import Sweep, read
 from fcsweep.report.foreign_study import NOTES, PARAMS, REACHED, Study
 from fcsweep.report.pictures import pictures
+from fcsweep.report.words import Run
 from fcsweep.system.atomic import write_atomically
 
 FILE, FIGURES = "report.html", "figures"
 FAILURES = ("failed", "damaged", "missing", "interrupted", "running", "diverged")
 """Statuses that are listed with their reasons, in this order."""
 
+MEASURED_OF_POINTS = {
+    "best_val_accuracy": "best val",
+    "best_train_accuracy": "best train",
+    "valued": "seeds",
+    "seconds": "seconds",
+}
+"""The columns of what came out of points, and their headings."""
 OF_ONE_RUN = ("provenance.files.", "provenance.sha256", "provenance.stack_place")
 """Facts that say nothing about the sweep."""
 
@@ -70,15 +79,14 @@ def write(folder: str | Path, kinds: Sequence[str] = ()) -> Path:
 
 def content(sweep: Sweep) -> dict[str, Any]:
     """What the template is filled with, but for the pictures."""
-    rows: list[dict[Any, Any]] = sweep.runs.to_dict("records")
     tops = _tops(sweep)
     script, style = _file("page.js"), _file("page.css")
     return {
         "title": sweep.folder.name or sweep.folder.resolve().name,
         "single": sweep.single,
-        **(_said(sweep, rows, tops) if sweep.study is None else _said_of(sweep.study, tops)),
-        "table": None if sweep.single else table(sweep, rows, list(tops.index)),
-        "failures": failures(sweep.folder, rows),
+        **(_said(sweep, tops) if sweep.study is None else _said_of(sweep.study, tops)),
+        "tables": tables(sweep, tops),
+        "failures": failures(sweep.folder, _records(sweep.runs)),
         "provenance": provenance(sweep.runs),
         "script": script,
         "script_sha256": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -87,24 +95,33 @@ def content(sweep: Sweep) -> dict[str, Any]:
 
 
 def _tops(sweep: Sweep) -> pd.DataFrame:
-    """The best run, or none; of a search with several objectives the Pareto front."""
+    """The best point, or none; of a search with several objectives the Pareto front."""
     if sweep.study and len(sweep.study.objectives) > 1:
         return sweep.study.front()
     direction = sweep.study.direction if sweep.study else "maximize"
-    best = findings.best(sweep.runs, direction)
-    return sweep.runs.loc[[] if best is None else [best.name]]
+    best = findings.best(sweep.points, direction)
+    return sweep.points.loc[[] if best is None else [best.name]]
 
 
-def _said(sweep: Sweep, rows: Sequence[dict[Any, Any]], tops: pd.DataFrame) -> dict[str, Any]:
-    best = rows[tops.index[0]] if len(tops) else None
+def _said(sweep: Sweep, tops: pd.DataFrame) -> dict[str, Any]:
+    rows = _records(sweep.runs)
+    points = _records(sweep.points) if sweep.repeated else rows
+    best = points[tops.index[0]] if len(tops) else None
+    run = _best_run(rows, best)
     return {
-        "question": words.question(rows, sweep.searched),
-        "answer": words.answer(rows, best, sweep.searched),
+        "question": words.question(points, sweep.searched),
+        "answer": words.answer(points, best, sweep.searched),
         "warning": words.warning(rows),
-        "trust": words.trust(rows, best),
-        "command": best and f"python -m fcsweep.rerun {shlex.quote(str(best['folder']))}",
-        "config": best and findings.config_of(best, findings.config_keys(sweep.runs)),
+        "trust": words.trust(rows, points, best, sweep.searched),
+        "command": run and f"python -m fcsweep.rerun {shlex.quote(str(run['folder']))}",
+        "config": run and findings.config_of(run, findings.config_keys(sweep.runs)),
     }
+
+
+def _best_run(runs: Sequence[dict[Any, Any]], best: Mapping[Any, Any] | None) -> Any:
+    """The best run of the best point, itself if it is a run."""
+    folder = best and best.get("best_run", best["folder"])
+    return next((run for run in runs if run["folder"] == folder), None)
 
 
 def _said_of(study: Study, tops: pd.DataFrame) -> dict[str, Any]:
@@ -119,24 +136,45 @@ def _said_of(study: Study, tops: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def table(sweep: Sweep, rows: Sequence[Mapping[Any, Any]], tops: Sequence[int]) -> dict[str, Any]:
-    """The table of runs: names of the columns, whether they hold numbers; and the rows."""
-    keys = dict.fromkeys([*(axis.key for axis in sweep.searched), *findings.differing(sweep.runs)])
-    measured = _measured(sweep)
+def tables(sweep: Sweep, tops: pd.DataFrame) -> list[dict[str, Any]]:
+    """The tables of points, where runs are repeats, and of runs; none of a single run."""
+    if sweep.single:
+        return []
+    best = list(tops["best_run"] if sweep.repeated else tops["folder"])
+    runs = {"id": "trials", "title": "Trials", **table(sweep, _records(sweep.runs), best)}
+    if not sweep.repeated:
+        return [runs]
+    points = _records(sweep.points)
+    best = list(tops["folder"])
+    return [{"id": "points", "title": "Points", **table(sweep, points, best)}, runs]
+
+
+def table(sweep: Sweep, rows: Sequence[Run], tops: Sequence[str]) -> dict[str, Any]:
+    """A table of runs or points: names of the columns, whether they hold numbers; and the rows.
+
+    Args:
+        sweep: that the rows are of.
+        rows: of the runs, or of the points.
+        tops: folders of those that are marked as the best.
+    """
+    points = bool(rows) and "seeds" in rows[0]
+    differ = findings.differing(sweep.points if points else sweep.runs)
+    keys = dict.fromkeys([*(axis.key for axis in sweep.searched), *differ])
+    measured = MEASURED_OF_POINTS if points else _measured(sweep)
     columns = [*keys, *measured]
     body: list[dict[str, Any]] = [
         {
-            "kind": "best" if place in tops else "damaged" * (row["status"] == "damaged"),
+            "kind": "best" if row["folder"] in tops else "damaged" * (row["status"] == "damaged"),
             "cells": [
-                _trial(row, sweep.folder),
+                Cell(row["runs"], float(place)) if points else _trial(row, sweep.folder),
                 Cell(str(row["status"]), str(row["status"])),
-                *(_cell(row.get(key), key.endswith("accuracy")) for key in columns),
+                *(_cell(row, key) for key in columns),
             ],
         }
         for place, row in enumerate(rows)
     ]
     names = [key.removeprefix(PARAMS) for key in keys]
-    texts = ["trial", "status", *_short(names), *measured.values()]
+    texts = ["trials" if points else "trial", "status", *_short(names), *measured.values()]
     numbers = [
         any(isinstance(row["cells"][place].order, float) for row in body)
         for place in range(len(texts))
@@ -210,12 +248,19 @@ def _trial(row: Mapping[Any, Any], top: Path) -> Cell:
     return Cell(str(number), float(number))
 
 
-def _cell(value: Any, fraction: bool) -> Cell:
+def _cell(row: Run, key: str) -> Cell:
+    value: Any = row.get(key)
     if missing(value):
         return Cell("", "")
+    if key == "valued":
+        return Cell(words.count_of(row), float(value))
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    text = f"{value:.4f}" if fraction else written(value)
+    text = spread_in(row, key) if key.endswith("accuracy") else written(value)
     return Cell(text, float(value) if number else str(value))
+
+
+def _records(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    return table.to_dict("records")
 
 
 def _distinct(values: pd.Series, most: int = 4) -> list[str]:

@@ -9,47 +9,51 @@ from typing import Any
 import pandas as pd
 
 from fcsweep.analysis.findings import Axis, missing, standard_error, written
+from fcsweep.analysis.repeats import spread_in
 from fcsweep.report.foreign_study import REACHED, Study
 
 OBJECTIVES = {"val_accuracy": "validation accuracy", "train_accuracy": "train accuracy"}
 SHOWN = 8
 """Trials of a Pareto front whose values are told, at most."""
 Run = Mapping[Any, Any]
-"""A row of the table of runs."""
+"""A row of the table of runs; or of that of points, where runs are repeats."""
 
 
 def question(runs: Sequence[Run], searched: Sequence[Axis]) -> str:
     """What the sweep or the run asked."""
     run = runs[0]
-    what = objective(run)
+    what, over = objective(run), _over(runs)
     net = _one(runs, "model.name", "a net")
     task = f"{net} on {_data(runs)}"
     names = [axis.name for axis in searched]
     target = run.get("target")
-    goal = None if missing(target) else f"{what} {written(target)}"
+    goal = None if missing(target) else f"{what} {written(target)}{over}"
     if len(runs) == 1 or not names:
-        return f"Does {task} reach {goal}?" if goal else f"How high does the {what} of {task} get?"
+        height = f"How high does the {what} of {task} get{over}?"
+        return f"Does {task} reach {goal}?" if goal else height
     ending = "s" * (len(names) == 1)
-    verb = f"reach{ending and 'es'} {goal}" if goal else f"give{ending} the highest {what}"
+    verb = f"reach{ending and 'es'} {goal}" if goal else f"give{ending} the highest {what}{over}"
     return f"Which {_listed(names)} {verb} with {task}?"
 
 
 def answer(runs: Sequence[Run], best: Run | None, searched: Sequence[Axis]) -> str:
-    """What came out, with the parameters of the best run."""
+    """What came out, with the parameters of the best run or point."""
     if best is None:
         return f"No run has a value{' yet' * any(map(_unfinished, runs))}."
-    what, value = objective(best), f"{best['value']:.4f}"
+    what, value = objective(best), spread_in(best)
     reached = not missing(best.get("target")) and best["value"] >= best["target"]
-    if len(runs) == 1:
+    if len(runs) == 1 and not _is_point(best):
         start = "Yes:" if reached else "To" if missing(best.get("target")) else "No:"
         epochs = f"after epoch {best['best_epoch']} of {best['epochs']}"
         return f"{start} {value} {epochs}, in {_seconds(best['seconds'])}."
-    points = [(axis, written(best.get(axis.key), 4)) for axis in searched]
-    point = _listed([f"{axis.name} {text}" for axis, text in points if text])
-    verb = "reaches" if reached or missing(best.get("target")) else "reaches only"
+    several = _is_point(best) and best["seeds"] > 1
+    verb = "reach" if several else "reaches"
+    verb += "" if reached or missing(best.get("target")) else " only"
     others = sum(map(_hits, runs)) - 1
     rest = f"; {others} more reach the target" if others > 0 else ""
-    return f"{_name(best).capitalize()} {verb} {what} {value} with {point or 'its config'}{rest}."
+    point = _point(best, searched) or "its config" if len(runs) > 1 else ""
+    with_ = f" with {point}" if point else ""
+    return f"{_name(best).capitalize()} {verb} {what} {value}{_over([best])}{with_}{rest}."
 
 
 def study_question(study: Study) -> str:
@@ -97,13 +101,22 @@ def study_trust(study: Study) -> list[str]:
     return [_counted(statuses, "trial"), *unfinished, f"Read from {study.source}."]
 
 
-def trust(runs: Sequence[Run], best: Run | None) -> list[str]:
-    """What to know before the answer is believed, a sentence each."""
+def trust(
+    runs: Sequence[Run], points: Sequence[Run], best: Run | None, searched: Sequence[Axis]
+) -> list[str]:
+    """What to know before the answer is believed, a sentence each.
+
+    Args:
+        runs: of the sweep.
+        points: what is compared: the runs, or points of repeats.
+        best: of the points.
+        searched: what tells them apart.
+    """
     notes = [_counted([str(run["status"]) for run in runs], "run")]
     if left := sum(map(_unfinished, runs)):
         notes.append(f"{left} of them not finished: this is how it stood.")
     if best is not None:
-        notes += _precision(runs, best)
+        notes += [*_spread(points, best, searched), *_precision(points, best)]
     if any(run.get("data.name") == "synthetic" for run in runs):
         notes.append("The data are synthetic: made-up images, no photographs.")
     if any(not missing(run.get("provenance.uncommitted_sha256")) for run in runs):
@@ -130,7 +143,8 @@ def warning(runs: Sequence[Run], most: int = 5) -> str | None:
 def objective(run: Run) -> str:
     """What a run is judged by, in words."""
     name = run.get("objective")
-    return "accuracy" if missing(name) else OBJECTIVES.get(str(name), str(name))
+    what = "accuracy" if missing(name) else OBJECTIVES.get(str(name), str(name))
+    return f"mean {what}" if _is_point(run) else what
 
 
 def _counted(statuses: Sequence[str], what: str) -> str:
@@ -142,15 +156,68 @@ def _unfinished(run: Run) -> bool:
     return run["status"] in ("running", "missing", "interrupted")
 
 
-def _precision(runs: Sequence[Run], best: Run) -> list[str]:
+def count_of(point: Run) -> str:
+    """``3``, or ``2 of 3`` seeds, where one has no value."""
+    seeds, valued = point["seeds"], point["valued"]
+    return str(seeds) if valued == seeds else f"{valued} of {seeds}"
+
+
+def _is_point(run: Run) -> bool:
+    """Whether it is a point of repeats."""
+    return "seeds" in run
+
+
+def _over(points: Sequence[Run]) -> str:
+    """`` over 3 seeds``, `` over 2 of 3 seeds``, `` over 1 to 3 seeds``; of single runs nothing."""
+    if not _is_point(points[0]):
+        return ""
+    if len(points) == 1:
+        return f" over {count_of(points[0])} seed{'s' * (points[0]['seeds'] > 1)}"
+    least, most = (pick(point["seeds"] for point in points) for pick in (min, max))
+    return f" over {most} seeds" if least == most else f" over {least} to {most} seeds"
+
+
+def _spread(points: Sequence[Run], best: Run, searched: Sequence[Axis]) -> list[str]:
+    """What the deviations of repeats say of the answer."""
+    if not _is_point(best):
+        return []
+    lacking = [point for point in points if point["valued"] < point["seeds"]]
+    notes = ["± is the standard deviation over the seeds."] if best["seeds"] > 1 else []
+    if lacking:
+        has = "1 has a seed" if len(lacking) == 1 else f"{len(lacking)} have seeds"
+        after = "; it comes after the points that have all." if len(points) > 1 else "."
+        notes.append(f"Of {len(points)} points {has} without a value, left out of the mean{after}")
+    return notes + _lead(points, best, searched)
+
+
+def _lead(points: Sequence[Run], best: Run, searched: Sequence[Axis]) -> list[str]:
+    """Whether the best point would be the best with other seeds, too."""
+    rivals = [point for point in points if point is not best and not missing(point["value"])]
+    complete = [point for point in rivals if point["valued"] == point["seeds"]]
+    second = max(complete or rivals, key=lambda point: point["value"], default=None)
+    if second is None or missing(best["value_std"]):
+        return []
+    lead, deviation = best["value"] - second["value"], f"{best['value_std']:.4f}"
+    larger = lead > best["value_std"]
+    doubt = "" if larger else ": with other seeds another point may be the best"
+    return [
+        f"Its lead over the second ({_point(second, searched) or _name(second)}: "
+        f"{spread_in(second)}) is {lead:.4f}, {'larger' if larger else 'not larger'} than its "
+        f"standard deviation of {deviation}{doubt}."
+    ]
+
+
+def _precision(points: Sequence[Run], best: Run) -> list[str]:
     error = standard_error(best)
     if error is None:
         return []
     close = sum(
-        not missing(run["value"]) and run["value"] > best["value"] - 2 * error for run in runs
+        not missing(point["value"]) and point["value"] > best["value"] - 2 * error
+        for point in points
     )
+    what = "points" if _is_point(best) else "runs"
     note = f"One standard error of the best validation accuracy is {error:.4f}"
-    others = f": {close - 1} other runs are within two of it" if close > 2 else ""
+    others = f": {close - 1} other {what} are within two of it" if close > 2 else ""
     return [f"{note}{others}."]
 
 
@@ -162,8 +229,18 @@ def _hits(run: Run) -> bool:
     )
 
 
-def _name(run: Run) -> str:
-    return "the run" if missing(run["number"]) else f"trial {run['number']}"
+def _name(run: Run, most: int = 5) -> str:
+    if not _is_point(run):
+        return "the run" if missing(run["number"]) else f"trial {run['number']}"
+    numbers = str(run["runs"]).split(", ")
+    more = [f"{len(numbers) - most} more"] if len(numbers) > most else []
+    return f"trial{'s' * (len(numbers) > 1)} {_listed([*numbers[:most], *more])}"
+
+
+def _point(run: Run, searched: Sequence[Axis]) -> str:
+    """``weight_scale 0.1 and learning_rate 0.5``."""
+    texts = [(axis, written(run.get(axis.key), 4)) for axis in searched]
+    return _listed([f"{axis.name} {text}" for axis, text in texts if text])
 
 
 def _data(runs: Sequence[Run]) -> str:

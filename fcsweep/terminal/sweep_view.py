@@ -1,8 +1,12 @@
-"""The runs of a sweep as a table: in colour on a terminal, else as plain lines."""
+"""The runs of a sweep as a table: in colour on a terminal, else as plain lines.
+
+Repeats, which differ in their seed alone, are one row: means and standard deviations.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +14,23 @@ from fcsweep.messages.wording import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
-from fcsweep.records.sweep_table import FILE, Row, as_text, best, differing, ties
+from fcsweep.records.sweep_table import (
+    FILE,
+    Point,
+    Row,
+    as_text,
+    best_point,
+    differing,
+    points,
+    ties,
+    together,
+)
 
 LISTED = 10
-"""Rows that are shown; of more, so many of the best."""
+"""Points that are shown; of more, so many of the best."""
 VAL, TRAIN = "best val", "best train"
+MOST_NUMBERS = 5
+"""Of repeats that are listed."""
 AT_SPACES: Any = {"break_long_words": False, "break_on_hyphens": False}
 """How `textwrap.fill` leaves the name of a folder whole."""
 
@@ -31,8 +47,9 @@ def table(rows: Sequence[Row], width: int) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    listed = _listed(rows)
-    cut = len(listed) < len(rows)
+    every = points(rows)
+    listed = _listed(every)
+    cut = len(listed) < len(every)
     columns = _columns(rows, listed, lambda row: row.folder.name)
     framed = _width(columns, 3) + 1 <= width
     shown = Table(
@@ -46,16 +63,17 @@ def table(rows: Sequence[Row], width: int) -> Table:
     columns = columns if framed else _fitting(columns, rows, width)
     for name in columns:
         shown.add_column(escape(name), overflow="ellipsis" if cut else "fold", no_wrap=cut)
-    top = best(rows)
-    for row, *cells in zip(listed, *columns.values(), strict=True):
-        style = "bold green" if row is top else "red" if row.failed else None
+    top = best_point(every)
+    for one, *cells in zip(listed, *columns.values(), strict=True):
+        failed = any(row.failed for row in one.rows)
+        style = "bold green" if one is top else "red" if failed else None
         shown.add_row(*map(escape, cells), style=style)
     return shown
 
 
 def lines(rows: Sequence[Row]) -> list[str]:
     """The rows, or the best of many, as plain lines for a file or a pipe: columns, nothing cut."""
-    columns = _columns(rows, _listed(rows), lambda row: str(row.folder))
+    columns = _columns(rows, _listed(points(rows)), lambda row: str(row.folder))
     texts = zip(*([name, *cells] for name, cells in columns.items()), strict=True)
     widths = [max(map(len, [name, *cells])) for name, cells in columns.items()]
     aligned = [
@@ -66,17 +84,32 @@ def lines(rows: Sequence[Row]) -> list[str]:
 
 
 def below(rows: Sequence[Row]) -> list[str]:
-    """What stands below the table: where the other rows are; the best run and its parameters."""
-    more = len(rows) - len(_listed(rows))
+    """What stands below the table: where the others are; the best run or point, its parameters."""
+    every = points(rows)
+    more = len(every) - len(_listed(every))
     left = [f"{more} more in {printable(rows[0].folder.parent / FILE)}"] if more else []
-    top = best(rows)
+    top = best_point(every)
     if top is None:
         return [*left, "no run has a value"]
-    keys = differing(rows)
-    named = zip(_short(keys), (top.config.get(key) for key in keys), strict=True)
-    params = [f"{name} {_digits(value)}" for name, value in named if value is not None]
-    text = ", ".join([f"best: {top.folder} ({top.value:.4f})", *params])
-    return [*left, printable(text + ties(sum(row.value == top.value for row in rows) - 1))]
+    alike = sum(point.value.rank == top.value.rank for point in every)
+    return [*left, printable(_best(top, _params(rows, top.first)) + ties(alike - 1))]
+
+
+def _best(point: Point, params: Sequence[str]) -> str:
+    """The best run and its parameters, or the mean of the best repeats and their best run."""
+    run, value = point.top, point.value
+    assert run is not None  # the best point has a value
+    reached = f"({run.value:.4f})"
+    if len(point.rows) > 1:
+        reached = f"(best of {value.count} seeds, mean {value})"
+    return ", ".join([f"best: {run.folder} {reached}", *params])
+
+
+def _params(rows: Sequence[Row], row: Row) -> list[str]:
+    """What tells a row from the others, without the seed where that makes repeats."""
+    keys = _keys(rows)
+    named = zip(_short(keys), (row.config.get(key) for key in keys), strict=True)
+    return [f"{name} {_digits(value)}" for name, value in named if value is not None]
 
 
 def show(rows: Sequence[Row]) -> None:
@@ -94,30 +127,52 @@ def show(rows: Sequence[Row]) -> None:
     print(*ending, sep="\n")
 
 
-def _listed(rows: Sequence[Row]) -> Sequence[Row]:
-    """All rows in their order, or the best of many, best first."""
-    if len(rows) <= LISTED:
-        return rows
-    return sorted(rows, key=lambda row: (row.value is None, -(row.value or 0), row.number))[:LISTED]
+def _listed(every: Sequence[Point]) -> Sequence[Point]:
+    """All points in their order, or the best of many, best first."""
+    if len(every) <= LISTED:
+        return every
+    return sorted(every, key=lambda point: point.value.rank, reverse=True)[:LISTED]
+
+
+def _keys(rows: Sequence[Row]) -> list[str]:
+    """The config keys that tell points apart."""
+    repeated = len(points(rows)) < len(rows)
+    return [key for key in differing(rows) if not (repeated and key == "seed")]
 
 
 def _columns(
-    rows: Sequence[Row], listed: Sequence[Row], folder: Callable[[Row], str]
+    rows: Sequence[Row], listed: Sequence[Point], folder: Callable[[Row], str]
 ) -> dict[str, list[str]]:
-    """The cells of the listed rows, as texts, by the heading of their column."""
-    keys = differing(rows)
+    """The cells of the listed points, as texts, by the heading of their column."""
+    keys = _keys(rows)
     columns = {
-        name: [_digits(row.config.get(key)) for row in listed]
+        name: [_digits(point.first.config.get(key)) for point in listed]
         for name, key in zip(_short(keys), keys, strict=True)
     }
     columns |= {
-        VAL: [_fraction(row.best_val_accuracy) for row in listed],
-        TRAIN: [_fraction(row.best_train_accuracy) for row in listed],
-        "status": [row.status for row in listed],
-        "seconds": ["" if row.seconds is None else f"{row.seconds:.1f}" for row in listed],
-        "folder": [folder(row) for row in listed],
+        VAL: [str(point.spread("best_val_accuracy")) for point in listed],
+        TRAIN: [str(point.spread("best_train_accuracy")) for point in listed],
+        "seeds": [point.value.count for point in listed],
+        "status": [together([row.status for row in point.rows]) for point in listed],
+        "seconds": [_seconds(point) for point in listed],
+        "folder": [_folders(point, folder) for point in listed],
     }
+    if all(len(point.rows) == 1 for point in listed):
+        del columns["seeds"]
     return {printable(name): [printable(cell) for cell in columns[name]] for name in columns}
+
+
+def _seconds(point: Point) -> str:
+    """The time of a run, or the mean of those of repeats."""
+    known = [row.seconds for row in point.rows if row.seconds is not None]
+    return f"{fmean(known):.1f}" if known else ""
+
+
+def _folders(point: Point, folder: Callable[[Row], str]) -> str:
+    """The folder of a run; of repeats that of the first, and the names of the others."""
+    names = [folder(point.first), *(row.folder.name for row in point.rows[1:])]
+    more = [f"{len(names) - MOST_NUMBERS} more"] if len(names) > MOST_NUMBERS else []
+    return ", ".join([*names[:MOST_NUMBERS], *more])
 
 
 def _fitting(
@@ -151,10 +206,6 @@ def _caption(rows: Sequence[Row]) -> str | None:
     if rows and all(row.config.get("data.name") == "synthetic" for row in rows):
         return "data: synthetic (made-up images, no photographs)"
     return None
-
-
-def _fraction(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
 
 
 def _digits(value: object) -> str:

@@ -301,13 +301,13 @@ def test_a_run_that_fails_is_one_line(fcsweep, trained):
 def test_a_grid_ends_with_a_table(fcsweep, trained, tmp_path):
     said = fcsweep("-m", "optimizer=sgd,momentum", "seed=7,9", "hydra.sweep.dir=s")
     assert (said.code, said.err) == (0, "")
-    assert said.out.splitlines()[-7:] == [
-        "optimizer  learning_rate  seed  best val  best train  status     seconds  folder",
-        "sgd        0.5            7     0.0700                completed  0.5      s/0",
-        "sgd        0.5            9     0.0900                completed  0.5      s/1",
-        "momentum   0.1            7     0.0700                completed  0.5      s/2",
-        "momentum   0.1            9     0.0900                completed  0.5      s/3",
-        "best: s/1 (0.0900), optimizer sgd, learning_rate 0.5, seed 9; 1 other reaches it",
+    reached = "0.0800 ± 0.0141              2      completed  0.5    "
+    mean = "(best of 2 seeds, mean 0.0800 ± 0.0141)"
+    assert said.out.splitlines()[-5:] == [
+        "optimizer  learning_rate  best val         best train  seeds  status     seconds  folder",
+        f"sgd        0.5            {reached}  s/0, 1",
+        f"momentum   0.1            {reached}  s/2, 3",
+        f"best: s/1 {mean}, optimizer sgd, learning_rate 0.5; 1 other reaches it",
         "report: s/report.html",
     ]
     with open(tmp_path / "s" / "trials.csv", newline="") as file:
@@ -339,7 +339,7 @@ def test_a_failed_job_costs_only_itself(batch, fcsweep, trained):
     assert trained == ["0", "1", "2"]
     assert "failed" in said.out
     assert "Traceback" not in said.out
-    assert "best: s/2 (0.0200), seed 2\n" in said.out
+    assert "best: s/2 (best of 2 of 3 seeds, mean 0.0150 ± 0.0071)\n" in said.out
 
 
 def test_jobs_that_failed_for_one_reason_are_named_together(fcsweep, trained):

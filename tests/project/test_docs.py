@@ -60,7 +60,7 @@ def test_the_tables_of_the_guide(tmp_path):
     overfit += ["solver.batch_size=10", "seed=7,8"]
     for command in (sweep, overfit):  # the second has the higher values, of 20 images
         preloaded.run(command, cwd=tmp_path, capture_output=True, check=True)
-    said = "\n".join(example("docs/guide.md", "load_runs", tmp_path))
+    said = "\n".join(example("docs/guide.md", "load_history", tmp_path))
     assert "optimizer.name" in said and said.count("adam") == 1 and said.count("completed") == 2
     assert re.search(r"epoch +val_accuracy\n0 +1 +0\.\d+\n1 +2 +0\.\d+", said)
 
