@@ -24,8 +24,9 @@ from fcsweep.search.overrides import place
 from fcsweep.search.settings import KEYS, MOVED
 from fcsweep.search.space import Space, older_space, space_of
 from fcsweep.search.study.samplers import is_grid, pruner_of, sampler_of, seed_of, set_fields
-from fcsweep.search.study.storage import check_url
+from fcsweep.search.study.storage import check_url, url_of
 from fcsweep.search.study.study import Extend, Start
+from fcsweep.search.study.targets import described
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +76,8 @@ def plan_of(
         HydraException: a job cannot be composed, such as one with a key that does not exist.
     """
     for group in ("sampler", "pruner"):
-        _check_mapping(group, settings[group])
-    check_url(settings["storage"])
+        described(group, settings[group])  # refuses what names no option
+    check_url(url_of(settings["storage"]))
     _refuse_unknown(settings)
     older = older_space(_mapping(settings, "search_space"))
     asked = space_of({**older, **_mapping(settings, "params")}, arguments, context.config_loader)
@@ -157,13 +158,6 @@ def _composed(space: Space, config: DictConfig, context: HydraContext) -> tuple[
         if not by_options.conditional:
             raise
         return by_options, _outermost(by_options, config, context)
-
-
-def _check_mapping(group: str, node: Any) -> None:
-    """Refuse what ``hydra.sweeper.sampler=tpe`` leaves: a dot where a slash belongs."""
-    if node is not None and not OmegaConf.is_dict(node):
-        option = f"an option is chosen with slashes: hydra/sweeper/{group}={node}"
-        raise ConfigError(f"hydra.sweeper.{group} is {shown(node)}; expected a mapping; {option}")
 
 
 def _outermost(space: Space, config: DictConfig, context: HydraContext) -> DictConfig:

@@ -181,7 +181,9 @@ def filled(given: Mapping[str, Any], node: DictConfig) -> dict[str, Any]:
             ``_recursive_`` is false.
         node: the config of the sweeper; what has a ``_target_`` is taken as it stands there.
     """
-    defaults: dict[str, Any] = {one.name: one.default for one in fields(OptunaSweeperConf)}
+    defaults: dict[str, Any] = {
+        one.name: one.default for one in fields(OptunaSweeperConf) if one.name in KEYS
+    }
     groups = {"sampler": SAMPLERS["tpe"], "pruner": PRUNERS["none"]}
     left_out = {key: value for key, value in groups.items() if given.get(key) is None}
     described: dict[str, Any] = {

@@ -64,9 +64,10 @@ def described(group: str, node: Any) -> dict[str, Any]:
     if node is None:
         return dict({"sampler": SAMPLERS["tpe"], "pruner": PRUNERS["none"]}[group])
     if not isinstance(node, Mapping):
+        option = node if isinstance(node, str) else next(iter(OPTIONS[group]))
         raise ConfigError(
             f"hydra.sweeper.{group} is {shown(node)}; expected a mapping with _target_; an option "
-            f"is chosen with slashes: hydra/sweeper/{group}={next(iter(OPTIONS[group]))}"
+            f"is chosen with slashes: hydra/sweeper/{group}={option}"
         )
     plain: Any = OmegaConf.to_container(OmegaConf.create(dict(node)), resolve=True)
     return plain
