@@ -51,6 +51,7 @@ class Here:
     def __init__(self, folder, monkeypatch, failing=()):
         self.folder, self.failing, self.number = folder, failing, None
         monkeypatch.setattr(pruning, "job_number", lambda: self.number)
+        monkeypatch.setattr("fcsweep.search.study.trial.job_number", lambda: self.number)
 
     def launch(self, overrides, first):
         return [self._one(number, one) for number, one in enumerate(overrides, first)]
