@@ -9,11 +9,12 @@ from support.commands import Command, Said, Trained
 
 from fcsweep.cli.main import main
 from fcsweep.cli.task import Task
+from fcsweep.launchers.protocols import StackableTask
 from fcsweep.run import device_of
 
 
 @pytest.fixture
-def trained(monkeypatch) -> Trained:
+def trained(monkeypatch) -> Iterator[Trained]:
     """Replaces `fcsweep.run`, and the display of its epochs; jobs are run one by one."""
     trained = Trained()
     quick = SimpleNamespace(run=trained.run, device_of=device_of)
@@ -21,7 +22,9 @@ def trained(monkeypatch) -> Trained:
     monkeypatch.setitem(sys.modules, "fcsweep.run", quick)
     monkeypatch.setitem(sys.modules, "fcsweep.terminal.run_view", silent)
     monkeypatch.delattr(Task, "train")
-    return trained
+    StackableTask._abc_caches_clear()  # Python keeps which classes are one
+    yield trained
+    StackableTask._abc_caches_clear()
 
 
 @pytest.fixture

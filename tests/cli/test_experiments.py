@@ -132,7 +132,8 @@ def test_the_experiment_of_the_page_is_a_search(fcsweep, trained, tmp_path):
     few = ["hydra.sweeper.n_trials=2", "hydra.sweep.dir=s"]
     said = fcsweep(f"--config-dir={tmp_path}/my", "-m", "experiment=rates", *few)
     assert (said.code, said.err, len(trained)) == (0, "", 2)
-    written = re.findall(r"`((?:tag|range|interval|int)\(.*?\))`", page)
+    table = page.partition("### Parameters")[2].partition("### Left out")[0]
+    written = re.findall(r"`((?:tag|range|interval|int)\(.*?\))`", table)
     found = [space_of({"key": text}, []).distributions["key"] for text in dict.fromkeys(written)]
     assert found == [
         FloatDistribution(0.0, 0.5),

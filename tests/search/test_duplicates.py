@@ -79,7 +79,7 @@ def test_their_value_is_taken_over_also_after_a_stop(tmp_path, capsys):
     rows = csv.DictReader((tmp_path / "whole" / "trials.csv").read_text().splitlines())
     folders = [str(tmp_path / "whole" / str(reused.get(n, n))) for n in range(12)]
     assert [row["folder"] for row in rows] == folders
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit, match="130"):
         sweep(tmp_path / "cut", Task(len(task.ran) - 2), CONFIG, *arguments)
     cut = sweep(tmp_path / "cut", Task(), CONFIG, *arguments)
     assert told(cut) == told(whole)

@@ -192,7 +192,7 @@ def test_the_notes_of_a_job_that_was_killed_are_kept_once(tmp_path):
         return 0.5
 
     three = "hydra.sweeper.n_trials=3"
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit, match="130"):
         sweep(tmp_path, task, {"x": 0.0}, *X, three)
     study = sweep(tmp_path, task, {"x": 0.0}, *X, three)
     assert lives == [0, 1, 1, 2]
