@@ -121,7 +121,7 @@ def _of(point: sweep_table.Point) -> str:
     value = point.value
     if len(point.rows) == 1:
         return ""
-    return f", best of {value.count} seeds, mean {value}"
+    return f", best of {value.told}"
 
 
 def _config(saved: Path) -> RunConfig:

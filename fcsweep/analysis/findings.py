@@ -155,15 +155,16 @@ def groups(runs: pd.DataFrame, searched: Sequence[Axis], most: int = 6) -> dict[
     return {_named(point): [row["folder"] for row in point] for point in valued[: most - 1]}
 
 
-def spread(runs: Sequence[Mapping[Any, Any]], name: str = "value") -> Spread:
+def spread(runs: Sequence[Mapping[Any, Any]], name: str = "value", kind: str = "mean") -> Spread:
     """The values of a column among repeats.
 
     Args:
         runs: rows of the table of runs.
         name: of the column.
+        kind: how they are judged: a key of `fcsweep.records.sweep_table.JUDGED`.
     """
     values = [None if missing(run[name]) else float(run[name]) for run in runs]
-    return spread_of(zip((run.get("seed") for run in runs), values, strict=True))
+    return spread_of(zip((run.get("seed") for run in runs), values, strict=True), kind)
 
 
 def epochs_to(history: pd.DataFrame, level: float, name: str = "val_accuracy") -> pd.Series:

@@ -172,7 +172,7 @@ def progress(runs: pd.DataFrame, verdicts: pd.Series, direction: Direction = "ma
         target = max(targets)
         panel.axhline(target, color=INK, linestyle=":", linewidth=1, label=f"target {target:g}")
     objective = _objective(runs)
-    unit = " (fraction)" if objective.removeprefix("mean ") in OBJECTIVES.values() else ""
+    unit = " (fraction)" if objective.endswith(tuple(OBJECTIVES.values())) else ""
     panel.set(xlabel="trial (number)", ylabel=objective + unit)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper center", ncols=3)
@@ -236,4 +236,4 @@ def _numbers(runs: pd.DataFrame) -> np.ndarray:
 def _objective(runs: pd.DataFrame) -> str:
     names = runs["objective"].dropna().unique()
     name = OBJECTIVES.get(names[0], str(names[0])) if len(names) == 1 else "value"
-    return f"mean {name}" if "seeds" in runs else name
+    return f"{runs['judged'].iloc[0]} {name}" if "judged" in runs else name

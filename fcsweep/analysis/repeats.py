@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from fcsweep.analysis.findings import configs_of, missing, spread
-from fcsweep.records.sweep_table import repeats, together
+from fcsweep.records.sweep_table import repeats, repeats_as, together
 
 MEANS = ("value", "best_val_accuracy", "best_train_accuracy", "seconds")
 """Columns that are means over the seeds."""
@@ -24,10 +24,11 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
     The columns of the runs, taken from the first run of the point (``folder``, ``number``, config
     keys, provenance), but for: ``value``, ``best_val_accuracy``, ``best_train_accuracy``
     (fractions) and ``seconds``, means over the seeds that have one, each with its sample standard
-    deviation in ``value_std`` and so on, missing below two; ``seeds``, how many there are, and
-    ``valued``, how many of them have a value; ``runs``, their numbers as a text; ``best_run``, the
-    folder of the best of them; ``status``, of all or how many of each; ``target_reached``, by the
-    mean. There is no ``seed``.
+    deviation in ``value_std`` and so on, missing below two; ``judged``, which is ``mean`` unless a
+    search has another ``hydra.sweeper.repeats_as``, and then ``value`` is that; ``seeds``, how many
+    there are, and ``valued``, how many of them have a value; ``runs``, their numbers as a text;
+    ``best_run``, the folder of the best of them; ``status``, of all or how many of each;
+    ``target_reached``, by ``value``. There is no ``seed``.
 
     `fcsweep.analysis.findings.best` takes points, too: one with a seed that has no value comes
     after the others.
@@ -41,11 +42,15 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
     table = runs.iloc[[one[0] for one in places]].drop(columns="seed", errors="ignore")
     table = table.reset_index(drop=True)
     table["best_run"] = pd.Series([_best_run(one) for one in rows], dtype="str")
+    sweeps = runs["sweep"].dropna()
+    judged = repeats_as(Path(sweeps.iloc[0])) if len(sweeps) else "mean"
     for name in MEANS:
         each = [spread(one, name) for one in rows]
         table[name] = pd.Series([one.mean for one in each], dtype="float64")
         table[f"{name}_std"] = pd.Series([one.deviation for one in each], dtype="float64")
-    values = [spread(one) for one in rows]
+    values = [spread(one, kind=judged) for one in rows]
+    table["value"] = pd.Series([one.judged for one in values], dtype="float64")
+    table["judged"] = judged
     table["seeds"] = pd.Series([one.seeds for one in values], dtype="int64")
     table["valued"] = pd.Series([len(one.values) for one in values], dtype="int64")
     table["runs"] = pd.Series([_numbers(one) for one in rows], dtype="str")
@@ -58,6 +63,8 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
 def spread_in(point: Any, name: str = "value") -> str:
     """``0.9650 ± 0.0012``: a mean of a row of `points` with its deviation, if it has one."""
     mean, deviation = point[name], point.get(f"{name}_std")
+    if name == "value" and point.get("judged", "mean") != "mean":
+        deviation = None
     if missing(mean):
         return ""
     return f"{mean:.4f}" if missing(deviation) else f"{mean:.4f} ± {deviation:.4f}"

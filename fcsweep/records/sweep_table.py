@@ -14,14 +14,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any
 
-from fcsweep.config import flat
+from fcsweep.config import flat, read
+from fcsweep.messages.errors import ConfigError
 from fcsweep.records.reader import changed_since, look
 from fcsweep.system.atomic import write_atomically
 
 FILE = "trials.csv"
+JUDGED = {"mean": fmean, "median": median, "worst": min}
+"""How the values of repeats are one, by the name that ``hydra.sweeper.repeats_as`` has for it."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Row:
     """The saved config by its dotted keys; empty if it cannot be read."""
     reason: str
     """Why it ended as it did, one line; empty if there is nothing to say."""
+    repeats_as: str = "mean"
+    """How its sweep judges repeats: a key of `JUDGED`."""
 
     @property
     def failed(self) -> bool:
@@ -57,11 +62,18 @@ class Spread:
     seeds: int
     values: Sequence[float]
     """Of the seeds that have one."""
+    kind: str = "mean"
+    """A key of `JUDGED`: what is compared."""
 
     @property
     def complete(self) -> bool:
         """Whether every seed has a value: without the worst ones a mean is too good."""
         return len(self.values) == self.seeds
+
+    @property
+    def judged(self) -> float | None:
+        """What is compared; None without a value."""
+        return JUDGED[self.kind](self.values) if self.values else None
 
     @property
     def mean(self) -> float | None:
@@ -80,9 +92,15 @@ class Spread:
 
     @property
     def rank(self) -> tuple[bool, bool, float]:
-        """Grows with the mean; a point whose seeds do not all have a value comes after the rest."""
-        mean = self.mean
-        return mean is not None, self.complete, mean or 0.0
+        """Grows with what is judged; a point whose seeds do not all have a value comes last."""
+        judged = self.judged
+        return judged is not None, self.complete, judged or 0.0
+
+    @property
+    def told(self) -> str:
+        """``3 seeds, mean 0.9650 ± 0.0012``; before the mean what is judged, if it is another."""
+        judged = "" if self.kind == "mean" else f"{self.kind} {self.judged:.4f}, "
+        return f"{self.count} seeds, {judged}mean {self}"
 
     def __str__(self) -> str:
         """``0.9650 ± 0.0012``; of a single value itself, without any nothing."""
@@ -114,7 +132,8 @@ class Point:
 
     def spread(self, name: str) -> Spread:
         """The values of a field of `Row`."""
-        return spread_of((row.config.get("seed"), getattr(row, name)) for row in self.rows)
+        values = ((row.config.get("seed"), getattr(row, name)) for row in self.rows)
+        return spread_of(values, self.first.repeats_as)
 
 
 def write(folder: str | Path, rows: Sequence[Row] | None = None) -> Sequence[Row]:
@@ -156,7 +175,8 @@ def end_lost(folder: str | Path) -> None:
 
 def load(folder: str | Path) -> list[Row]:
     """A row for each numbered folder of a sweep, by number; writes nothing."""
-    return [_row(path) for path in _numbered(folder)]
+    kind = repeats_as(Path(folder))
+    return [_row(path, kind) for path in _numbered(folder)]
 
 
 def best(rows: Sequence[Row]) -> Row | None:
@@ -190,7 +210,7 @@ def repeats(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     return list(alike.values()) if repeated else [[place] for place in range(len(configs))]
 
 
-def spread_of(values: Iterable[tuple[object, float | None]]) -> Spread:
+def spread_of(values: Iterable[tuple[object, float | None]], kind: str = "mean") -> Spread:
     """The values of repeats, from pairs of seed and value.
 
     A seed counts once, however often it was trained: its runs are equal.
@@ -199,7 +219,17 @@ def spread_of(values: Iterable[tuple[object, float | None]]) -> Spread:
     for seed, value in values:
         if each.get(seed) is None:
             each[seed] = value
-    return Spread(len(each), [value for value in each.values() if value is not None])
+    return Spread(len(each), [value for value in each.values() if value is not None], kind)
+
+
+def repeats_as(folder: Path) -> str:
+    """How a sweep judges repeats: as its search does, by ``multirun.yaml``; a grid by the mean."""
+    try:
+        sweeper = read(folder / "multirun.yaml")["hydra"]["sweeper"]
+        kind = sweeper["repeats_as"] if sweeper["repeats"] > 1 else "mean"
+    except (ConfigError, KeyError, TypeError):
+        return "mean"
+    return kind if kind in JUDGED else "mean"
 
 
 def together(statuses: Sequence[str]) -> str:
@@ -232,7 +262,7 @@ def _numbered(folder: str | Path) -> list[Path]:
     return sorted(numbered, key=lambda path: int(path.name))
 
 
-def _row(folder: Path) -> Row:
+def _row(folder: Path, kind: str) -> Row:
     found = look(folder)
     damage = found.damage or changed_since(folder, found)
     result = {} if damage or found.result is None else found.result
@@ -246,6 +276,7 @@ def _row(folder: Path) -> Row:
         folder=folder,
         config=flat(found.config or {}),
         reason=" ".join(str(damage or result.get("reason") or "").split()),
+        repeats_as=kind,
     )
 
 

@@ -144,7 +144,7 @@ def objective(run: Run) -> str:
     """What a run is judged by, in words."""
     name = run.get("objective")
     what = "accuracy" if missing(name) else OBJECTIVES.get(str(name), str(name))
-    return f"mean {what}" if _is_point(run) else what
+    return f"{run['judged']} {what}" if _is_point(run) else what
 
 
 def _counted(statuses: Sequence[str], what: str) -> str:

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fcsweep.launchers.numbered import launch_numbered
 from fcsweep.messages.errors import RecordError, UserError
 from fcsweep.messages.wording import printable
-from fcsweep.search.outcomes import Outcome, returned
+from fcsweep.search.outcomes import Outcome, noted, returned, together
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress, best, without_best
 from fcsweep.search.pruning import PRUNED_AT
 from fcsweep.search.results import (
-    folder_of,
     write_results,
     write_trials,
 )
-from fcsweep.search.study.duplicates import REUSED, distinct, repeats, reuse
-from fcsweep.search.study.rebuild import PastRuns, report_again
+from fcsweep.search.study.duplicates import REUSED, distinct, duplicates, reuse
+from fcsweep.search.study.rebuild import PastRuns, report_again, report_last
 from fcsweep.search.study.storage import JOURNAL
 from fcsweep.search.study.study import (
     COUNTS,
@@ -85,7 +85,7 @@ class Search:
     ) -> None:
         self.plan, self.folder, self.study = plan, folder, study
         self.launcher, self.recorded, self.progress = launcher, recorded, progress
-        self.hydra, self.past = hydra, past
+        self.hydra, self.past, self.repeats = hydra, past, plan.repeats
         self.stopped: str | None = None
         """Why it has stopped before its last trial; None if it has not."""
 
@@ -120,27 +120,48 @@ class Search:
         space, extend = self.plan.space, self.plan.extend
         trials = [complete(self.study, number, space, extend) for number in running]
         trials += [ask(self.study, space, extend) for _ in range(to_ask)]
-        numbers = [trial.number for trial in trials]
-        overrides = {trial.number: space.overrides(trial.params) for trial in trials}
-        outcomes = {number: self._before(number) for number in numbers}
-        while missing := self._missing(outcomes):
-            self.progress.started(missing)
-            for number, job in self._launched(missing, overrides):
-                outcomes[number] = outcome = self._after(number, job)
+        self._name_folders(trials)
+        overrides = {
+            job: self.repeats.overrides(space.overrides(trial.params), job)
+            for trial in trials
+            for job in self.repeats.jobs(trial.number)
+        }
+        outcomes = {job: self._before(job) for job in overrides}
+        ends: dict[int, Outcome | None] = dict.fromkeys(trial.number for trial in trials)
+        while missing := self._missing(ends, outcomes):
+            self.progress.started(list(dict.fromkeys(map(self.repeats.trial, missing))))
+            for job, done in self._launched(missing, overrides):
+                outcomes[job] = outcome = self._after(job, done)
                 if isinstance(outcome.error, RecordError):
                     raise outcome.error  # a full disk is no failure of the trial: it is run again
-        ended = {number: outcome for number, outcome in outcomes.items() if outcome is not None}
+        ended = {number: outcome for number, outcome in ends.items() if outcome is not None}
         for number, outcome in ended.items():
             self._tell(number, outcome)
         self._refuse_failures(list(ended.values()))
 
-    def _missing(self, outcomes: dict[int, Outcome | None]) -> list[int]:
-        """The trials to launch now; of those with one point all others may take its value later."""
+    def _missing(
+        self, ends: dict[int, Outcome | None], outcomes: Mapping[int, Outcome | None]
+    ) -> list[int]:
+        """The jobs to launch now; of trials with one point all others may take its value later.
+
+        Args:
+            ends: of the trials of a batch, which are brought up to date.
+            outcomes: of their jobs.
+        """
         end_if_asked()  # a job may have failed by what a signal raised
+        ends |= {n: self._together(n, outcomes) for n, end in ends.items() if end is None}
         if self.plan.reuse:
-            outcomes.update(reuse(self.study, outcomes))
-        missing = [number for number, outcome in outcomes.items() if outcome is None]
-        return distinct(self.study, missing) if self.plan.reuse else missing
+            ends |= reuse(self.study, ends)
+        trials = [number for number, end in ends.items() if end is None]
+        trials = distinct(self.study, trials) if self.plan.reuse else trials
+        jobs = [job for number in trials for job in self.repeats.jobs(number)]
+        return [job for job in jobs if outcomes[job] is None]
+
+    def _name_folders(self, trials: Sequence[Trial]) -> None:
+        """Note the folder of the first of several jobs, by which the study names the trial's."""
+        for trial in trials:
+            if self.repeats.count > 1 and FOLDER not in trial.user_attrs:
+                trial.set_user_attr(FOLDER, str(self.repeats.jobs(trial.number)[0]))
 
     def _launched(
         self, numbers: Sequence[int], overrides: dict[int, list[str]]
@@ -152,52 +173,69 @@ class Search:
             configure_log(self.hydra.hydra_logging, self.hydra.verbose)
         return zip(numbers, jobs, strict=True)
 
-    def _before(self, number: int) -> Outcome | None:
+    def _before(self, job: int) -> Outcome | None:
         """The end of a job that ended before the sweep was stopped, and was not told yet."""
-        trial = self._trial(number)
+        trial = self._trial_of(job)
         if REUSED in trial.user_attrs:
             return None
         if self.recorded is not None:
-            folder = folder_of(trial, self.folder)
-            record = self.recorded(folder) or (self.past and self.past.failed(number))
+            folder = self._folder(job)
+            record = self.recorded(folder) or (self.past and self.past.failed(job))
             if record is not None:
-                report_again(self.study, number, folder)
+                report_again(self.study, self.repeats, job, folder)
             return record
-        values = trial.user_attrs.get(RETURNED)
+        values = trial.user_attrs.get(self.repeats.note(RETURNED, job))
         if values is None:
             return None
-        job = JobReturn(status=JobStatus.COMPLETED)
-        job.return_value = values
-        return self._outcome(number, job)
+        done = JobReturn(status=JobStatus.COMPLETED)
+        done.return_value = values
+        return self._outcome(job, done)
 
-    def _after(self, number: int, job: JobReturn) -> Outcome:
+    def _after(self, job: int, done: JobReturn) -> Outcome:
         """The end of a job that was launched now."""
-        if job.hydra_cfg is not None:
-            ran_in = Path(str(OmegaConf.select(job.hydra_cfg, "hydra.runtime.output_dir")))
+        if done.hydra_cfg is not None:
+            ran_in = Path(str(OmegaConf.select(done.hydra_cfg, "hydra.runtime.output_dir")))
             if ran_in.is_relative_to(self.folder):  # which may be moved
                 ran_in = ran_in.relative_to(self.folder)
-            if ran_in != Path(str(number)):
-                self.study._storage.set_trial_user_attr(
-                    self._trial(number)._trial_id, FOLDER, str(ran_in)
-                )
-        return self._outcome(number, job)
+            if self.folder / ran_in != self._folder(job):
+                trial, name = self._trial_of(job), self.repeats.note(FOLDER, job)
+                self.study._storage.set_trial_user_attr(trial._trial_id, name, str(ran_in))
+        return self._outcome(job, done)
 
-    def _outcome(self, number: int, job: JobReturn) -> Outcome:
-        trial = self._trial(number)
-        record = self.recorded(folder_of(trial, self.folder)) if self.recorded else None
-        pruned_at = trial.user_attrs.get(PRUNED_AT)
-        signs = [-1 if way is StudyDirection.MINIMIZE else 1 for way in self.study.directions]
-        return returned(job, signs, pruned_at, record)
+    def _folder(self, job: int) -> Path:
+        """Of a job: its number, unless the app names the folders of its jobs."""
+        attributes = self._trial_of(job).user_attrs
+        return self.folder / attributes.get(self.repeats.note(FOLDER, job), str(job))
+
+    def _outcome(self, job: int, done: JobReturn) -> Outcome:
+        record = self.recorded(self._folder(job)) if self.recorded else None
+        trial = self._trial_of(job)
+        return returned(done, self._signs(), trial.user_attrs.get(PRUNED_AT), record)
+
+    def _together(self, number: int, outcomes: Mapping[int, Outcome | None]) -> Outcome | None:
+        """The end of a trial; None while one of its jobs has not ended."""
+        each = [outcomes[job] for job in self.repeats.jobs(number)]
+        ends = [end for end in each if end is not None]
+        if len(ends) < len(each):
+            return None
+        pruned = PRUNED_AT in self._trial(number).user_attrs
+        return together(ends, self.repeats, self._signs(), pruned)
+
+    def _signs(self) -> list[int]:
+        return [-1 if way is StudyDirection.MINIMIZE else 1 for way in self.study.directions]
 
     def _tell(self, number: int, outcome: Outcome) -> None:
         """Tell the study how a trial ended, and why."""
         check_data(self.study, outcome.data)
         trial = self._trial(number)
-        notes = {REASON: outcome.reason or None, COUNTS: outcome.counts or None}
+        notes: dict[str, Any] = {REASON: outcome.reason or None, COUNTS: outcome.counts or None}
+        notes |= noted(outcome.each)
         for name, note in notes.items():
             if note is not None and name not in trial.user_attrs:
                 self.study._storage.set_trial_user_attr(trial._trial_id, name, note)
         complete = outcome.state is TrialState.COMPLETE
+        if outcome.each and not complete:
+            report_last(self.study, number, outcome.values[0])
         self.study.tell(number, outcome.values if complete else None, state=outcome.state)
         self.progress.ended(number, outcome)
 
@@ -219,6 +257,9 @@ class Search:
         if len(start) == SAME_FAILURES and len(reasons) == 1 and _all_failed(start):
             why = f"the first {SAME_FAILURES} trials failed for one reason: {first.reason}"
             raise SweepFailed(why) from first.error
+
+    def _trial_of(self, job: int) -> FrozenTrial:
+        return self._trial(self.repeats.trial(job))
 
     def _trial(self, number: int) -> FrozenTrial:
         return self.study.get_trials(deepcopy=False)[number]
@@ -256,7 +297,7 @@ class Search:
 
     def _ending(self) -> list[str]:
         """How the search ended, what failed for one reason, and how to go on if it may."""
-        repeated = repeats(self.study, self.plan.reuse)
+        repeated = duplicates(self.study, self.plan.reuse)
         lines = [self.progress.summary(self.stopped), *repeated, *self.progress.failures()]
         more = ENDED not in self.study.user_attrs and not reached(self.study, self.plan.target)
         if self.stopped and more:

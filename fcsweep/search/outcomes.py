@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -15,6 +16,7 @@ from optuna.trial import TrialState
 from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import one_line, shown
 from fcsweep.records.reader import damaged_since, look, read_json
+from fcsweep.search.study.repeats import VALUES, Repeats
 from fcsweep.search.study.trial import numbers_in
 
 
@@ -38,6 +40,8 @@ class Outcome:
     """Whether it failed in a way that does not count for ``max_failure_rate``."""
     data: str | None = None
     """Fingerprint of the data it was trained on, if its record has one."""
+    each: tuple[float, ...] = ()
+    """Of repeats with one objective the value of each."""
 
 
 def recorded(folder: Path) -> Outcome | None:
@@ -92,6 +96,39 @@ def returned(
         return Outcome(TrialState.COMPLETE, values)  # the worst there is tells a sampler something
     reason = f"the task returned {shown(value)}, which is not finite"
     return Outcome(TrialState.FAIL, reason=reason, tolerated=True)
+
+
+def together(
+    ends: Sequence[Outcome], repeats: Repeats, signs: Sequence[int], pruned: bool
+) -> Outcome:
+    """The end of a trial from those of its repeats; one that failed fails the trial.
+
+    Args:
+        ends: of the repeats.
+        repeats: tells how their values become one.
+        signs: for each objective 1 if it is to be high, -1 if low.
+        pruned: whether the trial was told to stop.
+    """
+    if len(ends) == 1:
+        return ends[0]
+    for place, end in enumerate(ends):
+        if end.state is TrialState.FAIL:
+            return replace(end, reason=f"repeat {place}: {end.reason}")
+    valued = all(len(end.values) == len(signs) for end in ends)
+    columns = zip(*(end.values for end in ends), strict=True) if valued else ()
+    values = tuple(map(repeats.value, map(list, columns), signs)) if valued else ()
+    # The one that says most: a pruned trial has repeats that ended before; one may have diverged.
+    last = max(ends, key=lambda end: end.state is TrialState.PRUNED)
+    state = TrialState.PRUNED if pruned else last.state
+    alone = tuple(end.values[0] for end in ends) if valued and len(signs) == 1 else ()
+    return replace(last, state=state, values=values, each=alone)
+
+
+def noted(each: Sequence[float]) -> dict[str, Any]:
+    """What a trial keeps of the values of its repeats: each, and their sample deviation."""
+    if not all(map(math.isfinite, each)) or len(each) < 2:
+        return {}
+    return {VALUES: list(each), "std": stdev(each)}
 
 
 def _values(value: Any, objectives: int) -> tuple[float, ...]:

@@ -23,6 +23,7 @@ from fcsweep.messages.wording import hint, listed, one_line, shown
 from fcsweep.search.overrides import place
 from fcsweep.search.settings import KEYS, MOVED
 from fcsweep.search.space import Space, older_space, space_of
+from fcsweep.search.study.repeats import AGGREGATES, ONCE, Repeats
 from fcsweep.search.study.samplers import is_grid, pruner_of, sampler_of, seed_of, set_fields
 from fcsweep.search.study.storage import check_url, url_of
 from fcsweep.search.study.study import Extend, Start
@@ -55,6 +56,7 @@ class Plan:
     extend: Extend | None
     reuse: bool = False
     """Whether a trial with the point of a completed one takes its value."""
+    repeats: Repeats = ONCE
 
 
 def plan_of(
@@ -92,6 +94,9 @@ def plan_of(
     n_jobs = _count("n_jobs", settings["n_jobs"])
     groups = [set_fields(group, settings[group]) for group in ("sampler", "pruner")]
     search = {**groups[0], **groups[1], "n_jobs": n_jobs}
+    repeats = _repeats(settings, task, space)
+    if repeats.count > 1:  # the values depend on them; older studies have none
+        search |= {"repeats": repeats.count, "repeats_as": repeats.kind}
     directions = _directions(settings["direction"])
     _warn_of_quotes(space)
     return Plan(
@@ -111,6 +116,7 @@ def plan_of(
         timeout=_timeout(settings["timeout"]),
         extend=_extend(settings["custom_search_space"], config),
         reuse=_reuse(settings.get("duplicates", DUPLICATES[0])),
+        repeats=repeats,
     )
 
 
@@ -205,6 +211,24 @@ def _directions(given: Any) -> list[str]:
     if not names:
         raise ConfigError("hydra.sweeper.direction is an empty list; expected a direction each")
     return names
+
+
+def _repeats(settings: Mapping[str, Any], task: DictConfig, space: Space) -> Repeats:
+    """How often a trial is trained: with the ``seed`` of the config, and those that follow it."""
+    count, kind = _count("repeats", settings["repeats"]), settings["repeats_as"]
+    if kind not in AGGREGATES:
+        expected = f"expected {', '.join(AGGREGATES)}{hint(str(kind), AGGREGATES)}"
+        raise ConfigError(f"hydra.sweeper.repeats_as is {shown(kind)}; {expected}")
+    if count == 1:
+        return ONCE
+    given = f"hydra.sweeper.repeats is {count}"
+    if any(place(key) == "seed" for key in space.distributions):
+        raise ConfigError(f"{given}, but seed is searched; give it one value or leave it out")
+    seed = task.get("seed")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ConfigError(f"{given}, but seed is {shown(seed)}; repeats need a whole number there")
+    keys = [key for key in space.fixed if place(key) == "seed"]
+    return Repeats(count, kind, keys[0] if keys else "seed", seed)
 
 
 def _count(name: str, value: Any) -> int:

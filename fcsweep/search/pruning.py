@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fcsweep.search.study.repeats import REACHED, Repeats
 from fcsweep.search.study.trial import job_number, opened, trial_of
 
 if TYPE_CHECKING:
-    from optuna.trial import Trial
+    from optuna.trial import FrozenTrial, Trial
 
     from fcsweep.records.events import Report
 
@@ -58,13 +59,45 @@ def prune(values: Mapping[int, float], step: int) -> set[int]:
     if session is None or len(session.study.directions) > 1:
         return set()
     finite = {number: value for number, value in values.items() if math.isfinite(value)}
-    trials = {number: trial_of(session, number) for number in finite}
-    for number, trial in trials.items():
-        if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
-            trial.report(finite[number], step)
-        if session.listener is not None:
-            session.listener.reported(number, step, finite[number])
-    return {number for number, trial in trials.items() if _decided(trial, step)}
+    trials: dict[int, Trial] = {}
+    for job, value in finite.items():
+        number = session.repeats.trial(job)
+        trials[number] = trial_of(session, job)
+        reported = report(trials[number], session.repeats, job, value, step)
+        if reported is not None and session.listener is not None:
+            session.listener.reported(number, step, reported)
+    stopped = {number for number, trial in trials.items() if _decided(trial, step)}
+    return {job for job in finite if session.repeats.trial(job) in stopped}
+
+
+def report(trial: Trial, repeats: Repeats, job: int, value: float, step: int) -> float | None:
+    """Report what a job has reached; of repeats their value together, once all are at the step.
+
+    Until then what each has reached is kept in the trial: another process, or another start of the
+    search, may train the rest.
+
+    Returns:
+        What was reported for the trial; None while repeats are missing.
+    """
+    together: float | None = value
+    if repeats.count > 1:
+        name = f"{REACHED}.{step}"
+        if repeats.note(name, job) not in _known(trial).user_attrs:
+            trial.set_user_attr(repeats.note(name, job), value)
+        attributes = _known(trial).user_attrs
+        each = [attributes.get(repeats.note(name, one)) for one in repeats.jobs(trial.number)]
+        reached = [one for one in each if one is not None]
+        sign = 1 if trial.study.direction.name == "MAXIMIZE" else -1
+        complete = len(reached) == repeats.count
+        together = repeats.value(reached, sign) if complete else None
+    if together is not None and step not in _known(trial).intermediate_values:
+        trial.report(together, step)
+    return together
+
+
+def _known(trial: Trial) -> FrozenTrial:
+    """What the study knows of a trial now."""
+    return trial.storage.get_trial(trial._trial_id)
 
 
 def reporting(numbers: Sequence[int]) -> Callable[[Sequence[Report]], Collection[int]]:
@@ -85,9 +118,11 @@ def reporting(numbers: Sequence[int]) -> Callable[[Sequence[Report]], Collection
 
 
 def _decided(trial: Trial, step: int) -> bool:
-    """Whether the pruner stops a trial that has reported ``step``; an interrupted one as before."""
-    reported = trial.storage.get_trial(trial._trial_id)
+    """Whether the pruner stops a trial that is at ``step``; an interrupted one as before."""
+    reported = _known(trial)
     pruned_at = reported.user_attrs.get(PRUNED_AT)
+    if step not in reported.intermediate_values:  # not all repeats have reached it
+        return pruned_at is not None and step >= pruned_at
     decided_until = reported.last_step if pruned_at is None else pruned_at
     if decided_until is not None and step < decided_until:
         return False  # decided so before the job was interrupted, and what was known is the same

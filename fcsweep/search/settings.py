@@ -130,6 +130,10 @@ class OptunaSweeperConf:
     """Taken and ignored, as configs of hydra-optuna-sweeper may hold it."""
     stop_at_target: bool = False
     """Ask no trial after one has reached the ``target`` of the task's config."""
+    repeats: int = 1
+    """Jobs of each trial, with the ``seed`` of the config and those that follow it."""
+    repeats_as: str = "mean"
+    """How their values become that of the trial: ``mean``, ``median`` or ``worst``."""
     timeout: float | None = None
     """Seconds after which no trial is asked."""
     enqueue: list[Any] | None = None

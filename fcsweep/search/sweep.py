@@ -65,7 +65,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
             prepare()  # before anything is made
         in_folder = proven is not None and settings["storage"] is None
         configured, extended = functools.partial(_configured, sweeper), plan.extend is not None
-        past = PastRuns(folder, plan.space, configured, extended)
+        past = PastRuns(folder, plan.space, configured, extended, plan.repeats)
         storage = storage_of(settings["storage"], folder, in_folder)
         name = name_of(storage, settings["study_name"], folder)
         study, seed = open_study(storage, name, folder, plan.start, past if in_folder else None)
@@ -79,7 +79,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         write_multirun(config, folder, seed)
         stack.enter_context(search.results())
         stack.enter_context(progress)
-        stack.enter_context(searching(study, progress))
+        stack.enter_context(searching(study, progress, plan.repeats))
         search.run()
 
 

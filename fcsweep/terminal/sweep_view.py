@@ -101,7 +101,7 @@ def _best(point: Point, params: Sequence[str]) -> str:
     assert run is not None  # the best point has a value
     reached = f"({run.value:.4f})"
     if len(point.rows) > 1:
-        reached = f"(best of {value.count} seeds, mean {value})"
+        reached = f"(best of {value.told})"
     return ", ".join([f"best: {run.folder} {reached}", *params])
 
 

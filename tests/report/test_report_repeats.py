@@ -1,8 +1,12 @@
 """The page of a sweep with repeats: the seed is no parameter, but the measure of chance."""
 
 import pytest
+from omegaconf import OmegaConf
 from support.report_pages import page_of
 from support.written_sweeps import config_of, write_repeats, write_run, write_sweep
+
+from fcsweep.records import sweep_table
+from fcsweep.terminal import sweep_view
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +96,18 @@ REACH = "reach mean train accuracy"
 def test_what_is_said(tmp_path, reached, target, words):
     said = page_of(repeated(tmp_path / "sweep", reached, target)).text()
     assert not [one for one in words if one not in said], said[:900]
+
+
+def test_what_a_search_judges_by_is_what_is_compared(tmp_path, capsys):
+    """The study, the table and the page have one best point."""
+    sweep = repeated(tmp_path / "sweep", {0.1: (0.5, 0.9), 0.2: (0.6, 0.62)})
+    asked = {"hydra": {"sweeper": {"repeats": 2, "repeats_as": "worst"}}}
+    OmegaConf.save(OmegaConf.create(asked), sweep / "multirun.yaml")
+    sweep_view.show(sweep_table.load(sweep))
+    told = "best of 2 seeds, worst 0.6000, mean 0.6100 ± 0.0141"
+    assert capsys.readouterr().out.endswith(f"best: {sweep}/3 ({told}), learning_rate 0.2\n")
+    said = page_of(sweep).text()
+    assert "Which learning_rate gives the highest worst train accuracy over 2 seeds" in said
+    answer = "Trials 2 and 3 reach worst train accuracy 0.6000 over 2 seeds with learning_rate 0.2."
+    assert answer in said and f"fcsweep.rerun {sweep}/3" in said
+    assert "(learning_rate 0.1: 0.5000) is 0.1000, larger than" in said

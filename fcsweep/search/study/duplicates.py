@@ -14,7 +14,7 @@ REUSED = "reused"
 """User attribute of a trial that took the values of an earlier one: that one's number."""
 
 
-def repeats(study: Study, reused: bool) -> list[str]:
+def duplicates(study: Study, reused: bool) -> list[str]:
     """``12 of 20 trials have the point of an earlier one``, and what can be done; empty for none.
 
     Args:

@@ -25,9 +25,10 @@ from fcsweep.records.filenames import HISTORY
 from fcsweep.records.ownership import check_run
 from fcsweep.records.reader import look, read_history
 from fcsweep.search.outcomes import Outcome
-from fcsweep.search.pruning import PRUNED_AT
+from fcsweep.search.pruning import PRUNED_AT, report
 from fcsweep.search.results import MULTIRUN
 from fcsweep.search.space import Space
+from fcsweep.search.study.repeats import ONCE, Repeats
 from fcsweep.system.bounded import bounded
 
 OVERRIDES = ".hydra/overrides.yaml"
@@ -42,6 +43,7 @@ class PastRuns:
         space: that is searched.
         configured: checks a job's overrides; its config.
         extended: whether trials may be asked for more than the space holds.
+        repeats: which jobs a trial has.
     """
 
     def __init__(
@@ -50,14 +52,15 @@ class PastRuns:
         space: Space,
         configured: Callable[[list[str]], RunConfig],
         extended: bool,
+        repeats: Repeats = ONCE,
     ) -> None:
         self._folder, self._space, self._configured = folder, space, configured
-        self._extended = extended
+        self._extended, self._repeats = extended, repeats
         self.lines: dict[int, list[str]] = {}
         """Overrides of the runs that the study does not know, by number."""
 
     def check(self, first: int) -> int:
-        """Take in the runs from number ``first`` on, which the study does not know; their count.
+        """Take in the runs from trial ``first`` on, which the study does not know; their count.
 
         Raises:
             FolderError: one of them is damaged, or is not of this search.
@@ -65,7 +68,7 @@ class PastRuns:
         names = [path.name for path in self._folder.iterdir() if path.is_dir()]
         for number in sorted(int(name) for name in names if name.isdecimal()):
             folder = self._folder / str(number)
-            if number < first or not (folder / "result.json").exists():
+            if self._repeats.trial(number) < first or not (folder / "result.json").exists():
                 continue
             lines = self._overrides(folder)
             params: dict[str, Any] = {}
@@ -73,17 +76,21 @@ class PastRuns:
                 if self._space.has(key, params):
                     params[key] = self._value(number, lines, key, distribution)
             more = self._asked_for_more(lines) if self._extended else []
-            expected = self._configured([*self._space.overrides(params), *more])
+            expected = self._configured(
+                self._repeats.overrides([*self._space.overrides(params), *more], number)
+            )
             check_run(folder, expected, "hydra.sweep.dir")
             self.lines[number] = lines
         return len(self.lines)
 
     def value(self, number: int, key: str, distribution: BaseDistribution) -> Any:
-        """What a run had for a parameter; None if there is no such run, or it had none."""
-        lines = self.lines.get(number, [])
-        there = any(line.startswith(f"{key}=") for line in lines)
-        lacks = key in self._space.conditional and not there
-        return None if not lines or lacks else self._value(number, lines, key, distribution)
+        """What the runs of a trial had for a parameter; None if there is no run, or it had none."""
+        for job in self._repeats.jobs(number):
+            if lines := self.lines.get(job):
+                there = any(line.startswith(f"{key}=") for line in lines)
+                lacks = key in self._space.conditional and not there
+                return None if lacks else self._value(job, lines, key, distribution)
+        return None
 
     def drawn_seed(self) -> int | None:
         """The seed that was drawn when the search began, as ``multirun.yaml`` has it."""
@@ -104,6 +111,7 @@ class PastRuns:
 
     def _asked_for_more(self, lines: Sequence[str]) -> list[str]:
         known = [*self._space.distributions, *self._space.fixed]
+        known += [self._repeats.key] if self._repeats.count > 1 else []
         return [line for line in lines if line.partition("=")[0] not in known]
 
     def _overrides(self, folder: Path) -> list[str]:
@@ -185,20 +193,21 @@ class Guided(BaseSampler):
         return drawn if had is None else had
 
 
-def report_again(study: Study, number: int, folder: Path) -> None:
+def report_again(study: Study, repeats: Repeats, job: int, folder: Path) -> None:
     """Report what a run has recorded and the study does not know.
 
     Args:
         study: with one objective, else nothing was reported.
-        number: of the trial.
-        folder: of its run, which has ended.
+        repeats: which jobs a trial has.
+        job: number of the run.
+        folder: of the run, which has ended.
 
     Raises:
         FolderError: its history is damaged.
     """
     if len(study.directions) > 1:
         return
-    trial = Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+    trial = _trial(study, repeats.trial(job))
     result = look(folder).result or {}
     best, step = None, None
     for row in _rows(folder):
@@ -206,11 +215,29 @@ def report_again(study: Study, number: int, folder: Path) -> None:
         if accuracy is None:
             continue
         step, best = row.epoch, accuracy if best is None else max(best, accuracy)
-        if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
-            trial.report(best, step)
+        known = trial.storage.get_trial(trial._trial_id).intermediate_values
+        if step not in known and report(trial, repeats, job, best, step) is not None:
             study.pruner.prune(study, trial.storage.get_trial(trial._trial_id))
-    if result.get("status") == "pruned" and PRUNED_AT not in trial.user_attrs:
+    # Of repeats in processes of their own the slowest stopped at the step of the decision.
+    pruned_at = trial.user_attrs.get(PRUNED_AT)
+    if result.get("status") == "pruned" and (pruned_at is None or (step or 0) < pruned_at):
         trial.set_user_attr(PRUNED_AT, step)
+
+
+def report_last(study: Study, number: int, value: float) -> None:
+    """Report the value of a trial that is not complete, since the study takes the last report.
+
+    Its repeats may have got further than the last step that all of them have reached.
+    """
+    trial = _trial(study, number)
+    known = trial.storage.get_trial(trial._trial_id)
+    last = known.last_step
+    if last is None or known.intermediate_values[last] != value:
+        trial.report(value, 0 if last is None else last + 1)
+
+
+def _trial(study: Study, number: int) -> Trial:
+    return Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
 
 
 def _rows(folder: Path) -> Sequence[Any]:

@@ -79,6 +79,20 @@ def url_of(given: Any) -> str | None:
     return url if isinstance(url, str) else None
 
 
+@contextmanager
+def password_handed_on(storage: Any) -> Iterator[None]:
+    """Let jobs in other processes find a URL with a password in the environment."""
+    url = url_of(storage)
+    if url is None or masked_url(url) == url:
+        yield
+        return
+    os.environ[SECRET_URL] = url
+    try:
+        yield
+    finally:
+        del os.environ[SECRET_URL]
+
+
 def unmasked(given: Any) -> Any:
     """``hydra.sweeper.storage`` of a job, with the URL that the sweep has handed on."""
     url = os.environ.get(SECRET_URL)
@@ -122,20 +136,6 @@ def _journal(path: Path, remedy: str) -> JournalStorage:
         raise RecordError(f"{path} cannot be written: {error.strerror or error}") from error
     except (KeyError, ValueError, AssertionError, OptunaError) as error:
         raise StudyError(f"{path} is damaged: {one_line(error)}; {remedy}") from error
-
-
-@contextmanager
-def password_handed_on(storage: Any) -> Iterator[None]:
-    """Let jobs in other processes find a URL with a password in the environment."""
-    url = url_of(storage)
-    if url is None or masked_url(url) == url:
-        yield
-        return
-    os.environ[SECRET_URL] = url
-    try:
-        yield
-    finally:
-        del os.environ[SECRET_URL]
 
 
 def in_folder(storage: BaseStorage) -> bool:

@@ -45,8 +45,8 @@ COUNTS = "counts"
 
 
 FOLDER = "folder"
-"""User attribute of a trial whose job did not run in the folder of its number: where it ran, within
-the sweep's folder if it was there, which may be moved."""
+"""User attribute of a trial whose job, or the first of several, did not run in the folder of the
+trial's number: where it ran, within the sweep's folder if it was there, which may be moved."""
 
 
 class PastRuns(Protocol):

@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from fcsweep.composition.folders import sweep_folder
 from fcsweep.messages.errors import UserError
 from fcsweep.messages.wording import shown
+from fcsweep.search.study.repeats import HIDDEN, ONCE, Repeats
 from fcsweep.system.parent import end_with_sweep
 from fcsweep.system.signals import end_if_asked
 
@@ -52,6 +53,7 @@ class Session:
 
     study: Study
     listener: Listener | None = None
+    repeats: Repeats = ONCE
     trials: dict[int, Trial] = field(default_factory=dict)
 
 
@@ -60,7 +62,8 @@ _session: Session | None = None
 
 def trial_number() -> int | None:
     """The number of the running trial, from 0; None outside a search."""
-    return job_number()
+    job, session = job_number(), opened()
+    return None if job is None or session is None else session.repeats.trial(job)
 
 
 def trial_params() -> dict[str, Any]:
@@ -122,7 +125,11 @@ def constrain(name: str, value: float) -> None:
 
 def notes_of(trial: FrozenTrial) -> dict[str, Any]:
     """What a job has noted in its trial."""
-    return {name: value for name, value in trial.user_attrs.items() if name not in TAKEN}
+    return {
+        name: value
+        for name, value in trial.user_attrs.items()
+        if name not in TAKEN and not name.startswith(HIDDEN)
+    }
 
 
 def numbers_in(value: Any) -> tuple[float, ...]:
@@ -186,26 +193,28 @@ class Kept:
 
 def _keep_returned(numbers: Sequence[float]) -> None:
     """Keep what the running job returned, so that it is not run again if its batch is killed."""
-    trial = _running() if numbers else None
-    if trial is not None:
-        trial.set_user_attr(RETURNED, list(numbers))
+    job, session = job_number(), opened()
+    if numbers and job is not None and session is not None:
+        name = session.repeats.note(RETURNED, job)
+        trial_of(session, job).set_user_attr(name, list(numbers))
 
 
 @contextmanager
-def searching(study: Study, listener: Listener) -> Iterator[None]:
+def searching(study: Study, listener: Listener, repeats: Repeats = ONCE) -> Iterator[None]:
     """Let jobs of this process report to ``study`` while the block runs."""
     global _session
-    before, _session = _session, Session(study, listener)
+    before, _session = _session, Session(study, listener, repeats)
     try:
         yield
     finally:
         _session = before
 
 
-def trial_of(session: Session, number: int) -> Trial:
+def trial_of(session: Session, job: int) -> Trial:
     """The trial of a job."""
     from optuna.trial import Trial
 
+    number = session.repeats.trial(job)
     if number not in session.trials:
         trials: Any = session.study.get_trials(deepcopy=False)
         session.trials[number] = Trial(session.study, trials[number]._trial_id)
@@ -263,5 +272,8 @@ def _elsewhere(name: str | None, folder: Path, storage: str) -> Session:
                 storage=opened_storage,
                 sampler=optuna.samplers.RandomSampler(),
                 pruner=pruner_of(hydra.sweeper.pruner),
-            )
+            ),
+            repeats=Repeats(
+                hydra.sweeper.get("repeats") or 1, hydra.sweeper.get("repeats_as") or "mean"
+            ),
         )
