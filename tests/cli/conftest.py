@@ -22,9 +22,10 @@ def trained(monkeypatch) -> Iterator[Trained]:
     monkeypatch.setitem(sys.modules, "fcsweep.run", quick)
     monkeypatch.setitem(sys.modules, "fcsweep.terminal.run_view", silent)
     monkeypatch.delattr(Task, "train")
-    StackableTask._abc_caches_clear()  # Python keeps which classes are one
+    stackable: Any = StackableTask
+    stackable._abc_caches_clear()  # Python keeps which classes are one
     yield trained
-    StackableTask._abc_caches_clear()
+    stackable._abc_caches_clear()
 
 
 @pytest.fixture
