@@ -50,7 +50,8 @@ def sweep(sweeper: Any, plan: Plan) -> None:
     proven = _recorded_by(task)
     prepare = sweeper.prepare or (lambda: None)
     with ExitStack() as stack:
-        stack.enter_context(_as_a_program(str(config.hydra.sweep.dir)))
+        if proven is None:  # another app, which has no program of ours around it
+            stack.enter_context(_as_a_program(str(config.hydra.sweep.dir)))
         stack.enter_context(quiet())
         stack.enter_context(password_handed_on(settings["storage"]))
         hide_password(config)
@@ -91,7 +92,7 @@ def _recorded_by(task: object) -> Recorded | None:
 def _as_a_program(folder: str) -> Iterator[None]:
     """Let another app's program end as our own does, after a signal or a broken pipe: in one line.
 
-    Within our own program this does nothing. In a notebook a signal goes to the cell.
+    In a notebook a signal goes to the cell.
     """
     if hasattr(sys, "ps1") or is_listening():
         yield

@@ -153,13 +153,17 @@ def test_a_run_that_fails_raises(monkeypatch):
         fcsweep.train(SHORT, "r")
 
 
-def test_a_stopped_sweep_raises_and_goes_on(here):
+SEARCH = "hydra/sweeper=optuna hydra.sweeper.n_trials=2 optimizer.learning_rate=interval(0.1,0.5)"
+
+
+@pytest.mark.parametrize("what", ["seed=0,1", SEARCH], ids=["grid", "search"])
+def test_a_stopped_sweep_raises(what, here):
     def stop():
         while not (here / "g/0/provenance.json").exists():
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
-    words = ["seed=0,1", *SHORT, "solver.num_epochs=%d", "solver.checkpoint_seconds=1e-9"]
+    words = [*what.split(), *SHORT, "solver.num_epochs=%d", "solver.checkpoint_seconds=1e-9"]
     long = [word.replace("%d", "3000") for word in words]
     before = process()
     stopping = threading.Thread(target=stop)
