@@ -94,7 +94,9 @@ def returned(
         return Outcome(TrialState.FAIL, reason=str(error), error=error)
     if all(map(math.isfinite, values)) or values == (-math.inf * signs[0],):
         return Outcome(TrialState.COMPLETE, values)  # the worst there is tells a sampler something
-    reason = f"the task returned {shown(value)}, which is not finite"
+    # in one form, because a resumed search knows the numbers but not what held them
+    numbers = values[0] if len(values) == 1 else list(values)
+    reason = f"the task returned {numbers}, which is not finite"
     return Outcome(TrialState.FAIL, reason=reason, tolerated=True)
 
 

@@ -3,8 +3,6 @@
 import csv
 import json
 import logging
-import os
-import signal
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -15,13 +13,13 @@ import pytest
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
-from support.toy_app import study_of, sweep, told
+from support.toy_app import killed_sweep, study_of, sweep, told
 
 from fcsweep.cli.main import main
 from fcsweep.messages.errors import ConfigError, StudyError
 from fcsweep.records import load_runs
 from fcsweep.search import pruning
-from fcsweep.search.study import storage, trial
+from fcsweep.search.study import trial
 from fcsweep.search.study.duplicates import REUSED
 from fcsweep.search.study.repeats import Repeats
 from fcsweep.search.study.study import REASON
@@ -169,26 +167,6 @@ def reports(cfg):
     return value
 
 
-def killed(folder, lines):
-    """A search in a process that kills itself when its journal has grown ``lines`` times."""
-    child = os.fork()
-    if child == 0:
-        count, append = 0, storage.Journal.append_logs
-
-        def dying(self, logs):
-            nonlocal count
-            if count == lines:
-                os.kill(os.getpid(), signal.SIGKILL)
-            count += 1
-            append(self, logs)
-
-        storage.Journal.append_logs = dying
-        sweep(folder, reports, CONFIG, *LONG)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
-
-
 def known(study):
     """What a search has told, and all that it has noted of its trials but the folders."""
     notes = [one.user_attrs for one in study.get_trials(deepcopy=False)]
@@ -216,7 +194,7 @@ NINE = [0.02, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.95]
 )
 def test_a_search_with_repeats_that_is_killed_goes_on_as_if_it_were_not(part, whole, tmp_path):
     expected, lines = whole
-    assert killed(tmp_path, int(part * lines))
+    assert killed_sweep(tmp_path, int(part * lines), reports, CONFIG, *LONG)
     assert known(sweep(tmp_path, reports, CONFIG, *LONG)) == expected
 
 
@@ -225,7 +203,7 @@ def test_a_search_with_repeats_may_be_killed_after_any_line(whole, tmp_path):
     expected, lines = whole
     for line in range(lines):
         folder = tmp_path / str(line)
-        assert killed(folder, line)
+        assert killed_sweep(folder, line, reports, CONFIG, *LONG)
         assert known(sweep(folder, reports, CONFIG, *LONG)) == expected
 
 

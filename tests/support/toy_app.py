@@ -19,6 +19,7 @@ from hydra.core.global_hydra import GlobalHydra
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 
+from fcsweep.search.study import storage
 from support import preloaded
 
 Task = Callable[[Any], Any]
@@ -104,6 +105,32 @@ def sweep(folder: Path, task: Task, config: Mapping[str, Any], *overrides: str) 
     """Search in this process, with its lines on stdout; the study kept in ``folder``."""
     multirun(folder, task, config, "hydra/sweeper=optuna", *overrides)
     return study_of(folder)
+
+
+def killed_sweep(
+    folder: Path, lines: int, task: Task, config: Mapping[str, Any], *overrides: str
+) -> bool:
+    """`sweep` in a process that kills itself when its journal has grown ``lines`` times.
+
+    Returns:
+        Whether it was killed, and did not end before.
+    """
+    child = os.fork()
+    if child == 0:
+        count, append = 0, storage.Journal.append_logs
+
+        def dying(self: storage.Journal, logs: list[dict[str, Any]]) -> None:
+            nonlocal count
+            if count == lines:
+                os.kill(os.getpid(), signal.SIGKILL)
+            count += 1
+            append(self, logs)
+
+        storage.Journal.append_logs = dying
+        sweep(folder, task, config, *overrides)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
 
 
 def multirun(folder: Path, task: Task, config: Mapping[str, Any], *overrides: str) -> None:

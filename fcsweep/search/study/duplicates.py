@@ -25,7 +25,11 @@ def duplicates(study: Study, reused: bool) -> list[str]:
     count = len(points) - len(set(points))
     end = "" if reused else "; hydra.sweeper.duplicates=reuse takes its value"
     have = "has" if count == 1 else "have"
-    return [f"{count} of {len(points)} trials {have} the point of an earlier one{end}"] if count else []
+    return (
+        [f"{count} of {len(points)} trials {have} the point of an earlier one{end}"]
+        if count
+        else []
+    )
 
 
 def reuse(study: Study, outcomes: Mapping[int, Outcome | None]) -> dict[int, Outcome]:
