@@ -9,7 +9,6 @@ warning.
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import os
@@ -27,7 +26,7 @@ from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import one_line, shown
 from fcsweep.records.filenames import HISTORY, LOSSES, PROVENANCE, SWEEP_FILES
 from fcsweep.records.formats import HistoryRow, Result
-from fcsweep.records.reader import changed_since, look, losses_of, read_json
+from fcsweep.records.reader import changed_since, look, losses_of, read_history, read_json
 from fcsweep.system.bounded import bounded
 
 LARGEST = 100_000_000  # bytes of a history, or of the losses: 25 million steps
@@ -265,16 +264,9 @@ def _fits(value: object, kind: str) -> bool:
 
 def _history(path: Path) -> list[list[float]]:
     """The columns of ``history.csv``; an empty cell is NaN."""
+    rows = [vars(row) for row in read_history(path)]
     names = [field.name for field in fields(HistoryRow)]
-    rows = list(csv.reader(io.StringIO(bounded(path, LARGEST).decode(), newline="")))
-    if not rows or rows[0] != names:
-        raise ValueError(f"expected the columns {', '.join(names)}")
-    if any(len(row) != len(names) for row in rows[1:]):
-        raise ValueError("a row has too few or too many cells")
-    cells = [[float(cell) if cell else math.nan for cell in row] for row in rows[1:]]
-    if any(not math.isfinite(cell) for row in cells for cell in row[:2]):
-        raise ValueError("an epoch or a step is no number")
-    return [list(column) for column in zip(*cells, strict=True)] or [[] for _ in names]
+    return [[math.nan if row[name] is None else row[name] for row in rows] for name in names]
 
 
 def _losses(path: Path) -> list[list[float]]:
