@@ -229,13 +229,13 @@ class FullyConnectedNet:
         """
         if type(self).loss is not FullyConnectedNet.loss:  # a subclass has one of its own
             options = ["step"] if "step" in signature(self.loss).parameters else []
-            return partial(self._called, X, y, out, options)
+            return partial(self._call, X, y, out, options)
         x = (X if self.trials else X.unsqueeze(0)).flatten(2)
         prepared = Pass(self.params, x, y, self._arithmetic, out)
         # a closure would keep its memory as long as the traceback of an error in it
         return partial(self._forward_backward, prepared, out)
 
-    def _called(self, X: Tensor, y: Tensor, out: Parameters, options: list[str], step: int) -> Any:
+    def _call(self, X: Tensor, y: Tensor, out: Parameters, options: list[str], step: int) -> Any:
         loss, grads = self.loss(X, y, **dict.fromkeys(options, step))
         out.assign(grads)
         return loss

@@ -79,8 +79,8 @@ class Updates:
 
     def keep(self, trials: list[int]) -> None:
         """Let the other trials of a stack go; positions count from 0."""
-        self._lr_decay = _kept(self._lr_decay, trials)
-        self._constants = {name: _kept(value, trials) for name, value in self._constants.items()}
+        self._lr_decay = _select(self._lr_decay, trials)
+        self._constants = {name: _select(value, trials) for name, value in self._constants.items()}
         self._state = {name: state.select(trials) for name, state in self._state.items()}
 
     def parts(self) -> Mapping[str, Tensor]:
@@ -90,6 +90,6 @@ class Updates:
         return {**state, "learning_rate": self.learning_rate}
 
 
-def _kept(value: Tensor, trials: list[int]) -> Tensor:
+def _select(value: Tensor, trials: list[int]) -> Tensor:
     """Of one value for each trial, those; a value that all trials share stays."""
     return value[trials] if value.ndim else value

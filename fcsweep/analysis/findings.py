@@ -152,7 +152,7 @@ def groups(runs: pd.DataFrame, searched: Sequence[Axis], most: int = 6) -> dict[
     points = [[rows[n] for n in places] for places in repeats(configs_of(runs))]
     ranked = sorted(points, key=lambda point: spread(point).rank, reverse=True)
     valued = [point for point in ranked if spread(point).values]
-    return {_named(point): [row["folder"] for row in point] for point in valued[: most - 1]}
+    return {_trial_names(point): [row["folder"] for row in point] for point in valued[: most - 1]}
 
 
 def spread(runs: Sequence[Mapping[Any, Any]], name: str = "value", kind: str = "mean") -> Spread:
@@ -221,7 +221,7 @@ def _rows(runs: pd.DataFrame) -> list[dict[Any, Any]]:
     return runs.to_dict("records")
 
 
-def _named(point: Sequence[Mapping[Any, Any]]) -> str:
+def _trial_names(point: Sequence[Mapping[Any, Any]]) -> str:
     """``trial 3``, or ``trials 3, 4, 5``."""
     numbers = ", ".join(map(_number, point))
     return f"trial{'s' * (len(point) > 1)} {numbers}"

@@ -161,7 +161,7 @@ class App(Hydra):
                     returned = sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
                     callbacks.on_multirun_end(config=cfg, config_name=config_name)
                 finally:
-                    if folder.is_dir() and not _refused(sys.exc_info()[1]):
+                    if folder.is_dir() and not _was_refused(sys.exc_info()[1]):
                         with giving_way():
                             sweep_table.end_lost(folder)
                         rows = table_of(folder)
@@ -170,7 +170,7 @@ class App(Hydra):
         return returned
 
 
-def _refused(error: BaseException | None) -> bool:
+def _was_refused(error: BaseException | None) -> bool:
     """Whether a search was refused its folder: what lies there is another one's."""
     refusals = ConfigError, DataError, FolderError, StudyError
     return isinstance(error, HydraException) and isinstance(error.__cause__, refusals)

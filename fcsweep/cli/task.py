@@ -52,7 +52,7 @@ class Task:
 
         config, folder = typed(cfg), Path(HydraConfig.get().runtime.output_dir)
         number = job_number()
-        with _held(folder), writing("standard output"):
+        with _hold(folder), writing("standard output"):
             if number is not None:  # the search shows its trials
                 return run(config, folder, reporting([number])).value
             return run(config, folder, observers=[RunView(os.path.relpath(folder))]).value
@@ -91,7 +91,7 @@ def _error(result: Result) -> Exception | None:
     return kinds[result.status](result.reason or result.status) if result.status in kinds else None
 
 
-def _held(folder: Path) -> AbstractContextManager[None]:
+def _hold(folder: Path) -> AbstractContextManager[None]:
     """Keep others out of the folder of a job, which may be in a process that outlives its sweep."""
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # a lone run is held by the program
     return ownership.hold(folder, "hydra.sweep.dir") if in_sweep else nullcontext()

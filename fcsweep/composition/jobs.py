@@ -85,7 +85,7 @@ class ComposedOnce:
         Raises:
             ConfigError: As `typed`.
         """
-        found = self._found(master, lines)
+        found = self._locate(master, lines)
         return None if found is None else self._checked(lines, *found)
 
     def _checked(self, lines: Sequence[str], base: Base, values: Sequence[Override]) -> RunConfig:
@@ -97,7 +97,7 @@ class ComposedOnce:
 
     def job(self, master: DictConfig, lines: Sequence[str]) -> DictConfig | None:
         """The same as Hydra's ``load_sweep_config`` would return it."""
-        found = self._found(master, lines)
+        found = self._locate(master, lines)
         if found is None:
             return None
         base, values = found
@@ -118,7 +118,7 @@ class ComposedOnce:
         OmegaConf.copy_cache(from_config=master, to_config=cfg)
         return cfg
 
-    def _found(
+    def _locate(
         self, master: DictConfig, lines: Sequence[str]
     ) -> tuple[Base, list[Override]] | None:
         """The base of a job and what is to be set in it."""

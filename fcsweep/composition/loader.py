@@ -98,7 +98,7 @@ class CheckedLoader(ConfigLoaderImpl):
         except HydraException as error:
             fixed = [one for one in parsed if is_conditional(one)]
             if run_mode is RunMode.RUN or not fixed:
-                raise self._explained(error, config_name, parsed) from error
+                raise self._explain(error, config_name, parsed) from error
             cfg = self._of_sweep(config_name, parsed, fixed)
         except RecursionError as error:
             raise ConfigError("the defaults lists of the config files lead in a circle") from error
@@ -117,7 +117,7 @@ class CheckedLoader(ConfigLoaderImpl):
         try:
             cfg = super().load_configuration(config_name, lines, RunMode.MULTIRUN)
         except HydraException as error:
-            raise self._explained(error, config_name, others) from error
+            raise self._explain(error, config_name, others) from error
         for one in fixed:
             if _has(cfg, one.key_or_group):
                 OmegaConf.update(cfg, one.key_or_group, one.value())
@@ -183,12 +183,12 @@ class CheckedLoader(ConfigLoaderImpl):
             if options and not isinstance(value, str | dict):
                 raise not_an_option(key, value, options)
 
-    def _explained(
+    def _explain(
         self, error: HydraException, config_name: str | None, parsed: Sequence[Override]
     ) -> ConfigError:
         """What Hydra refused, in our words: most often a key that does not exist."""
         compose = super().load_configuration
-        forced = [self._forced(one) for one in parsed if not one.is_sweep_override()]
+        forced = [self._force(one) for one in parsed if not one.is_sweep_override()]
         try:
             # With the keys added by force, our own door finds the unknown one.
             typed(compose(config_name, forced, RunMode.RUN))
@@ -199,7 +199,7 @@ class CheckedLoader(ConfigLoaderImpl):
         known = self._other_sweeper(config_name, parsed) or self._unknown_hydra_key(
             config_name, parsed
         )
-        return known or ConfigError(_squeezed(error))
+        return known or ConfigError(_single_line(error))
 
     def _other_sweeper(
         self, config_name: str | None, parsed: Sequence[Override]
@@ -220,7 +220,7 @@ class CheckedLoader(ConfigLoaderImpl):
         text = f"{chosen or 'the config'} is a search by {own}; leave {given[-1]} out"
         return ConfigError(f"{text} ({grid})" if own.endswith("=optuna") else text)
 
-    def _forced(self, override: Override) -> str:
+    def _force(self, override: Override) -> str:
         """The override, setting its key whether that exists or not; choices of a group as given."""
         line, key = override.input_line or "", override.key_or_group
         a_choice = isinstance(override.value(), str) and self.get_group_options(key)
@@ -243,7 +243,7 @@ class CheckedLoader(ConfigLoaderImpl):
             if key.startswith("hydra.") and override.package is None and not _has(cfg, key):
                 keys = flat(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
                 near = hint(key, [one for one in keys if "._" not in one])
-                return ConfigError(f"unknown key {key} (given {_shown(override)}){near}")
+                return ConfigError(f"unknown key {key} (given {_given_text(override)}){near}")
         return None
 
 
@@ -273,10 +273,10 @@ def _no_group(override: Override, cfg: DictConfig) -> ConfigError:
             f"{line} has slashes; a value is set with dots: {dotted}={given(override)}"
         )
     near = hint(key, map(str, cfg.hydra.runtime.choices))
-    return ConfigError(f"unknown group {key} (given {_shown(override)}){near}")
+    return ConfigError(f"unknown group {key} (given {_given_text(override)}){near}")
 
 
-def _shown(override: Override) -> str:
+def _given_text(override: Override) -> str:
     return shown(given(override), override.key_or_group)
 
 
@@ -303,7 +303,7 @@ def _has(cfg: DictConfig, key: str) -> bool:
     return isinstance(node, DictConfig) and last in node
 
 
-def _squeezed(error: BaseException) -> str:
+def _single_line(error: BaseException) -> str:
     """Hydra's own words on one line, with the cause that OmegaConf gives, without addresses."""
     lines = str(error).splitlines()
     if error.__cause__ is not None:

@@ -35,7 +35,7 @@ def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
     known = {spec.name: spec for spec in fields(RunConfig)}
     for key, value in data.items():
         if key not in known:
-            raise _unknown(str(key), value)
+            raise _unknown_key(str(key), value)
     values = {group: _section(group, data.get(group)) for group in GROUPS}
     values |= {
         key: _convert(key, data[key], spec)
@@ -77,7 +77,7 @@ def _section(group: str, data: object) -> Any:
     known = {spec.name: spec for spec in fields(schema)}
     for key, value in section.items():
         if key not in known:
-            raise _unknown(f"{group}.{key}", value, name)
+            raise _unknown_key(f"{group}.{key}", value, name)
     values = {
         key: _convert(f"{group}.{key}", value, known[key])
         for key, value in section.items()
@@ -128,7 +128,7 @@ def _at_most(key: str, value: int | None, most: int, what: str) -> None:
         raise ConfigError(f"{key} is {value}; expected at most {most}, {what}")
 
 
-def _unknown(key: str, value: object, option: str | None = None) -> ConfigError:
+def _unknown_key(key: str, value: object, option: str | None = None) -> ConfigError:
     """The error for a key that no schema has, or that belongs to another option of its group."""
     if isinstance(value, Mapping):
         inner = flat(cast("Mapping[str, Any]", value), f"{key}.")

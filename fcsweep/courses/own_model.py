@@ -90,7 +90,7 @@ class OwnModel:
 
     def scores(self, X: Tensor) -> Tensor:
         """Scores ``(n, num_classes)`` in test mode."""
-        scores = tensor(self._called(X), "the result of loss(X)").detach()
+        scores = tensor(self._call(X), "the result of loss(X)").detach()
         if scores.ndim != 2 or len(scores) != len(X):
             raise ValueError(
                 f"loss(X) of {type(self.model).__name__} has shape {tuple(scores.shape)}; expected "
@@ -106,7 +106,7 @@ class OwnModel:
         return partial(self._loss, X, y, out)
 
     def _loss(self, X: Tensor, y: Tensor, out: NamedTensors, step: int) -> Tensor:
-        returned = self._called(X, y)
+        returned = self._call(X, y)
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise TypeError(
                 f"loss(X, y) of {type(self.model).__name__} returned {type(returned).__name__}; "
@@ -119,7 +119,7 @@ class OwnModel:
             out[name] = tensor(grads[name], f"grads[{name!r}]").detach()
         return torch.tensor(float(loss), dtype=torch.float64)
 
-    def _called(self, *batch: Tensor) -> Any:
+    def _call(self, *batch: Tensor) -> Any:
         """``loss``, outside of inference mode: the model may use autograd."""
         with torch.inference_mode(False):
             self._take_back()

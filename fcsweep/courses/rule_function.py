@@ -66,7 +66,7 @@ class FunctionUpdates:
                 copies: list[Any] = [w.clone(), gradient[name].clone()]
                 if self._arrays:
                     copies = [array(copy) for copy in copies]
-                returned = self._called(copies[0], copies[1], self.configs[name])
+                returned = self._call(copies[0], copies[1], self.configs[name])
                 if not isinstance(returned, tuple) or len(returned) != 2:
                     kind = type(returned).__name__
                     raise TypeError(f"update_rule returned {kind}; expected (next_w, config)")
@@ -74,7 +74,7 @@ class FunctionUpdates:
                 if config is not None:  # the rule has none, and may be given the old one again
                     self.configs[name] = config
 
-    def _called(self, w: Any, dw: Any, config: Any) -> Any:
+    def _call(self, w: Any, dw: Any, config: Any) -> Any:
         try:
             return self.function(w, dw, config)
         except TypeError as error:

@@ -97,7 +97,7 @@ class Product:
             agree = threads_agree(True, b.mT[0], a[0])
             self._compute = in_threads(None if agree else 1, OneByOne(b.mT, a, result))
         else:
-            left, right = (self._transposed(t, len(result)) for t in (b, a))
+            left, right = (self._transpose(t, len(result)) for t in (b, a))
             compute = partial(torch.bmm, left, right, out=result)
             agree = k == 1 and not skinny and threads_agree(False, b.mT[0], a[0])
             most = None if agree or not a.is_cpu else k if aligned else 1
@@ -124,7 +124,7 @@ class Product:
             return self()
         return self._compute.rows().mT.view(self._shape)
 
-    def _transposed(self, matrices: Tensor, slices: int) -> Tensor:
+    def _transpose(self, matrices: Tensor, slices: int) -> Tensor:
         """``(slices, c, r)`` of ``(k, r, c)``: a view, of stride 0 where the slices share a matrix.
 
         Of an aligned copy, renewed in each call, where the matrices themselves do not fit.
@@ -134,7 +134,7 @@ class Product:
         # a single row or column has no layout of its own
         by_rows = (across == 1 or columns == 1) and (down == columns or rows == 1)
         by_columns = not by_rows and down == 1 and across == rows
-        if not (by_rows or by_columns) or not _aligned(matrices):
+        if not (by_rows or by_columns) or not _is_aligned(matrices):
             lines = (columns, rows) if by_columns else (rows, columns)
             copy = empty(trials, *lines, matrices)
             self._copies.append((copy.mT if by_columns else copy, matrices))
@@ -167,7 +167,7 @@ def _one_axis(matrices: Tensor, trials: torch.Size) -> Tensor:
     return whole.flatten(0, -3)
 
 
-def _aligned(matrices: Tensor) -> bool:
+def _is_aligned(matrices: Tensor) -> bool:
     step = matrices.stride(0) * matrices.itemsize if len(matrices) > 1 else 0
     return (matrices.data_ptr() | step) % ALIGNMENT == 0
 

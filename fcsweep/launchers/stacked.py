@@ -73,7 +73,7 @@ class Sweep:
             for stack in stacks(configs, self.max_trials)
         ]
 
-    def _composed(self, number: int, overrides: Sequence[str]) -> DictConfig:
+    def _compose(self, number: int, overrides: Sequence[str]) -> DictConfig:
         cfg = self.context.config_loader.load_sweep_config(self.config, list(overrides))
         with open_dict(cfg):
             cfg.hydra.job.id = cfg.hydra.job.num = number
@@ -84,7 +84,7 @@ class Sweep:
         done = run_job(
             hydra_context=self.context,
             task_function=self.task,
-            config=self._composed(number, overrides),
+            config=self._compose(number, overrides),
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
@@ -93,7 +93,7 @@ class Sweep:
     def _together(self, stack: list[Numbered], configs: list[RunConfig]) -> list[JobReturn]:
         """One training for all jobs; what goes wrong with one of them costs only that one."""
         with nothing_collected():
-            composed = [self._composed(*numbered) for numbered in stack]
+            composed = [self._compose(*numbered) for numbered in stack]
             books = [
                 Bookkeeping(self.context, self.task, *one)
                 for one in zip(composed, configs, strict=True)

@@ -34,7 +34,7 @@ LEAST = 6
 
 def masked(text: str) -> str:
     """A text without the passwords in its URLs and the values of keys that name a secret."""
-    for secret in sorted(set(_known()), key=len, reverse=True):
+    for secret in sorted(set(_known_secrets()), key=len, reverse=True):
         if len(secret) < LEAST:
             break
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
@@ -44,7 +44,7 @@ def masked(text: str) -> str:
 def masked_in_place(text: str) -> str:
     """A text without what stands where a secret stands, whatever the environment holds."""
     text = URL.sub(r"://\1:***@", text)
-    return VALUE.sub(lambda found: f"{found['name']}{_quoted(found['quote'])}", text)
+    return VALUE.sub(lambda found: f"{found['name']}{_stars(found['quote'])}", text)
 
 
 def masked_url(url: str) -> str:
@@ -60,11 +60,11 @@ def without_password(text: str, url: str) -> str:
     return masked(text.replace(url, masked_url(url)))
 
 
-def _quoted(quote: str | None) -> str:
+def _stars(quote: str | None) -> str:
     return f"{quote or ''}***{quote or ''}"
 
 
-def _known() -> Iterator[str]:
+def _known_secrets() -> Iterator[str]:
     """The secrets of the environment and of the command line."""
     for name, value in os.environ.items():
         yield from [value] if ENVIRONMENT.search(name) else _passwords(value)

@@ -95,7 +95,7 @@ def load_history(folder: str | Path) -> pd.DataFrame:
     columns = _long(folder, HISTORY, _history, names)
     return pd.DataFrame(
         {
-            name: _typed(name, values)
+            name: _narrow(name, values)
             if name in PLACE
             else np.array(values, HISTORY_KINDS.get(name, "float64"))
             for name, values in columns.items()
@@ -115,7 +115,7 @@ def load_losses(folder: str | Path) -> pd.DataFrame:
     kinds = {"step": "int64", "loss": "float64"}
     return pd.DataFrame(
         {
-            name: _typed(name, values) if name in PLACE else np.array(values, kinds[name])
+            name: _narrow(name, values) if name in PLACE else np.array(values, kinds[name])
             for name, values in columns.items()
         }
     )
@@ -144,7 +144,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], head: Sequence[str]) -> pd.DataF
     """Rows as a table whose columns, those of ``head`` first, have the narrowest types."""
     names = dict.fromkeys([*head, *(name for row in rows for name in row)])
     columns = {name: [row.get(name) for row in rows] for name in names}
-    return pd.DataFrame({name: _typed(name, values) for name, values in columns.items()})
+    return pd.DataFrame({name: _narrow(name, values) for name, values in columns.items()})
 
 
 def column(table: pd.DataFrame, name: str) -> pd.Series:
@@ -305,7 +305,7 @@ def _head() -> list[str]:
     return [*first, *(field.name for field in fields(Result) if field.name not in first)]
 
 
-def _typed(name: str, values: Sequence[Any]) -> pd.Series:
+def _narrow(name: str, values: Sequence[Any]) -> pd.Series:
     """A column in the narrowest type that holds its values; missing ones stay missing."""
     if name in KINDS:
         return pd.Series(list(values), dtype=KINDS[name])

@@ -169,14 +169,14 @@ def end_lost(folder: str | Path) -> None:
     """Correct the records of the jobs of a sweep whose processes were killed, when it ends."""
     from fcsweep.records import writer
 
-    for run in _numbered(folder):
+    for run in _job_folders(folder):
         writer.end_lost(run)
 
 
 def load(folder: str | Path) -> list[Row]:
     """A row for each numbered folder of a sweep, by number; writes nothing."""
     kind = repeats_as(Path(folder))
-    return [_row(path, kind) for path in _numbered(folder)]
+    return [_row(path, kind) for path in _job_folders(folder)]
 
 
 def best(rows: Sequence[Row]) -> Row | None:
@@ -203,7 +203,7 @@ def repeats(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     """
     alike: dict[object, list[int]] = {}
     for place, config in enumerate(configs):
-        rest = {key: _compared(value) for key, value in config.items() if value is not None}
+        rest = {key: _comparable(value) for key, value in config.items() if value is not None}
         rest.pop("seed", None)
         alike.setdefault(frozenset(rest.items()) or place, []).append(place)
     repeated = any(len({configs[n].get("seed") for n in one}) > 1 for one in alike.values())
@@ -252,11 +252,11 @@ def differing(rows: Sequence[Row]) -> list[str]:
     values: dict[str, set[str]] = {}
     for row in rows:
         for key, value in row.config.items():
-            values.setdefault(key, set()).add(_compared(value))
+            values.setdefault(key, set()).add(_comparable(value))
     return [key for key, found in values.items() if len(found) > 1]
 
 
-def _numbered(folder: str | Path) -> list[Path]:
+def _job_folders(folder: str | Path) -> list[Path]:
     """The folders of the jobs of a sweep, by number."""
     numbered = [path for path in Path(folder).iterdir() if path.name.isdecimal() and path.is_dir()]
     return sorted(numbered, key=lambda path: int(path.name))
@@ -289,7 +289,7 @@ def as_text(value: object) -> str:
     return repr(value) if isinstance(value, float) else json.dumps(value, default=str)
 
 
-def _compared(value: object) -> str:
+def _comparable(value: object) -> str:
     """Equal for equal values, whether an older record has 1 or 1.0."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(float(value))

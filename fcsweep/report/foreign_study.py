@@ -139,7 +139,7 @@ def _of_table(folder: Path) -> Study:
         count = _objectives(head[2:end])
         keys, notes = head[2 + count : end - 2], head[end:]
         rows = [
-            {**_row(line[:end], keys, count), "notes": _told(notes, line[end:])} for line in cells
+            {**_row(line[:end], keys, count), "notes": _by_key(notes, line[end:])} for line in cells
         ]
     except (OSError, ValueError, csv.Error) as error:
         raise StudyError(f"{path} cannot be read: {one_line(error)}") from error
@@ -170,11 +170,11 @@ def _row(cells: Sequence[str], keys: Sequence[str], values: int) -> dict[str, An
         "folder": folder,
         "seconds": float(seconds) if seconds else None,
         "values": [float(one) if one else None for one in cells_between[:values]],
-        "params": _told(keys, cells_between[values:]),
+        "params": _by_key(keys, cells_between[values:]),
     }
 
 
-def _told(keys: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
+def _by_key(keys: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
     return dict(zip(keys, map(_value, cells), strict=True))
 
 

@@ -84,7 +84,7 @@ def content(sweep: Sweep) -> dict[str, Any]:
     return {
         "title": sweep.folder.name or sweep.folder.resolve().name,
         "single": sweep.single,
-        **(_said(sweep, tops) if sweep.study is None else _said_of(sweep.study, tops)),
+        **(_texts(sweep, tops) if sweep.study is None else _said_of(sweep.study, tops)),
         "tables": tables(sweep, tops),
         "failures": failures(sweep.folder, _records(sweep.runs)),
         "provenance": provenance(sweep.runs),
@@ -103,7 +103,7 @@ def _tops(sweep: Sweep) -> pd.DataFrame:
     return sweep.points.loc[[] if best is None else [best.name]]
 
 
-def _said(sweep: Sweep, tops: pd.DataFrame) -> dict[str, Any]:
+def _texts(sweep: Sweep, tops: pd.DataFrame) -> dict[str, Any]:
     rows = _records(sweep.runs)
     points = _records(sweep.points) if sweep.repeated else rows
     best = points[tops.index[0]] if len(tops) else None
@@ -160,7 +160,7 @@ def table(sweep: Sweep, rows: Sequence[Run], tops: Sequence[str]) -> dict[str, A
     points = bool(rows) and "seeds" in rows[0]
     differ = findings.differing(sweep.points if points else sweep.runs)
     keys = dict.fromkeys([*(axis.key for axis in sweep.searched), *differ])
-    measured = MEASURED_OF_POINTS if points else _measured(sweep)
+    measured = MEASURED_OF_POINTS if points else _result_columns(sweep)
     columns = [*keys, *measured]
     body: list[dict[str, Any]] = [
         {
@@ -182,7 +182,7 @@ def table(sweep: Sweep, rows: Sequence[Run], tops: Sequence[str]) -> dict[str, A
     return {"head": list(zip(texts, numbers, strict=True)), "rows": body}
 
 
-def _measured(sweep: Sweep) -> dict[str, str]:
+def _result_columns(sweep: Sweep) -> dict[str, str]:
     """The columns of what came out, and their headings."""
     if sweep.study is not None:
         reached = {REACHED + name: name for name in sweep.study.objectives}

@@ -33,13 +33,13 @@ def question(runs: Sequence[Run], searched: Sequence[Axis]) -> str:
         return f"Does {task} reach {goal}?" if goal else height
     ending = "s" * (len(names) == 1)
     verb = f"reach{ending and 'es'} {goal}" if goal else f"give{ending} the highest {what}{over}"
-    return f"Which {_listed(names)} {verb} with {task}?"
+    return f"Which {_join(names)} {verb} with {task}?"
 
 
 def answer(runs: Sequence[Run], best: Run | None, searched: Sequence[Axis]) -> str:
     """What came out, with the parameters of the best run or point."""
     if best is None:
-        return f"No run has a value{' yet' * any(map(_unfinished, runs))}."
+        return f"No run has a value{' yet' * any(map(_is_unfinished, runs))}."
     what, value = objective(best), spread_in(best)
     reached = not missing(best.get("target")) and best["value"] >= best["target"]
     if len(runs) == 1 and not _is_point(best):
@@ -62,7 +62,7 @@ def study_question(study: Study) -> str:
     goals = [f"the {words[way]} {name}" for name, way in study.objectives.items()]
     names = [axis.name for axis in study.searched]
     ending = "s" * (len(names) == 1)
-    return f"Which {_listed(names) or 'parameters'} give{ending} {_listed(goals)} of {study.app}?"
+    return f"Which {_join(names) or 'parameters'} give{ending} {_join(goals)} of {study.app}?"
 
 
 def study_answer(study: Study, tops: pd.DataFrame) -> str:
@@ -76,7 +76,7 @@ def study_answer(study: Study, tops: pd.DataFrame) -> str:
         return _front(study, rows)
     (objective,) = study.objectives
     points = [(axis.name, written(rows[0].get(axis.key), 4)) for axis in study.searched]
-    point = _listed([f"{name} {text}" for name, text in points if text])
+    point = _join([f"{name} {text}" for name, text in points if text])
     value = written(rows[0]["value"], 4)
     return f"Trial {numbers[0]} has {objective} {value}" + (f" with {point}." if point else ".")
 
@@ -84,12 +84,12 @@ def study_answer(study: Study, tops: pd.DataFrame) -> str:
 def _front(study: Study, rows: Sequence[Run]) -> str:
     """The trials of the Pareto front, with their values where they are few."""
     few = len(rows) <= SHOWN
-    told = [f"{row['number']}" + (f" ({_reached(study, row)})" if few else "") for row in rows]
+    told = [f"{row['number']}" + (f" ({_values(study, row)})" if few else "") for row in rows]
     of = f"the {len(rows)} trials" if len(rows) > 1 else "the one trial"
-    return f"No trial is better in every objective than {of} of the Pareto front: {_listed(told)}."
+    return f"No trial is better in every objective than {of} of the Pareto front: {_join(told)}."
 
 
-def _reached(study: Study, row: Run) -> str:
+def _values(study: Study, row: Run) -> str:
     return ", ".join(written(row[REACHED + name], 4) for name in study.objectives)
 
 
@@ -98,7 +98,7 @@ def study_trust(study: Study) -> list[str]:
     statuses = [str(status) for status in study.trials["status"]]
     left = statuses.count("running") + statuses.count("waiting")
     unfinished = [f"{left} of them not finished: this is how it stood."] if left else []
-    return [_counted(statuses, "trial"), *unfinished, f"Read from {study.source}."]
+    return [_count(statuses, "trial"), *unfinished, f"Read from {study.source}."]
 
 
 def trust(
@@ -112,8 +112,8 @@ def trust(
         best: of the points.
         searched: what tells them apart.
     """
-    notes = [_counted([str(run["status"]) for run in runs], "run")]
-    if left := sum(map(_unfinished, runs)):
+    notes = [_count([str(run["status"]) for run in runs], "run")]
+    if left := sum(map(_is_unfinished, runs)):
         notes.append(f"{left} of them not finished: this is how it stood.")
     if best is not None:
         notes += [*_spread(points, best, searched), *_precision(points, best)]
@@ -147,12 +147,12 @@ def objective(run: Run) -> str:
     return f"{run['judged']} {what}" if _is_point(run) else what
 
 
-def _counted(statuses: Sequence[str], what: str) -> str:
+def _count(statuses: Sequence[str], what: str) -> str:
     each = ", ".join(f"{count} {status}" for status, count in Counter(statuses).most_common())
     return f"{len(statuses)} {what}{'s' * (len(statuses) != 1)}: {each or 'none'}."
 
 
-def _unfinished(run: Run) -> bool:
+def _is_unfinished(run: Run) -> bool:
     return run["status"] in ("running", "missing", "interrupted")
 
 
@@ -234,13 +234,13 @@ def _name(run: Run, most: int = 5) -> str:
         return "the run" if missing(run["number"]) else f"trial {run['number']}"
     numbers = str(run["runs"]).split(", ")
     more = [f"{len(numbers) - most} more"] if len(numbers) > most else []
-    return f"trial{'s' * (len(numbers) > 1)} {_listed([*numbers[:most], *more])}"
+    return f"trial{'s' * (len(numbers) > 1)} {_join([*numbers[:most], *more])}"
 
 
 def _point(run: Run, searched: Sequence[Axis]) -> str:
     """``weight_scale 0.1 and learning_rate 0.5``."""
     texts = [(axis, written(run.get(axis.key), 4)) for axis in searched]
-    return _listed([f"{axis.name} {text}" for axis, text in texts if text])
+    return _join([f"{axis.name} {text}" for axis, text in texts if text])
 
 
 def _data(runs: Sequence[Run]) -> str:
@@ -254,7 +254,7 @@ def _one(runs: Sequence[Run], key: str, several: str) -> str:
     return values.pop() if len(values) == 1 else several
 
 
-def _listed(words: Sequence[str]) -> str:
+def _join(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 

@@ -59,7 +59,7 @@ def _this_process() -> dict[str, Any]:
         "platform": platform.platform(),
         "versions": _versions(),
         "git_commit": git_commit(),
-        "uncommitted_sha256": _uncommitted(),
+        "uncommitted_sha256": _uncommitted_sha256(),
         "code_sha256": code_sha256(),
     }
 
@@ -95,7 +95,7 @@ def git_commit() -> str | None:
     return _git("rev-parse", "HEAD").decode().strip() or None
 
 
-def _uncommitted() -> str | None:
+def _uncommitted_sha256() -> str | None:
     """A sha256 of the uncommitted code; None if all code is committed."""
     changes = _git("diff", "HEAD", "--binary", "--", *_SOURCES)
     new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *_SOURCES)

@@ -130,7 +130,7 @@ class Search:
         ends: dict[int, Outcome | None] = dict.fromkeys(trial.number for trial in trials)
         while missing := self._missing(ends, outcomes):
             self.progress.started(list(dict.fromkeys(map(self.repeats.trial, missing))))
-            for job, done in self._launched(missing, overrides):
+            for job, done in self._launch(missing, overrides):
                 outcomes[job] = outcome = self._after(job, done)
                 if isinstance(outcome.error, RecordError):
                     raise outcome.error  # a full disk is no failure of the trial: it is run again
@@ -163,7 +163,7 @@ class Search:
             if self.repeats.count > 1 and FOLDER not in trial.user_attrs:
                 trial.set_user_attr(FOLDER, str(self.repeats.jobs(trial.number)[0]))
 
-    def _launched(
+    def _launch(
         self, numbers: Sequence[int], overrides: dict[int, list[str]]
     ) -> Iterator[tuple[int, JobReturn]]:
         """Run jobs; each keeps the number of its trial."""

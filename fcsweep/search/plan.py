@@ -83,7 +83,7 @@ def plan_of(
     _refuse_unknown(settings)
     older = older_space(_mapping(settings, "search_space"))
     asked = space_of({**older, **_mapping(settings, "params")}, arguments, context.config_loader)
-    space, task = _composed(asked, config, context)
+    space, task = _compose(asked, config, context)
     seed = seed_of(settings["sampler"])
     n_trials = _count("n_trials", settings["n_trials"])
     enqueue = space.check(_container(settings["enqueue"]))
@@ -155,7 +155,7 @@ def _warn_of_quotes(space: Space) -> None:
         )
 
 
-def _composed(space: Space, config: DictConfig, context: HydraContext) -> tuple[Space, DictConfig]:
+def _compose(space: Space, config: DictConfig, context: HydraContext) -> tuple[Space, DictConfig]:
     """The space and one of its jobs; where some options lack a key, those trials go without it."""
     try:
         return space, _outermost(space, config, context)

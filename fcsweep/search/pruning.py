@@ -66,7 +66,7 @@ def prune(values: Mapping[int, float], step: int) -> set[int]:
         reported = report(trials[number], session.repeats, job, value, step)
         if reported is not None and session.listener is not None:
             session.listener.reported(number, step, reported)
-    stopped = {number for number, trial in trials.items() if _decided(trial, step)}
+    stopped = {number for number, trial in trials.items() if _decide(trial, step)}
     return {job for job in finite if session.repeats.trial(job) in stopped}
 
 
@@ -82,20 +82,20 @@ def report(trial: Trial, repeats: Repeats, job: int, value: float, step: int) ->
     together: float | None = value
     if repeats.count > 1:
         name = f"{REACHED}.{step}"
-        if repeats.note(name, job) not in _known(trial).user_attrs:
+        if repeats.note(name, job) not in _frozen(trial).user_attrs:
             trial.set_user_attr(repeats.note(name, job), value)
-        attributes = _known(trial).user_attrs
+        attributes = _frozen(trial).user_attrs
         each = [attributes.get(repeats.note(name, one)) for one in repeats.jobs(trial.number)]
         reached = [one for one in each if one is not None]
         sign = 1 if trial.study.direction.name == "MAXIMIZE" else -1
         complete = len(reached) == repeats.count
         together = repeats.value(reached, sign) if complete else None
-    if together is not None and step not in _known(trial).intermediate_values:
+    if together is not None and step not in _frozen(trial).intermediate_values:
         trial.report(together, step)
     return together
 
 
-def _known(trial: Trial) -> FrozenTrial:
+def _frozen(trial: Trial) -> FrozenTrial:
     """What the study knows of a trial now."""
     return trial.storage.get_trial(trial._trial_id)
 
@@ -117,9 +117,9 @@ def reporting(numbers: Sequence[int]) -> Callable[[Sequence[Report]], Collection
     return on_epoch
 
 
-def _decided(trial: Trial, step: int) -> bool:
+def _decide(trial: Trial, step: int) -> bool:
     """Whether the pruner stops a trial that is at ``step``; an interrupted one as before."""
-    reported = _known(trial)
+    reported = _frozen(trial)
     pruned_at = reported.user_attrs.get(PRUNED_AT)
     if step not in reported.intermediate_values:  # not all repeats have reached it
         return pruned_at is not None and step >= pruned_at

@@ -176,14 +176,14 @@ class Space:
         """
         if not isinstance(point, Mapping):
             raise ConfigError(f"{name} is {shown(point)}; expected a mapping from key to value")
-        taken = {str(key): self._taken(name, str(key), value) for key, value in point.items()}
+        taken = {str(key): self._convert(name, str(key), value) for key, value in point.items()}
         if set(self._groups()) <= set(taken):
             for key in [key for key in taken if not self.has(key, taken)]:
                 chosen = ", ".join(f"{group}={taken[group]}" for group in self._groups())
                 raise ConfigError(f"{name} has {key}, which is no key with {chosen}")
         return taken
 
-    def _taken(self, name: str, key: str, value: Any) -> Any:
+    def _convert(self, name: str, key: str, value: Any) -> Any:
         distribution = self.distributions.get(key)
         if distribution is None:
             keys = ", ".join(self.distributions) or "no key"
@@ -225,7 +225,7 @@ def space_of(
     Raises:
         ConfigError: an override that cannot be searched.
     """
-    lines = [f"{key}={_stated(str(key), value)}" for key, value in (params or {}).items()]
+    lines = [f"{key}={_text_of(str(key), value)}" for key, value in (params or {}).items()]
     distributions: dict[str, BaseDistribution] = {}
     fixed: dict[str, str] = {}
     texts: dict[str, str] = {}
@@ -246,7 +246,7 @@ def space_of(
     return Space(distributions, fixed, frozenset(pairs), texts)
 
 
-def _stated(key: str, value: Any) -> str:
+def _text_of(key: str, value: Any) -> str:
     """What a value of a YAML file is after the ``=``; a text stands there as it is."""
     plain: Any = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     if isinstance(plain, dict):
@@ -266,7 +266,7 @@ SPEC = {"type", "low", "high", "choices", "values", "min", "max"}
 def _meant_by(key: str, value: Any) -> str:
     """``net.width: choice(8,16)``, for a range that is a mapping or lies in one."""
     if not isinstance(value, Mapping) or not value:
-        return f"{key}: {'choice(8,16,32)' if value == {} else _stated(key, value)}"
+        return f"{key}: {'choice(8,16,32)' if value == {} else _text_of(key, value)}"
     with suppress(ConfigError):
         return f"{key}: {_older(key, value)}"
     if SPEC & set(value):

@@ -65,7 +65,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         if new := not any(folder.iterdir()):
             prepare()  # before anything is made
         in_folder = proven is not None and settings["storage"] is None
-        configured, extended = functools.partial(_configured, sweeper), plan.extend is not None
+        configured, extended = functools.partial(_config_of, sweeper), plan.extend is not None
         past = PastRuns(folder, plan.space, configured, extended, plan.repeats)
         storage = storage_of(settings["storage"], folder, in_folder)
         name = name_of(storage, settings["study_name"], folder)
@@ -102,6 +102,6 @@ def _as_a_program(folder: str) -> Iterator[None]:
         yield
 
 
-def _configured(sweeper: Any, overrides: list[str]) -> RunConfig:
+def _config_of(sweeper: Any, overrides: list[str]) -> RunConfig:
     """The config of a job of our own."""
     return typed(sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, overrides))

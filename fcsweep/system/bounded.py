@@ -33,7 +33,7 @@ def bounded(path: str | Path, most: int) -> bytes:
         OSError: It cannot be read.
         UnreadableError: It is larger, or no file: from a pipe nothing might ever come.
     """
-    with open(path, "rb", opener=_opened) as file:
+    with open(path, "rb", opener=_open) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise UnreadableError("it is no file")
         content = file.read(most + 1)
@@ -42,7 +42,7 @@ def bounded(path: str | Path, most: int) -> bytes:
     return content
 
 
-def _opened(name: str, how: int) -> int:
+def _open(name: str, how: int) -> int:
     """A descriptor, without waiting for whoever might once write into a pipe."""
     how |= getattr(os, "O_NONBLOCK", 0)
     for _ in range(ATTEMPTS):

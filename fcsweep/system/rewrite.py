@@ -70,14 +70,14 @@ def _write_over(path: Path, content: bytes) -> bool:
     except FileNotFoundError:
         return False
     with open(descriptor, "wb") as file:
-        ours = _leased(file) and _tells_of_mapped(os.fstat(descriptor).st_dev, path)
+        ours = _has_lease(file) and _tells_of_mapped(os.fstat(descriptor).st_dev, path)
         if ours:
             file.write(content)
             file.truncate()
     return ours
 
 
-def _leased(file: BinaryIO) -> bool:
+def _has_lease(file: BinaryIO) -> bool:
     """Whether the system says that nobody else has a file open, and holds off who would open it.
 
     By a write lease of Linux (``fcntl(2)``), which ends with the file's closing.
@@ -103,7 +103,7 @@ def _tells_of_mapped(device: int, path: Path) -> bool:
             with probe.open("rb") as file:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             with mapped, probe.open("r+b") as file:
-                _TELLS[device] = not _leased(file)
+                _TELLS[device] = not _has_lease(file)
             probe.unlink()
     return _TELLS[device]
 

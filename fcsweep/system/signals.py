@@ -86,7 +86,7 @@ def listening(program: str = PROGRAM) -> Generator[None]:
         return
     running = _program = _Program(program)
     before, hook = _handled_by(_end, only=DEFAULT), sys.unraisablehook
-    sys.unraisablehook = partial(_lost, hook)
+    sys.unraisablehook = partial(_ignore_lost, hook)
     try:
         yield
     except BaseException as error:
@@ -104,7 +104,7 @@ def listening(program: str = PROGRAM) -> Generator[None]:
         _restore(before)
 
 
-def _lost(hook: Callable[[Any], object], unraisable: Any) -> None:
+def _ignore_lost(hook: Callable[[Any], object], unraisable: Any) -> None:
     """Say nothing of what the handler raised in a destructor: `end_if_asked` raises it again."""
     asked = _program is not None and _program.signal is not None
     if not (asked and isinstance(unraisable.exc_value, KeyboardInterrupt | SystemExit)):

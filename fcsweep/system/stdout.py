@@ -26,13 +26,13 @@ def all_printed() -> Generator[None]:
         RecordError: standard output is a file on a full disk.
     """
     try:
-        yield from _flushed()
+        yield from _flush_at_end()
     except BrokenPipeError as error:
         give_up_stdout()
         raise ReaderLeft from error
 
 
-def _flushed() -> Iterator[None]:
+def _flush_at_end() -> Iterator[None]:
     try:
         yield
     except SystemExit:  # as after a help

@@ -48,7 +48,7 @@ def table(rows: Sequence[Row], width: int) -> Table:
     from rich.table import Table
 
     every = points(rows)
-    listed = _listed(every)
+    listed = _rows_to_show(every)
     cut = len(listed) < len(every)
     columns = _columns(rows, listed, lambda row: row.folder.name)
     framed = _width(columns, 3) + 1 <= width
@@ -73,7 +73,7 @@ def table(rows: Sequence[Row], width: int) -> Table:
 
 def lines(rows: Sequence[Row]) -> list[str]:
     """The rows, or the best of many, as plain lines for a file or a pipe: columns, nothing cut."""
-    columns = _columns(rows, _listed(points(rows)), lambda row: str(row.folder))
+    columns = _columns(rows, _rows_to_show(points(rows)), lambda row: str(row.folder))
     texts = zip(*([name, *cells] for name, cells in columns.items()), strict=True)
     widths = [max(map(len, [name, *cells])) for name, cells in columns.items()]
     aligned = [
@@ -86,7 +86,7 @@ def lines(rows: Sequence[Row]) -> list[str]:
 def below(rows: Sequence[Row]) -> list[str]:
     """What stands below the table: where the others are; the best run or point, its parameters."""
     every = points(rows)
-    more = len(every) - len(_listed(every))
+    more = len(every) - len(_rows_to_show(every))
     left = [f"{more} more in {printable(rows[0].folder.parent / FILE)}"] if more else []
     top = best_point(every)
     if top is None:
@@ -127,7 +127,7 @@ def show(rows: Sequence[Row]) -> None:
     print(*ending, sep="\n")
 
 
-def _listed(every: Sequence[Point]) -> Sequence[Point]:
+def _rows_to_show(every: Sequence[Point]) -> Sequence[Point]:
     """All points in their order, or the best of many, best first."""
     if len(every) <= LISTED:
         return every

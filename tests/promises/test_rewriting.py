@@ -80,7 +80,7 @@ def test_what_somebody_still_reads_is_not_written_over(tmp_path, how):
 @linux
 def test_where_a_system_forgets_mapped_files_each_file_is_a_new_one(tmp_path, monkeypatch):
     path = tmp_path / "best.safetensors"
-    monkeypatch.setattr(rewrite, "_leased", lambda file: True)  # whatever is mapped
+    monkeypatch.setattr(rewrite, "_has_lease", lambda file: True)  # whatever is mapped
     monkeypatch.setattr(rewrite, "_TELLS", {})
     rewrite_atomically(path, b"one")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as reader:

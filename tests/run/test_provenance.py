@@ -121,7 +121,7 @@ def test_only_changed_code_is_uncommitted(checkout, changed, counts):
     for name in changed:
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text("x: 2\n")
-    assert (module._uncommitted() is not None) == counts
+    assert (module._uncommitted_sha256() is not None) == counts
 
 
 def test_other_code_has_another_sha256(tmp_path, monkeypatch):

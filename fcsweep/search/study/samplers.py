@@ -151,8 +151,8 @@ def sampler_of(
         return lambda seed: PerTrial(lambda own, _: RandomSampler(own), seed, planned)
     arguments = arguments_of("sampler", kind, fields)
     if kind is PartialFixedSampler and space is not None:
-        arguments["fixed_params"] = _fixed(arguments.get("fixed_params"), space)
-    with _said("sampler"):
+        arguments["fixed_params"] = _fixed_params(arguments.get("fixed_params"), space)
+    with _message("sampler"):
         made(kind, arguments, 0)
     if kind is QMCSampler:
         # One sequence for the study: a trial has its place in it, so the seed stays the study's.
@@ -204,7 +204,7 @@ def pruner_of(node: Any) -> BasePruner:
     if kind is None:
         return foreign("pruner", fields)
     arguments = arguments_of("pruner", kind, fields)
-    with _said("pruner"):
+    with _message("pruner"):
         pruner = made(kind, arguments)
         if kind is HyperbandPruner:
             _check_hyperband(**arguments)
@@ -246,7 +246,7 @@ def _first(make: Callable[[int], BaseSampler]) -> Callable[[int, int], BaseSampl
     return first
 
 
-def _fixed(given: Any, space: Space) -> dict[str, Any]:
+def _fixed_params(given: Any, space: Space) -> dict[str, Any]:
     """``fixed_params`` by the keys of the space, which may begin with ``+``."""
     keys = {bare(key): key for key in space.distributions}
     named = {keys.get(str(key), str(key)): value for key, value in dict(given or {}).items()}
@@ -254,7 +254,7 @@ def _fixed(given: Any, space: Space) -> dict[str, Any]:
 
 
 @contextmanager
-def _said(group: str) -> Iterator[None]:
+def _message(group: str) -> Iterator[None]:
     """What Optuna refuses, in one line."""
     with quiet():
         try:

@@ -138,7 +138,7 @@ def open_study(
                 "hydra.sweeper.study_name=..."
             )
     if runs and (past is None or not past.check(0)):
-        lost = _lost(storage, name, folder)
+        lost = _missing_study(storage, name, folder)
         raise StudyError(f"hydra.sweep.dir: {folder} holds {runs} runs, but {lost}")
     study = optuna.create_study(
         study_name=name,
@@ -255,7 +255,7 @@ def _draw(trial: Trial, space: Space, extend: Extend | None) -> None:
         extend(trial)
 
 
-def _lost(storage: BaseStorage, name: str, folder: Path) -> str:
+def _missing_study(storage: BaseStorage, name: str, folder: Path) -> str:
     """What holds no study of the runs in a folder, and what to do."""
     if in_folder(storage):
         return (

@@ -82,22 +82,22 @@ def own_class(group: str, fields: Mapping[str, Any]) -> Any | None:
     target = str(fields.get("_target_"))
     if not target.startswith(OPTUNA):
         return None
-    kind = _found(group, target)
+    kind = _find(group, target)
     if kind is None:
-        raise _refused(group, target)
+        raise _no_such_class(group, target)
     if missing := [name for name in NEEDS.get(kind.__name__, ()) if find_spec(name) is None]:
         packages = " ".join(missing)
         raise ConfigError(f"{kind.__name__} of Optuna needs a package; pip install {packages}")
     return kind
 
 
-def _found(group: str, target: str) -> Any | None:
+def _find(group: str, target: str) -> Any | None:
     module, base = CLASSES[group]
     kind = getattr(module, target.rpartition(".")[2], None)
     return kind if inspect.isclass(kind) and issubclass(kind, base) and kind is not base else None
 
 
-def _refused(group: str, target: str, why: str = "") -> ConfigError:
+def _no_such_class(group: str, target: str, why: str = "") -> ConfigError:
     """``_target_`` names no sampler, or no pruner."""
     known, name = ", ".join(OPTIONS[group]), target.rpartition(".")[2]
     given = f"hydra.sweeper.{group}._target_ is {shown(target)}{why}"
@@ -127,9 +127,9 @@ def foreign(group: str, fields: Mapping[str, Any], seed: int | None = None) -> A
             given["seed"] = seed
         made = instantiate(given)
     except Exception as error:  # of an import, or of the user's code
-        raise _refused(group, target, f" ({one_line(error)})") from error
+        raise _no_such_class(group, target, f" ({one_line(error)})") from error
     if not isinstance(made, CLASSES[group][1]):
-        raise _refused(group, target, f", which makes {shown(made)}")
+        raise _no_such_class(group, target, f", which makes {shown(made)}")
     return made
 
 
@@ -183,7 +183,7 @@ class _Recipe:
 
 def _recipe(fields: Mapping[str, Any]) -> _Recipe:
     target = str(fields["_target_"])
-    groups = [group for group in CLASSES if target.startswith(OPTUNA) and _found(group, target)]
+    groups = [group for group in CLASSES if target.startswith(OPTUNA) and _find(group, target)]
     if not groups:
         return _Recipe(lambda seed: instantiate(fields))
     kind = own_class(groups[0], fields)

@@ -69,7 +69,7 @@ def trial_number() -> int | None:
 def trial_params() -> dict[str, Any]:
     """The parameters of the running trial by their keys; empty outside a search."""
     trial = _running()
-    return {} if trial is None else dict(_known(trial).params)
+    return {} if trial is None else dict(_frozen(trial).params)
 
 
 def note(name: str, value: float | str | bool) -> None:
@@ -92,7 +92,7 @@ def note(name: str, value: float | str | bool) -> None:
     trial = _running()
     if trial is None:
         return
-    if not name or name in TAKEN or name in _known(trial).params:
+    if not name or name in TAKEN or name in _frozen(trial).params:
         taken = f"{', '.join(sorted(TAKEN))} or a parameter"
         raise ValueError(f"a note is named {name!r}; expected a name other than {taken}")
     trial.set_user_attr(name, plain)
@@ -226,7 +226,7 @@ def _running() -> Trial | None:
     return None if number is None or session is None else trial_of(session, number)
 
 
-def _known(trial: Trial) -> FrozenTrial:
+def _frozen(trial: Trial) -> FrozenTrial:
     """What the study knows of a trial by now."""
     return trial.storage.get_trial(trial._trial_id)
 
