@@ -18,6 +18,7 @@ import pytest
 from fcsweep.records import sweep_table
 
 PROGRAM = [sys.executable, "-W", "error", "-m", "fcsweep"]
+PYTHON = os.path.basename(sys.executable)
 TASK = ["data=synthetic", "data.num_train=60", "data.num_val=20", "solver.batch_size=10"]
 TASK += ["model.hidden_dims=[8]"]
 LONG = [*TASK, "solver.num_epochs=1000000", "solver.eval_every=100"]
@@ -187,7 +188,7 @@ def test_the_second_of_two_in_one_folder_is_refused(kind, tmp_path):
     process.kill()
     process.wait()
     assert (said.returncode, said.stdout) == (1, "")
-    assert f"s is in use by process {process.pid} (python -W error -m fcsweep " in said.stderr
+    assert f"s is in use by process {process.pid} ({PYTHON} -W error -m fcsweep " in said.stderr
     assert said.stderr.endswith("); name a new or an empty folder\n")
     assert said.stderr.count("\n") == 1
 

@@ -33,6 +33,8 @@ task()
 """
 """The app of ten lines, keeping count of its starts."""
 
+PYTHON = Path(sys.executable).name
+
 SEARCH = [
     "hydra.sweep.dir=s",
     "hydra.sweeper.sampler.seed=3",
@@ -105,7 +107,7 @@ def test_a_second_process_in_the_same_folder_is_refused(tmp_path):
     try:
         _wait_for(lambda: starts(tmp_path))
         said = run(app, *SEARCH, code=1)
-        assert f"is in use by process {first.pid} (python " in said and "Traceback" not in said
+        assert f"is in use by process {first.pid} ({PYTHON} " in said and "Traceback" not in said
     finally:
         first.kill()
         first.wait()
