@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 import struct
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import preloaded
 from support.programs import Command, contents, said
 from support.written_sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
@@ -424,7 +424,7 @@ def test_no_module_of_a_folder_is_imported(inside, tmp_path):
     env = {**os.environ, "EXECUTED": str(tmp_path / "executed"), "OMP_NUM_THREADS": "1"}
     run = [str(script), "solver.num_epochs=1", "hydra.run.dir=r"]
     if inside == "the run":
-        preloaded.run(run, cwd=where, env=env, check=True)
+        subprocess.run(run, cwd=where, env=env, check=True)
     folder = where / "r" if inside == "the run" else where
     for name in MODULES:
         (folder / f"{name}.py").write_text(PLANTED)
@@ -441,7 +441,7 @@ def test_no_module_of_a_folder_is_imported(inside, tmp_path):
     else:
         commands = [run, [sys.executable, "-P", "-m", "fcsweep.rerun", "r"]]
     for command in commands:
-        done = preloaded.run(command, cwd=where, env=env, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=where, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert not (tmp_path / "executed").exists()
     saved = (where / "r" / ".hydra" / "config.yaml").read_text()

@@ -572,7 +572,7 @@ def test_the_commands_of_the_guide(tmp_path):
         command = ["bash", "-e", "-c", block]
         options = {"capture_output": True, "text": True, "cwd": tmp_path}
         variables = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
-        done = preloaded.run(command, env=variables, **options, timeout=120)
+        done = subprocess.run(command, env=variables, **options, timeout=120)
         assert done.returncode == 0, done.stderr
         told.append(done.stdout)
     assert told[0].splitlines()[-1] == "identical: outputs/first (20 epochs)"
