@@ -129,7 +129,7 @@ def has_arrays(data: Mapping[str, Any] | TrainingData) -> bool:
     return isinstance(X, np.ndarray)
 
 
-def placed(
+def to_device(
     data: Mapping[str, Any] | TrainingData, part: str, params: NamedTensors, classes: int
 ) -> tuple[Tensor, Tensor]:
     """Examples ``(n, ...)`` and labels ``(n,)`` of a split, where and as the parameters are.

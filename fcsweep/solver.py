@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from fcsweep.accuracy import Best, count_correct, fixed_sample
-from fcsweep.batches import Batches, TrainingData, check_device, has_arrays, part_of, placed
+from fcsweep.batches import Batches, TrainingData, check_device, has_arrays, part_of, to_device
 from fcsweep.courses import keywords
 from fcsweep.courses.own_model import OwnModel
 from fcsweep.courses.rule_function import FunctionUpdates
@@ -114,8 +114,8 @@ class Solver:
         check_device(device, params.device)
         if checkpoint_name is not None and params.trials:
             raise ValueError(f"checkpoint_name is {checkpoint_name!r}; a .pth holds no stack")
-        self.X_train, self.y_train = placed(data, "train", params, classes)
-        self.X_val, self.y_val = placed(data, "val", params, classes)
+        self.X_train, self.y_train = to_device(data, "train", params, classes)
+        self.X_val, self.y_val = to_device(data, "val", params, classes)
         self._batches = Batches(
             self.X_train, self.y_train, self.batch_size, params.trials, self.seed
         )

@@ -95,6 +95,9 @@ PRUNERS = {
 }
 """The group ``hydra/sweeper/pruner``; chosen values are those without a default in Optuna."""
 
+DEFAULTS = {"sampler": SAMPLERS["tpe"], "pruner": PRUNERS["none"]}
+"""The nodes of a sweeper that names none."""
+
 
 @dataclass
 class OptunaSweeperConf:
@@ -188,8 +191,7 @@ def filled(given: Mapping[str, Any], node: DictConfig) -> dict[str, Any]:
     defaults: dict[str, Any] = {
         one.name: one.default for one in fields(OptunaSweeperConf) if one.name in KEYS
     }
-    groups = {"sampler": SAMPLERS["tpe"], "pruner": PRUNERS["none"]}
-    left_out = {key: value for key, value in groups.items() if given.get(key) is None}
+    left_out = {key: value for key, value in DEFAULTS.items() if given.get(key) is None}
     described: dict[str, Any] = {
         key: OmegaConf.to_container(node[key], resolve=True)
         for key in ("sampler", "pruner", "storage")

@@ -23,13 +23,11 @@ def duplicates(study: Study, reused: bool) -> list[str]:
     """
     points = [_point(trial) for trial in _trials(study) if trial.state.is_finished()]
     count = len(points) - len(set(points))
-    end = "" if reused else "; hydra.sweeper.duplicates=reuse takes its value"
+    if not count:
+        return []
     have = "has" if count == 1 else "have"
-    return (
-        [f"{count} of {len(points)} trials {have} the point of an earlier one{end}"]
-        if count
-        else []
-    )
+    end = "" if reused else "; hydra.sweeper.duplicates=reuse takes its value"
+    return [f"{count} of {len(points)} trials {have} the point of an earlier one{end}"]
 
 
 def reuse(study: Study, outcomes: Mapping[int, Outcome | None]) -> dict[int, Outcome]:

@@ -22,7 +22,7 @@ from optuna.samplers import BaseSampler
 
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, one_line, shown
-from fcsweep.search.settings import PRUNERS, SAMPLERS
+from fcsweep.search.settings import DEFAULTS, PRUNERS, SAMPLERS
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def described(group: str, node: Any) -> dict[str, Any]:
         ConfigError: it is something else, such as the name of an option.
     """
     if node is None:
-        return dict({"sampler": SAMPLERS["tpe"], "pruner": PRUNERS["none"]}[group])
+        return dict(DEFAULTS[group])
     if not isinstance(node, Mapping):
         option = node if isinstance(node, str) else next(iter(OPTIONS[group]))
         raise ConfigError(
