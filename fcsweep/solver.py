@@ -45,8 +45,8 @@ class Solver:
             attributes; placed on the device and in the type of the parameters once. Labels are of
             any integer type, in [0, num_classes). NumPy arrays do.
         update_rule: a rule of ``fcsweep.optim``, or its name; ``"momentum"``, as on the command
-            line, is ``sgd_momentum``. For one trial also a function of yours, ``(w, dw, config)
-            -> (next_w, config)``, called for each parameter with a config of its own.
+            line, is ``sgd_momentum``. Also a function of yours, ``(w, dw, config) -> (next_w,
+            config)``, called for each parameter of each trial with a config of its own.
         optim_config: constants of the rule; each may have one value a trial.
         lr_decay: factor of the learning rate after each epoch, in (0, 1]; may be one a trial.
         num_epochs: passes over the training data.
@@ -148,7 +148,7 @@ class Solver:
             return Updates(rule, self._model.params, config or {}, lr_decay)
         own = self._model if isinstance(self._model, OwnModel) else None
         arrays = own.arrays if own else has_arrays(data)
-        return FunctionUpdates(rule, self._model.params, config or {}, float(lr_decay), arrays)
+        return FunctionUpdates(rule, self._model.params, config or {}, lr_decay, arrays)
 
     def __getstate__(self) -> dict[str, Any]:
         """For ``copy`` and ``pickle``: no prepared passes, which use this solver's memory."""

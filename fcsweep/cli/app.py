@@ -32,6 +32,7 @@ from fcsweep.cli.checks import (
     refuse_other_folder,
     require_data,
     require_device,
+    require_own_code,
     values_named,
 )
 from fcsweep.cli.summary import Failure, advise, ending, refuse_failures, table_of
@@ -86,6 +87,7 @@ class App(Hydra):
         hide_password(cfg)
         config = typed(cfg)
         require_device(config)
+        require_own_code([config])
         callbacks = Callbacks(cfg)
         context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
         folder, made = folder_of(cfg, "hydra.run.dir")

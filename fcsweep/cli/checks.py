@@ -19,7 +19,7 @@ from fcsweep.cli.swept_settings import refuse_swept_settings
 from fcsweep.composition.conditional import applying
 from fcsweep.composition.loader import STAMP
 from fcsweep.composition.secrets import overrides_of
-from fcsweep.config import RunConfig, conditional_keys, flat, typed
+from fcsweep.config import CustomConfig, RunConfig, conditional_keys, flat, typed
 from fcsweep.launchers.protocols import CheckingLoader, GridSweeper, PlanningSweeper
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import listed
@@ -36,6 +36,19 @@ def require_device(config: RunConfig) -> None:
         from fcsweep.run import device_of
 
         device_of(config.device)
+
+
+def require_own_code(configs: Iterable[RunConfig]) -> None:
+    """Import what the configs name by import path, each once.
+
+    Raises:
+        ConfigError: A path leads to nothing that does.
+    """
+    for config in configs:
+        if isinstance(config.optimizer, CustomConfig):
+            from fcsweep.run.own_code import custom_rule  # imports torch: not for other rules
+
+            custom_rule(config)
 
 
 def require_data(configs: Iterable[RunConfig]) -> None:
@@ -76,6 +89,7 @@ def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[R
     configs = _checked_jobs(cfg, context, jobs)
     for config in () if elsewhere(cfg) else configs:
         require_device(config)
+    require_own_code(() if elsewhere(cfg) else configs)
     size = sweeper.max_batch_size or len(jobs)
     batches = [jobs[start : start + size] for start in range(0, len(jobs), size)]
     sweeper.split_arguments = lambda overrides, max_batch_size: batches
@@ -116,6 +130,7 @@ def checked_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool
     require_device(config)
     space = sweeper.planned.space
     jobs = _checked_jobs(cfg, context, [*map(space.overrides, space.corners())])
+    require_own_code(() if elsewhere(cfg) else jobs)
     sweeper.prepare = None if elsewhere(cfg) else partial(require_data, jobs)
     if sys.stdout.isatty():
         from fcsweep.terminal.search_view import LiveProgress  # imports optuna, as the plan did

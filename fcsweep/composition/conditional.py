@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 VALUE = re.compile(r"(?P<key>[^\W\d][\w-]*(?:\.[\w-]+)*)=")
 """How an override begins that changes a key; ``+``, ``~`` and ``@`` are not conditional."""
@@ -106,6 +106,6 @@ def _lacks(cfg: DictConfig, line: str) -> bool:
         if not isinstance(node, DictConfig) or not isinstance(node._content, dict):
             return False
         if name not in node._content:
-            return True
+            return bool(OmegaConf.is_struct(node))  # else any key may be added
         node = node._content[name]
     return False

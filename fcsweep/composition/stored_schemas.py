@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
 
 from fcsweep.config import GROUPS, RunConfig
 
@@ -21,5 +23,10 @@ def register() -> None:
     store.store(name="run_schema", node=alone, provider="fcsweep")
     for group, options in GROUPS.items():
         for schema in set(options.values()):
-            node = asdict(schema())
+            node = {key: _open(value) for key, value in asdict(schema()).items()}
             store.store(group=group, name=f"{node['name']}_schema", node=node, provider="fcsweep")
+
+
+def _open(value: Any) -> Any:
+    """A mapping to which an override may add without a ``+``; other values as they are."""
+    return OmegaConf.create(value, flags={"struct": False}) if isinstance(value, dict) else value

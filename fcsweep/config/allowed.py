@@ -141,6 +141,46 @@ class FilePath:
         return str(Path(value).expanduser().absolute())
 
 
+class ImportPath:
+    """A module and a name in it; a run imports it, nobody else does."""
+
+    words = ()
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str) and bool(_IMPORT_PATH.fullmatch(value))
+
+    def __str__(self) -> str:
+        return "module:name, such as my_rules:nesterov"
+
+    def keep(self, value: str) -> str:
+        """The path itself."""
+        return value
+
+
+_NAME = r"[^\W\d]\w*"
+_IMPORT_PATH = re.compile(rf"{_NAME}(\.{_NAME})*:{_NAME}")
+
+
+class Numbers:
+    """A mapping from names to finite numbers."""
+
+    words = ()
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, dict):
+            return False
+        items = cast("dict[object, object]", value).items()
+        return all(isinstance(k, str) and k.isidentifier() and v in FINITE for k, v in items)
+
+    def __str__(self) -> str:
+        return "numbers by name, such as {beta: 0.9}"
+
+    def keep(self, value: dict[str, float]) -> dict[str, float]:
+        """A mapping of its own, each number a float."""
+        return {name: float(number) for name, number in value.items()}
+
+
+FINITE = Range(-math.inf)
 POSITIVE = Range(0, open_low=True)
 NOT_NEGATIVE = Range(0)
 UNDER_ONE = Range(0, 1, open_high=True)

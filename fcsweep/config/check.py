@@ -7,11 +7,11 @@ from dataclasses import Field, fields
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fcsweep.config.allowed import Allowed
 from fcsweep.config.saved import flat
-from fcsweep.config.schemas import GROUPS, HIDDEN_LAYERS, RunConfig, known_keys, names
+from fcsweep.config.schemas import GROUPS, HIDDEN_LAYERS, MISSING, RunConfig, known_keys, names
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, listed, nearest, shown
 
@@ -54,6 +54,9 @@ def _plain(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])  # type: ignore[arg-type]
     try:
         plain = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = str(error.full_key)
+        raise ConfigError(f"{key} is missing; expected {_expectation(key)}") from error
     except OmegaConfBaseException as error:
         text = str(error).partition("\n")[0].rstrip(".")
         raise ConfigError(f"{error.full_key} has no value: {text}") from error
@@ -78,6 +81,9 @@ def _section(group: str, data: object) -> Any:
     for key, value in section.items():
         if key not in known:
             raise _unknown_key(f"{group}.{key}", value, name)
+    for key, spec in known.items():
+        if section.get(key, spec.default) == MISSING:
+            raise ConfigError(f"{group}.{key} is missing; expected {spec.metadata['allowed']}")
     values = {
         key: _convert(f"{group}.{key}", value, known[key])
         for key, value in section.items()

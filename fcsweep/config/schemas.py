@@ -3,7 +3,7 @@
 YAML holds choices, never a value that a schema has as its default. The metadata of a field says
 what may stand there: ``allowed`` (an `Allowed`), ``optional`` (may be null); and ``per_trial``
 (trials that differ in nothing else may share a stack). What a value is for, and its unit, stands
-below its field.
+below its field. A key whose default is `MISSING` must be given.
 
 A ``ClassVar`` is a fact about the option and no key of a config. An optimizer names its update
 ``rule`` (a key of ``fcsweep.optim.RULES``) and the number of its ``state_tensors``, each as large
@@ -29,11 +29,16 @@ from fcsweep.config.allowed import (
     Allowed,
     Device,
     FilePath,
+    ImportPath,
+    Numbers,
     Rows,
     Sizes,
 )
 
 T = TypeVar("T")
+
+MISSING = "???"
+"""In place of a default: the key must be given (as in OmegaConf)."""
 
 
 def _key(default: T, allowed: Allowed, *, optional: bool = False, per_trial: bool = False) -> T:
@@ -46,6 +51,12 @@ def _sizes(*default: int, single: bool = False) -> list[int]:
     """A field that holds a list of sizes."""
     about = {"allowed": Sizes(single), "optional": False, "per_trial": False}
     return field(default_factory=lambda: list(default), metadata=about)
+
+
+def _numbers() -> dict[str, float]:
+    """A field that holds numbers by name, of each trial its own."""
+    about = {"allowed": Numbers(), "optional": False, "per_trial": True}
+    return field(default_factory=dict[str, float], metadata=about)
 
 
 @dataclass
@@ -141,6 +152,22 @@ class AdamConfig:
 
 
 @dataclass
+class CustomConfig:
+    """An update rule of your own: ``(w, dw, config) -> (next_w, config)``."""
+
+    state_tensors: ClassVar[int] = 2
+    """A guess: what a rule keeps is known when it runs."""
+
+    name: str = "custom"
+    rule: str = _key(MISSING, ImportPath())
+    """Import path of a function, or of an ``UpdateRule`` as those of ``fcsweep.optim``."""
+    learning_rate: float = _key(1e-2, POSITIVE, per_trial=True)
+    """Step size, ``learning_rate`` in the config of the rule; > 0."""
+    constants: dict[str, float] = _numbers()
+    """Further numbers in the config of the rule, by name."""
+
+
+@dataclass
 class DigitsConfig:
     """The 8 x 8 handwritten digits that come with scikit-learn: 64 inputs, 10 classes."""
 
@@ -215,7 +242,7 @@ class SolverConfig:
 
 
 ModelConfig: TypeAlias = TwoLayerConfig | FullyConnectedConfig
-OptimizerConfig: TypeAlias = SgdConfig | MomentumConfig | RmspropConfig | AdamConfig
+OptimizerConfig: TypeAlias = SgdConfig | MomentumConfig | RmspropConfig | AdamConfig | CustomConfig
 DataConfig: TypeAlias = DigitsConfig | Cifar10Config | SyntheticConfig
 
 

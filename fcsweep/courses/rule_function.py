@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
@@ -11,24 +12,23 @@ import torch
 from torch import Tensor
 
 from fcsweep.kernels.arrays import array
-from fcsweep.kernels.parameters import NamedTensors
+from fcsweep.kernels.parameters import NamedTensors, copy_to
 
 
 class FunctionUpdates:
-    """A function as an update rule: each parameter is updated alone, with a config of its own.
+    """A function as an update rule: it updates each parameter of each trial alone.
 
-    The function gets copies of a parameter and its gradient: it may change and keep them.
+    The function gets copies of a trial's parameter and its gradient, with a config of their own: it
+    may change and keep them, and need not know of stacks.
 
     Args:
         function: the rule.
-        params: of one trial.
-        config: what each parameter's config starts from.
-        lr_decay: factor of each config's ``learning_rate`` after an epoch.
+        params: what it updates.
+        config: what each parameter's config starts from; of a stack, a tensor ``(k,)`` gives each
+            trial its number.
+        lr_decay: factor of each config's ``learning_rate`` after an epoch; may be one a trial.
         arrays: whether the function gets NumPy arrays, as it does where the model or the data are
             made of them.
-
-    Raises:
-        ValueError: a stack.
     """
 
     def __init__(
@@ -36,23 +36,29 @@ class FunctionUpdates:
         function: Callable[[Any, Any, dict[str, Any]], tuple[Any, Any]],
         params: NamedTensors,
         config: Mapping[str, Any],
-        lr_decay: float,
+        lr_decay: float | Tensor,
         arrays: bool,
     ) -> None:
-        if params.trials:
-            raise ValueError(
-                f"update_rule is a function, which updates one trial; for a stack of "
-                f"{params.trials.numel()} give an UpdateRule, as those of fcsweep.optim"
-            )
-        self.function, self._lr_decay, self._arrays = function, lr_decay, arrays
-        self.configs: dict[str, Any] = {name: deepcopy({**config}) for name in params}
+        self.function, self._arrays, self._stacked = function, arrays, bool(params.trials)
+        trials = range(params.trials.numel())
+        decay = torch.as_tensor(lr_decay, dtype=torch.float64).expand(len(trials))
+        self._lr_decay: list[float] = decay.tolist()
+        self._configs: list[dict[str, Any]] = [
+            {name: deepcopy(self._of_trial(config, trial)) for name in params} for trial in trials
+        ]
+
+    def _of_trial(self, config: Mapping[str, Any], trial: int) -> dict[str, Any]:
+        """The config of one trial of a stack; that of a lone trial as it is."""
+        return {
+            name: value[trial].item() if self._stacked and _is_each(value) else value
+            for name, value in config.items()
+        }
 
     @property
     def learning_rate(self) -> Tensor:
-        """Of the first parameter; NaN if its config has none."""
-        config = next(iter(self.configs.values()))
-        rate = config.get("learning_rate", "nan") if isinstance(config, Mapping) else "nan"
-        return torch.tensor(float(rate), dtype=torch.float64)
+        """Of each trial's first parameter, ``(*t,)``; NaN if its config has none."""
+        rates = [_rate(next(iter(configs.values()))) for configs in self._configs]
+        return torch.tensor(rates if self._stacked else rates[0], dtype=torch.float64)
 
     def prepare(
         self, params: NamedTensors, gradient: NamedTensors, step: int
@@ -62,17 +68,27 @@ class FunctionUpdates:
 
     def _update(self, params: NamedTensors, gradient: NamedTensors) -> None:
         with torch.inference_mode(False), torch.no_grad():
-            for name, w in params.items():
-                copies: list[Any] = [w.clone(), gradient[name].clone()]
-                if self._arrays:
-                    copies = [array(copy) for copy in copies]
-                returned = self._call(copies[0], copies[1], self.configs[name])
-                if not isinstance(returned, tuple) or len(returned) != 2:
-                    kind = type(returned).__name__
-                    raise TypeError(f"update_rule returned {kind}; expected (next_w, config)")
-                params[name], config = returned
-                if config is not None:  # the rule has none, and may be given the old one again
-                    self.configs[name] = config
+            for trial, configs in enumerate(self._configs):
+                for name, config in configs.items():
+                    w, dw = (self._one(named[name], trial) for named in (params, gradient))
+                    next_w, next_config = self._step(w, dw, config)
+                    copy_to(w, next_w, name)
+                    if next_config is not None:  # else the rule has none, and gets the old one
+                        configs[name] = next_config
+
+    def _one(self, parameter: Tensor, trial: int) -> Tensor:
+        """The parameter of one trial."""
+        return parameter[trial] if self._stacked else parameter
+
+    def _step(self, w: Tensor, dw: Tensor, config: Any) -> tuple[Any, Any]:
+        copies: list[Any] = [w.clone(), dw.clone()]
+        if self._arrays:
+            copies = [array(copy) for copy in copies]
+        returned = self._call(copies[0], copies[1], config)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            kind = type(returned).__name__
+            raise TypeError(f"update_rule returned {kind}; expected (next_w, config)")
+        return returned
 
     def _call(self, w: Any, dw: Any, config: Any) -> Any:
         try:
@@ -83,18 +99,19 @@ class FunctionUpdates:
 
     def decay(self) -> None:
         """End an epoch."""
-        if self._lr_decay == 1:
-            return
-        for config in self.configs.values():
-            if not isinstance(config, dict) or "learning_rate" not in config:
-                raise ValueError(
-                    f"lr_decay is {self._lr_decay}, but the config of update_rule has no "
-                    'learning_rate; give optim_config={"learning_rate": ...}'
-                )
-            config["learning_rate"] = config["learning_rate"] * self._lr_decay
+        for factor, configs in zip(self._lr_decay, self._configs, strict=True):
+            for config in configs.values() if factor != 1 else ():
+                if not isinstance(config, dict) or "learning_rate" not in config:
+                    raise ValueError(
+                        f"lr_decay is {factor}, but the config of update_rule has no "
+                        'learning_rate; give optim_config={"learning_rate": ...}'
+                    )
+                config["learning_rate"] = config["learning_rate"] * factor
 
     def keep(self, trials: list[int]) -> None:
-        """There is one trial, which stays."""
+        """Let the other trials of a stack go; positions count from 0."""
+        self._configs = [self._configs[trial] for trial in trials]
+        self._lr_decay = [self._lr_decay[trial] for trial in trials]
 
     def parts(self) -> Mapping[str, Tensor]:
         """What training goes on from.
@@ -103,3 +120,13 @@ class FunctionUpdates:
             TypeError: what a function keeps in its configs is not known.
         """
         raise TypeError("the state of an update_rule that is a function cannot be saved")
+
+
+def _is_each(value: object) -> bool:
+    """Whether a value of a stack's config has a number for each trial."""
+    return isinstance(value, Tensor) and value.ndim == 1
+
+
+def _rate(config: object) -> float:
+    """The learning rate in a config; NaN if it has none."""
+    return float(config.get("learning_rate", "nan")) if isinstance(config, Mapping) else math.nan

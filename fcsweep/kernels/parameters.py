@@ -127,10 +127,7 @@ class NamedTensors(dict[str, Tensor]):
         """
         if name not in self:
             raise KeyError(f"no parameter {name!r}; expected one of {[*self]}")
-        value = tensor(value, name)
-        if value.shape != self[name].shape:
-            raise ValueError(f"{name} is {tuple(value.shape)}; expected {tuple(self[name].shape)}")
-        self[name].copy_(value)
+        copy_to(self[name], value, name)
 
     def assign(self, values: Mapping[str, Tensor]) -> None:
         """Copy all values from a mapping of exactly these names.
@@ -192,6 +189,19 @@ class Parameters(NamedTensors):
             }
             for w, s, deviation in zip(weights, seeds, scale.cpu().reshape(-1), strict=True):
                 w.copy_(normal[s] * deviation)
+
+
+def copy_to(parameter: Tensor, value: Tensor | np.ndarray, name: str) -> None:
+    """Copy a tensor or an array into a parameter.
+
+    Raises:
+        TypeError: the value holds something other than numbers.
+        ValueError: its shape is another.
+    """
+    value = tensor(value, name)
+    if value.shape != parameter.shape:
+        raise ValueError(f"{name} is {tuple(value.shape)}; expected {tuple(parameter.shape)}")
+    parameter.copy_(value)
 
 
 def _whole_lines(elements: int, dtype: torch.dtype) -> int:

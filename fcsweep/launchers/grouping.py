@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import cast
 
 from fcsweep.config import RunConfig, sizes
+from fcsweep.config.allowed import Numbers
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import shown
 
@@ -84,13 +86,15 @@ def held(config: RunConfig) -> int:
 
 
 def _common(part: object) -> object:
-    """The values of a config that are not per trial."""
+    """The values of a config that are not per trial; of a mapping per trial, its names."""
+    if isinstance(part, dict):
+        return sorted(cast("dict[str, float]", part))
     if not is_dataclass(part):
         return part
     return type(part).__name__, [
         (spec.name, _common(getattr(part, spec.name)))
         for spec in fields(part)
-        if not spec.metadata.get("per_trial", False)
+        if not spec.metadata.get("per_trial") or isinstance(spec.metadata["allowed"], Numbers)
     ]
 
 

@@ -19,11 +19,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     parser.add_argument("run_dir", type=Path, nargs="+", help="folder of a run or of a sweep")
     parser.add_argument("--out", type=Path, help="a new folder, to keep the new runs in")
-    arguments = parser.parse_args()
+    trust = "import the code that a config names by import path, such as optimizer.rule"
+    parser.add_argument("--trust", action="store_true", help=trust)
+    arguments = parser.parse_intermixed_args()
     logging.getLogger("fcsweep").addHandler(logging.NullHandler())
     keep_freed()
     with command(PROGRAM):
-        sys.exit(0 if rerun(arguments.run_dir, arguments.out) else 1)
+        sys.exit(0 if rerun(arguments.run_dir, arguments.out, arguments.trust) else 1)
 
 
 if __name__ == "__main__":

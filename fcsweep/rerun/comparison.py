@@ -29,6 +29,7 @@ UNTRUSTED = (CONFIG, PROVENANCE, BEST)
 
 CAUSES = {
     "data_sha256": "the data",
+    "optimizer_rule_sha256": "the code of optimizer.rule",
     "versions.torch": "torch",
     "versions.numpy": "numpy",
     "versions.scikit-learn": "scikit-learn",

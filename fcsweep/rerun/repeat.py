@@ -1,8 +1,9 @@
 """``python -m fcsweep.rerun RUN_DIR``: train again as recorded, and compare bit for bit.
 
 Takes folders of runs and of sweeps. It reads the saved configs as data and checks everything before
-it imports torch; it imports, builds and executes nothing from a folder. Prints
-``identical``, or the first difference and its likely cause.
+it imports torch; it imports, builds and executes nothing from a folder. Code of the user's own that
+a config names by import path is imported with ``--trust`` only. Prints ``identical``, or the first
+difference and its likely cause.
 """
 
 from __future__ import annotations
@@ -24,18 +25,20 @@ from fcsweep.records.evidence import Recorded, recorded
 from fcsweep.records.filenames import CONFIG, PROVENANCE
 from fcsweep.records.reader import are_ours, read_json
 from fcsweep.rerun.comparison import altered_file, first_difference, likely_cause
+from fcsweep.run.own_code import import_paths, source
 from fcsweep.system.signals import end_if_asked, held_back
 
 Progress = Callable[[int], None]
 """Called with the number of each finished epoch."""
 
 
-def rerun(folders: Sequence[Path], out: Path | None = None) -> bool:
+def rerun(folders: Sequence[Path], out: Path | None = None, trust: bool = False) -> bool:
     """Repeat every run in some folders, and print how each compares.
 
     Args:
         folders: of runs, or of sweeps with a numbered folder for each run.
         out: a new or empty folder in which to keep the new runs; None deletes them.
+        trust: whether to import what the configs name by import path.
 
     Returns:
         Whether every run repeated bit for bit.
@@ -46,7 +49,7 @@ def rerun(folders: Sequence[Path], out: Path | None = None) -> bool:
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FolderError(f"--out: {out} exists already; name a new or an empty folder")
     run_dirs = _run_dirs(folders)
-    runs = [run for run in map(_check, run_dirs) if run is not None]
+    runs = [run for run in (_check(folder, trust) for folder in run_dirs) if run is not None]
     repeated = 0
     with tempfile.TemporaryDirectory(prefix="fcsweep-rerun-") as scratch, _progress() as shown:
         for number, run in enumerate(runs):
@@ -82,7 +85,7 @@ def _entries(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def _check(folder: Path) -> Recorded | None:
+def _check(folder: Path, trust: bool) -> Recorded | None:
     """The evidence of a run, or None after one line that says why it cannot be repeated."""
     try:
         if folder.name.isdecimal() and folder.is_symlink():
@@ -91,7 +94,13 @@ def _check(folder: Path) -> Recorded | None:
             raise FolderError(
                 f"{folder} holds runs of another program; fcsweep.rerun repeats runs of fcsweep"
             )
-        return recorded(folder)
+        run = recorded(folder)
+        for key, path in () if trust else import_paths(run.config).items():
+            raise FolderError(
+                f"{folder} was trained with {key}={path}; a rerun imports it ({source(path)}): if "
+                "you trust that code, add --trust"
+            )
+        return run
     except UserError as error:
         _refuse(error)
         return None

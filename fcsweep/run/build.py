@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from fcsweep import data
-from fcsweep.config import RunConfig, TwoLayerConfig
+from fcsweep.config import CustomConfig, OptimizerConfig, RunConfig, TwoLayerConfig
 from fcsweep.messages.errors import DeviceError
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
-from fcsweep.optim import RULES
+from fcsweep.optim import RULES, Function, UpdateRule
+from fcsweep.run.own_code import custom_rule
 from fcsweep.solver import Solver
 
 
@@ -20,13 +21,12 @@ def solver_of(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch
     """Net and rule of a stack."""
     first = configs[0]
     net = net_of(configs, dataset, device)
-    rule = RULES[first.optimizer.rule]
     solver = first.solver
     return Solver(
         net,
         dataset,
-        update_rule=rule,
-        optim_config={name: _constant(configs, "optimizer", name) for name in rule.constants},
+        update_rule=rule_of(first),
+        optim_config=_optim_config(configs),
         lr_decay=_constant(configs, "solver", "lr_decay"),
         num_epochs=solver.num_epochs,
         batch_size=solver.batch_size,
@@ -37,6 +37,24 @@ def solver_of(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch
         verbose=False,
         objective=first.objective,
     )
+
+
+def rule_of(config: RunConfig) -> UpdateRule | Function:
+    """The update rule that a config names."""
+    rule = config.optimizer
+    return custom_rule(config) if isinstance(rule, CustomConfig) else RULES[rule.rule]
+
+
+def _optim_config(configs: Sequence[RunConfig]) -> dict[str, torch.Tensor]:
+    """The constants of the rule, a number for each trial."""
+    rows = [_constants(config.optimizer) for config in configs]
+    return {name: _each([row[name] for row in rows]) for name in rows[0]}
+
+
+def _constants(rule: OptimizerConfig) -> dict[str, float]:
+    own = rule.constants if isinstance(rule, CustomConfig) else {}
+    keys = [spec.name for spec in fields(rule) if spec.name not in ("name", "rule", "constants")]
+    return {**{key: getattr(rule, key) for key in keys}, **own}
 
 
 def data_of(config: RunConfig) -> data.Dataset:
@@ -74,7 +92,10 @@ def _model_options(configs: Sequence[RunConfig]) -> dict[str, Any]:
 
 def _constant(configs: Sequence[RunConfig], group: str, key: str) -> torch.Tensor:
     """A key of each trial, ``(k,)`` float64."""
-    values = [getattr(getattr(config, group), key) for config in configs]
+    return _each([getattr(getattr(config, group), key) for config in configs])
+
+
+def _each(values: Sequence[float]) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 

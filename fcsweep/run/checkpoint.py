@@ -48,6 +48,10 @@ DECISIVE = ("device", "device_name", "cpu_capability", "determinism", "code_sha2
 """The facts of ``provenance.json`` that, besides config, threads and torch, decide the bits."""
 
 
+OWN_CODE = ("optimizer_rule_sha256",)
+"""Facts that only runs with code of the user's own have; as decisive."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A trial after an epoch."""
@@ -81,6 +85,7 @@ def made_with(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
         facts: as in ``provenance.json``.
     """
     decisive = {name: facts[name] for name in DECISIVE}
+    decisive |= {name: fact for name, fact in facts.items() if name in OWN_CODE}
     return {"config": asdict(config), "torch": facts["versions"]["torch"], **decisive}
 
 

@@ -18,6 +18,7 @@ import torch
 
 from fcsweep.config import RunConfig
 from fcsweep.messages.secrets import masked
+from fcsweep.run.own_code import import_paths, source_sha256
 
 CODE = Path(__file__).parents[1]
 CHECKOUT = CODE.parent
@@ -45,9 +46,16 @@ def provenance(
         "dtype": config.dtype,
         "seed": config.seed,
         "data_sha256": fingerprint,
+        **_own_code(config),
         "stack_size": stack,
         "stack_place": place,
     }
+
+
+def _own_code(config: RunConfig) -> dict[str, str | None]:
+    """A sha256 of each module that the config names by import path."""
+    paths = import_paths(config).items()
+    return {f"{key.replace('.', '_')}_sha256": source_sha256(key, path) for key, path in paths}
 
 
 @lru_cache(maxsize=1)

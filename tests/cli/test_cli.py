@@ -57,7 +57,11 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "model/x=3": ("unknown key model/x (given 3)",),
     "model.hidden_dims.4=3": ("model.hidden_dims.4=3", "out of range"),
     "hydra.run.dri=x": ("unknown key hydra.run.dri (given 'x')", "did you mean hydra.run.dir?"),
-    "optimizer=adamm": ("optimizer is 'adamm'", "one of adam, momentum, rmsprop", "mean adam?"),
+    "optimizer=adamm": (
+        "optimizer is 'adamm'",
+        "one of adam, custom, momentum, rmsprop",
+        "mean adam?",
+    ),
     "experiment=cifar": (
         "experiment is 'cifar'",
         "cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum, val50",
@@ -82,7 +86,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "data.num_train=50": ("solver.batch_size is 100; expected at most 50, the value of data.num",),
     "data=cifar10 data.root=5": ("data.root is 5; expected a path", "or null"),
     "seed=${nothing}": ("seed has no value", "'nothing' not found"),
-    "seed=???": ("seed has no value", "missing mandatory value"),
+    "seed=???": ("seed is missing; expected a whole number",),
     "optimizer=sgd,momentum": ("holds several values; add -m to run each of them",),
     "model.hidden_dims=5,6": ("add -m", "or write model.hidden_dims=[...] for one list"),
     "model.reg=interval(0,1)": ("is a range to search; add -m and hydra/sweeper=optuna",),
@@ -487,7 +491,7 @@ def test_help(fcsweep, tmp_path):
         "data: cifar10, digits, synthetic",
         "experiment: cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum, val50",
         "model: five_layer, fully_connected, three_layer, two_layer",
-        "optimizer: adam, momentum, rmsprop, sgd",
+        "optimizer: adam, custom, momentum, rmsprop, sgd",
         "solver: default",
         "hydra/launcher: basic",
         "  learning_rate: 0.5",
@@ -505,7 +509,10 @@ def test_version(fcsweep):
 @pytest.mark.parametrize(
     ("typing", "offered"),
     [
-        ("optimizer=", "optimizer=adam optimizer=momentum optimizer=rmsprop optimizer=sgd"),
+        (
+            "optimizer=",
+            "optimizer=adam optimizer=custom optimizer=momentum optimizer=rmsprop optimizer=sgd",
+        ),
         ("model.wei", "model.weight_scale="),
         ("-m experiment=s", "experiment=sgd_vs_momentum"),
         ("optimizer=momentum optimizer.mom", "optimizer.momentum="),

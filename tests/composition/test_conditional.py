@@ -22,9 +22,11 @@ def test_the_keys_that_only_some_options_have():
         "model.dropout",
         "optimizer.beta1",
         "optimizer.beta2",
+        "optimizer.constants",
         "optimizer.decay_rate",
         "optimizer.epsilon",
         "optimizer.momentum",
+        "optimizer.rule",
     }
 
 

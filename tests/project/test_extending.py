@@ -95,7 +95,7 @@ def test_a_new_update_rule(tmp_path):
     copy.replace(OPTIM, "rmsprop, adam)", "rmsprop, adam, adagrad)")
     copy.insert(SCHEMAS, "@dataclass\nclass DigitsConfig:")
     copy.replace(
-        SCHEMAS, "RmspropConfig | AdamConfig\n", "RmspropConfig | AdamConfig | AdagradConfig\n"
+        SCHEMAS, "= SgdConfig | MomentumConfig", "= AdagradConfig | SgdConfig | MomentumConfig"
     )
     copy.create("conf/optimizer/adagrad.yaml")
     assert copy.changed() == set(copy.code)

@@ -443,9 +443,37 @@ def test_a_rule_that_does_not_do_is_refused_by_what_it_did(rule, options, error,
         losses(update_rule=rule, optim_config=config, **options)
 
 
-def test_a_function_does_not_update_a_stack():
-    with pytest.raises(ValueError, match="a function, which updates one trial; for a stack of 2"):
-        losses(model=net(reg=[0, 1]), update_rule=plain_sgd)
+def test_a_function_updates_each_trial_of_a_stack_as_it_would_alone():
+    rates, decays = [0.01, 1e30, 0.05], [1.0, 1.0, 0.5]
+    stack = Solver(
+        net(reg=[0, 0, 0.1], seed=[0, 1, 2]),
+        arrays(),
+        update_rule=momentum,
+        optim_config={"learning_rate": torch.tensor(rates), "momentum": 0.9},
+        lr_decay=torch.tensor(decays),
+        **OPTIONS | {"seed": [0, 1, 2]},
+    )
+    histories = [[], [], []]
+    places = [0, 1, 2]
+    for epoch in stack.epochs():
+        for place, losses in zip(places, epoch.losses.T.tolist(), strict=True):
+            histories[place] += losses
+        if len(places) == 3:  # the diverged trial leaves
+            assert epoch.diverged_at[1] is not None
+            places = [0, 2]
+            stack.keep(places)
+    for place in places:
+        alone = Solver(
+            net(reg=[0, 0, 0.1][place], seed=place),
+            arrays(),
+            update_rule=momentum,
+            optim_config={"learning_rate": torch.tensor(rates)[place].item(), "momentum": 0.9},
+            lr_decay=decays[place],
+            **OPTIONS | {"seed": place},
+        )
+        alone.train()
+        assert alone.loss_history == histories[place]
+        assert stack._updates.learning_rate[places.index(place)] == alone._updates.learning_rate
 
 
 # what the courses' Solvers and nets are given

@@ -11,6 +11,7 @@ from fcsweep.layers import Dropout
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES
 from fcsweep.solver import Solver
+from fcsweep.updates import Updates
 
 DOUBLE = torch.float64
 MODULES = sorted((Path(__file__).parents[2] / "fcsweep").rglob("*.py"))
@@ -104,6 +105,7 @@ def test_the_constants_of_a_solver():
     given = {"learning_rate": 0.1, "momentum": 0.7}
     options = {"optim_config": given, "lr_decay": 0.9, "num_epochs": 2, "batch_size": 5}
     solver = Solver(net, data, update_rule="momentum", verbose=False, **options)
+    assert isinstance(solver._updates, Updates)
     for config in solver._updates.configs(net.params, 0):
         assert {key: config[key].item() for key in given} == given
     assert [epoch.learning_rate for epoch in solver.epochs()] == [0.1, 0.1 * 0.9]
