@@ -94,9 +94,7 @@ def returned(
         return Outcome(TrialState.FAIL, reason=str(error), error=error)
     if all(map(math.isfinite, values)) or values == (-math.inf * signs[0],):
         return Outcome(TrialState.COMPLETE, values)  # the worst there is tells a sampler something
-    # in one form, because a resumed search knows the numbers but not what held them
-    numbers = values[0] if len(values) == 1 else list(values)
-    reason = f"the task returned {numbers}, which is not finite"
+    reason = f"the task returned {_plain(values)}, which is not finite"
     return Outcome(TrialState.FAIL, reason=reason, tolerated=True)
 
 
@@ -145,8 +143,14 @@ def _values(value: Any, objectives: int) -> tuple[float, ...]:
         numbers = ()
     if len(numbers) != objectives:
         expected = "a number" if objectives == 1 else f"{objectives} numbers"
-        raise ValueError(f"the task returned {shown(value)}; expected {expected}")
+        given = shown(_plain(numbers) if numbers else value)
+        raise ValueError(f"the task returned {given}; expected {expected}")
     return numbers
+
+
+def _plain(numbers: tuple[float, ...]) -> float | list[float]:
+    """Numbers in one form: a resumed search knows them but not what held them."""
+    return numbers[0] if len(numbers) == 1 else list(numbers)
 
 
 def _fingerprint(folder: Path) -> str | None:

@@ -51,7 +51,7 @@ ENDS = [
     (-math.inf, "FAIL", "the task returned -inf, which is not finite"),
     (None, "FAIL", "the task returned null; expected a number"),
     ("0.3", "FAIL", "the task returned '0.3'; expected a number"),
-    ((0.1, 0.2), "FAIL", "the task returned (0.1, 0.2); expected a number"),
+    ((0.1, 0.2), "FAIL", "the task returned [0.1, 0.2]; expected a number"),
     ([], "FAIL", "the task returned []; expected a number"),
     ({"loss": 1}, "FAIL", "the task returned {'loss': 1}; expected a number"),
     (ValueError("too\nbad"), "FAIL", "ValueError: too bad"),
