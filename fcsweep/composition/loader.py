@@ -21,6 +21,7 @@ from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from fcsweep.composition.job_files import Texts
 from fcsweep.composition.jobs import ComposedOnce, settle
 from fcsweep.composition.overrides import (
     check_inside,
@@ -139,6 +140,12 @@ class CheckedLoader(ConfigLoaderImpl):
         end_if_asked()
         checked = self._composed.checked(master_config, sweep_overrides)
         return checked or typed(super().load_sweep_config(master_config, sweep_overrides))
+
+    def job_files(
+        self, master_config: DictConfig, sweep_overrides: list[str], number: int, folder: Path
+    ) -> Texts | None:
+        """The files that Hydra would save of a job, if they are known without composing it."""
+        return self._composed.files(master_config, sweep_overrides, number, folder)
 
     def _choices_alone(self, config_name: str | None, overrides: list[str]) -> DictConfig:
         for override in parse(overrides):

@@ -32,18 +32,22 @@ def save_config(cfg: Any, filename: str, output_dir: Path) -> None:
 def as_yaml(cfg: Any) -> str:
     """The text of ``OmegaConf.to_yaml``, in a fifth of the time."""
     text = quick_yaml(cfg)
+    return text if is_plain(text) else OmegaConf.to_yaml(cfg)
+
+
+def is_plain(text: str) -> bool:
+    """Whether libyaml and PyYAML write this text alike."""
     plain = text.isascii() and not any(part in text for part in WRITTEN_IN_TWO_WAYS)
-    plain = plain and max(map(len, text.splitlines()), default=0) <= WIDTH
-    return text if plain else OmegaConf.to_yaml(cfg)
+    return plain and max(map(len, text.splitlines()), default=0) <= WIDTH
 
 
 def quick_yaml(cfg: Any) -> str:
     """As ``OmegaConf.to_yaml`` but for where long lines are folded."""
     content = OmegaConf.to_container(cfg, resolve=False, enum_to_str=True)
-    return yaml.dump(content, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
+    return yaml.dump(content, Dumper=QuickDumper, allow_unicode=True, sort_keys=False)
 
 
-class _Dumper(CDumper):  # pyright: ignore[reportGeneralTypeIssues]  one class or the other
+class QuickDumper(CDumper):  # pyright: ignore[reportGeneralTypeIssues]  one class or the other
     """With OmegaConf's way of telling texts from numbers."""
 
     yaml_representers = get_omega_conf_dumper().yaml_representers

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from fcsweep.composition.folders import job_folder
-from fcsweep.composition.yaml_dump import quick_yaml, save_config
-from fcsweep.config import RunConfig
+from fcsweep.composition.yaml_dump import as_yaml, quick_yaml
 from fcsweep.launchers.logs import JobLog, said_to_all
 from fcsweep.launchers.protocols import Ended, Job
 from fcsweep.system.atomic import write_atomically, writing
@@ -22,43 +23,78 @@ from fcsweep.system.atomic import write_atomically, writing
 class Bookkeeping:
     """What Hydra does for a job before and after it is trained.
 
+    Its config is composed when somebody asks for it: Hydra's configs cost more than short training.
+
     Args:
         context: of the sweep.
         task: that Hydra runs.
-        composed: the config of the job, as Hydra composed it.
-        config: the same, checked.
+        job: what is trained, and where.
+        overrides: of the job.
+        compose: composes its config.
+        files: what to save, if that is known without the config.
 
     Attributes:
         returned: what the launcher returns of the job.
     """
 
     def __init__(
-        self, context: HydraContext, task: TaskFunction, composed: DictConfig, config: RunConfig
+        self,
+        context: HydraContext,
+        task: TaskFunction,
+        job: Job,
+        overrides: Sequence[str],
+        compose: Callable[[], DictConfig],
+        files: Mapping[str, bytes] | None,
     ) -> None:
-        hydra = composed.hydra
-        self._context, self._task, self._composed = context, task, composed
-        self.job = Job(hydra.job.num, config, job_folder(hydra))
-        self.returned = JobReturn(
-            overrides=OmegaConf.to_container(hydra.overrides.task),  # type: ignore[arg-type]
-            task_name=JobRuntime.instance().get("name"),
-            working_dir=os.getcwd(),
-        )
+        self.job, self._context, self._task, self._compose = job, context, task, compose
+        self._files = files
+        self.returned = StackedReturn(self, overrides)
+
+    @cached_property
+    def composed(self) -> DictConfig:
+        """The config of the job, as Hydra composed it."""
+        composed = self._compose()
+        runtime = composed.hydra.runtime
+        with read_write(runtime), open_dict(runtime):
+            runtime.output_dir = os.path.abspath(self.job.folder)
+        return composed
+
+    @cached_property
+    def hydra_cfg(self) -> DictConfig:
+        """As ``HydraConfig.set_config`` keeps it, but for a copy of Hydra's large node."""
+        OmegaConf.set_readonly(self.composed.hydra, True)
+        kept = DictConfig({"hydra": self.composed.hydra}, flags={"no_deepcopy_set_nodes": True})
+        kept.hydra._set_parent(self.composed)  # the run's values may be named in it
+        return kept
+
+    @cached_property
+    def task_cfg(self) -> DictConfig:
+        """The task's own part."""
+        own = [str(key) for key in self.composed if key != "hydra"]
+        task = OmegaConf.masked_copy(self.composed, own)
+        OmegaConf.set_struct(task, OmegaConf.is_struct(self.composed))
+        return task
 
     @property
     def began(self) -> bool:
         """Whether the job can be trained."""
         return self.returned.status is JobStatus.UNKNOWN
 
-    def begin(self) -> None:
-        """Make the folder, the log and the saved config; tell the callbacks."""
+    def begin(self, like: JobLog | None) -> None:
+        """Make the folder, the log and the saved config; tell the callbacks.
+
+        Args:
+            like: the log of a job of the same stack, if there is one.
+        """
         try:
-            with self.current(), writing(self.job.folder):
-                self._prepare()
+            with writing(self.job.folder):
                 self._save()
-                with said_to_all({self.job.folder: self.log}):
-                    self._context.callbacks.on_job_start(
-                        config=self._composed, task_function=self._task
-                    )
+                self.log = self._make_log(like)
+                if self._callbacks:
+                    with self.current(), said_to_all({self.job.folder: self.log}):
+                        self._context.callbacks.on_job_start(
+                            config=self.composed, task_function=self._task
+                        )
         except Exception as error:
             self.returned.status, self.returned.return_value = JobStatus.FAILED, error
 
@@ -68,44 +104,88 @@ class Bookkeeping:
             self.returned.status, self.returned.return_value = JobStatus.COMPLETED, ended.value
         else:
             self.returned.status, self.returned.return_value = JobStatus.FAILED, ended.error
-        with self.current(), said_to_all({self.job.folder: self.log}):
-            self._context.callbacks.on_job_end(config=self._composed, job_return=self.returned)
+        if self._callbacks:
+            with self.current(), said_to_all({self.job.folder: self.log}):
+                self._context.callbacks.on_job_end(config=self.composed, job_return=self.returned)
+
+    @property
+    def _callbacks(self) -> bool:
+        callbacks: Any = self._context.callbacks
+        return bool(callbacks.callbacks)
 
     @contextmanager
     def current(self) -> Generator[None]:
         """Let ``HydraConfig`` and ``${hydra:...}`` be those of this job."""
         instance = HydraConfig.instance()
         before = instance.cfg
-        instance.cfg = self.returned.hydra_cfg or self._composed  # type: ignore[assignment]
+        instance.cfg = self.hydra_cfg  # type: ignore[assignment]
         try:
             yield
         finally:
             instance.cfg = before
 
-    def _prepare(self) -> None:
-        hydra, folder = self._composed.hydra, self.job.folder
-        with read_write(hydra.runtime), open_dict(hydra.runtime):
-            hydra.runtime.output_dir = os.path.abspath(folder)
-        kept = _hydra_of(self._composed)
-        self.returned.hydra_cfg = HydraConfig.instance().cfg = kept  # type: ignore[assignment]
-        own = [str(key) for key in self._composed if key != "hydra"]
-        task = self.returned.cfg = OmegaConf.masked_copy(self._composed, own)
-        OmegaConf.set_struct(task, OmegaConf.is_struct(self._composed))
-        folder.mkdir(parents=True, exist_ok=True)
-        self.log = JobLog(hydra.job_logging, hydra.verbose)
+    def _make_log(self, like: JobLog | None) -> JobLog:
+        if like is not None and (log := like.in_folder(self.job.folder)):
+            return log
+        hydra = self.composed.hydra
+        with self.current():
+            return JobLog(hydra.job_logging, hydra.verbose, self.job.folder)
 
     def _save(self) -> None:
         """As `run_job`: the first two byte for byte, whatever the launcher."""
-        hydra = self._composed.hydra
-        folder = self.job.folder / hydra.output_subdir
-        save_config(self.returned.cfg, "config.yaml", folder)
-        save_config(hydra.overrides.task, "overrides.yaml", folder)
-        write_atomically(folder / "hydra.yaml", quick_yaml(self.returned.hydra_cfg).encode())
+        folder = self.job.folder / ".hydra"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in (self._files or self.rendered()).items():
+            write_atomically(folder / name, content)
+
+    def rendered(self) -> dict[str, bytes]:
+        """The files that Hydra saves of the job, from its composed config."""
+        texts = {
+            "config.yaml": as_yaml(self.task_cfg),
+            "overrides.yaml": as_yaml(self.composed.hydra.overrides.task),
+            "hydra.yaml": quick_yaml(self.hydra_cfg),
+        }
+        return {name: text.encode() for name, text in texts.items()}
 
 
-def _hydra_of(config: DictConfig) -> DictConfig:
-    """As ``HydraConfig.set_config`` keeps it, but for a copy of Hydra's large node."""
-    OmegaConf.set_readonly(config.hydra, True)
-    kept = DictConfig({"hydra": config.hydra}, flags={"no_deepcopy_set_nodes": True})
-    kept.hydra._set_parent(config)  # the run's values may be named in it
-    return kept
+class StackedReturn(JobReturn):
+    """What the launcher returns of a job; its configs are composed when they are asked for.
+
+    Attributes:
+        folder: of the job.
+    """
+
+    def __init__(self, book: Bookkeeping, overrides: Sequence[str]) -> None:
+        self._book, self.folder = book, book.job.folder
+        super().__init__(
+            overrides=list(overrides),
+            task_name=JobRuntime.instance().get("name"),
+            working_dir=os.getcwd(),
+        )
+
+    @property
+    def cfg(self) -> DictConfig:
+        """The task's own part of the config."""
+        return self._book.task_cfg
+
+    @cfg.setter
+    def cfg(self, value: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The constructor sets it to None."""
+
+    @property
+    def hydra_cfg(self) -> DictConfig:
+        """Hydra's part of the config."""
+        return self._book.hydra_cfg
+
+    @hydra_cfg.setter
+    def hydra_cfg(self, value: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The constructor sets it to None."""
+
+
+def folder_of(done: JobReturn) -> Path | None:
+    """Where a job ran, absolute; None if it did not begin."""
+    if isinstance(done, StackedReturn):
+        return Path(os.path.abspath(done.folder))
+    if done.hydra_cfg is None:
+        return None
+    return Path(str(OmegaConf.select(done.hydra_cfg, "hydra.runtime.output_dir")))

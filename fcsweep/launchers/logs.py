@@ -21,18 +21,52 @@ class JobLog(logging.Logger):
     Args:
         settings: ``hydra.job_logging`` of the job.
         verbose: ``hydra.verbose``.
+        folder: of the job.
     """
 
-    def __init__(self, settings: DictConfig, verbose: bool) -> None:
+    def __init__(self, settings: DictConfig, verbose: bool, folder: Path) -> None:
         configure_log(settings, verbose)
         root = logging.getLogger()
         super().__init__("fcsweep", root.level)
+        self._folder = folder
         for handler in root.handlers[:]:
             root.removeHandler(handler)
             if isinstance(handler, logging.FileHandler):
                 handler.mode = "a"  # after the first line; what was there is gone already
             self.addHandler(handler)
         self._close()
+
+    def in_folder(self, folder: Path) -> JobLog | None:
+        """The same for a job with the same settings; None where Hydra has to make its handlers.
+
+        Args:
+            folder: of the job; its files have the names that they have in the folder of this one.
+        """
+        log = JobLog.__new__(JobLog)
+        logging.Logger.__init__(log, self.name, self.level)
+        log._folder = folder
+        for handler in self.handlers:
+            kind: type[object] = type(handler)
+            if kind is logging.StreamHandler:
+                log.addHandler(handler)
+            elif type(handler) is logging.FileHandler and (twin := self._twin(handler, folder)):
+                log.addHandler(twin)
+            else:
+                return None
+        return log
+
+    def _twin(self, handler: logging.FileHandler, folder: Path) -> logging.FileHandler | None:
+        """A handler whose file is in another folder, new and empty."""
+        file, own = Path(handler.baseFilename), self._folder.absolute()
+        if not file.is_relative_to(own):
+            return None
+        other = folder.absolute() / file.relative_to(own)
+        other.write_bytes(b"")
+        twin = logging.FileHandler(other, "a", handler.encoding, True, handler.errors)
+        twin.setLevel(handler.level)
+        twin.setFormatter(handler.formatter)
+        twin.filters = handler.filters[:]
+        return twin
 
     def handle(self, record: logging.LogRecord) -> None:
         """Write a line."""

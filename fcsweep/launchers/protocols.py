@@ -65,7 +65,7 @@ class RecordingTask(Protocol):
 
 @runtime_checkable
 class CheckingLoader(Protocol):
-    """A config loader that knows the checked config of a job."""
+    """A config loader that knows of a job, without composing it, what is trained and saved."""
 
     def check_job(self, master_config: DictConfig, sweep_overrides: list[str]) -> RunConfig:
         """The checked config of a job of a sweep.
@@ -73,6 +73,12 @@ class CheckingLoader(Protocol):
         Raises:
             ConfigError: a mistake in its overrides.
         """
+        ...
+
+    def job_files(
+        self, master_config: DictConfig, sweep_overrides: list[str], number: int, folder: Path
+    ) -> dict[str, bytes] | None:
+        """The files that Hydra saves of a job, by name; None if the job has to be composed."""
         ...
 
 

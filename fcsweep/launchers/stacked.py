@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from hydra.core.utils import (
     JobReturn,
@@ -22,7 +24,7 @@ from fcsweep.config import RunConfig
 from fcsweep.launchers.grouping import stacks
 from fcsweep.launchers.job import Bookkeeping
 from fcsweep.launchers.logs import said_to_all
-from fcsweep.launchers.protocols import CheckingLoader, Numbered, StackableTask
+from fcsweep.launchers.protocols import CheckingLoader, Job, Numbered, StackableTask
 from fcsweep.system.memory import nothing_collected
 
 log = logging.getLogger(__name__)
@@ -93,17 +95,24 @@ class Sweep:
     def _together(self, stack: list[Numbered], configs: list[RunConfig]) -> list[JobReturn]:
         """One training for all jobs; what goes wrong with one of them costs only that one."""
         with nothing_collected():
-            composed = [self._compose(*numbered) for numbered in stack]
-            books = [
-                Bookkeeping(self.context, self.task, *one)
-                for one in zip(composed, configs, strict=True)
-            ]
-        with env_override(composed[0].hydra.job.env_set):
-            for book in books:
-                book.begin()
-            if ready := [book for book in books if book.began]:
-                self._train(ready)
+            books = [self._book(*one) for one in zip(stack, configs, strict=True)]
+            first = books[0]
+            with env_override(first.composed.hydra.job.env_set):
+                for book in books:
+                    book.begin(None if book is first else first.log)
+                if ready := [book for book in books if book.began]:
+                    self._train(ready)
         return [book.returned for book in books]
+
+    def _book(self, numbered: Numbered, config: RunConfig) -> Bookkeeping:
+        number, overrides = numbered
+        folder = Path(str(self.config.hydra.sweep.dir), str(number))  # sweep.subdir is the number
+        loader = self.context.config_loader
+        assert isinstance(loader, CheckingLoader)
+        files = loader.job_files(self.config, list(overrides), number, folder)
+        compose = partial(self._compose, number, overrides)
+        job = Job(number, config, folder)
+        return Bookkeeping(self.context, self.task, job, overrides, compose, files)
 
     def _train(self, books: Sequence[Bookkeeping]) -> None:
         assert isinstance(self.task, StackableTask)

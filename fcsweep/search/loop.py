@@ -11,10 +11,11 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from fcsweep.launchers.job import folder_of
 from fcsweep.launchers.numbered import launch_numbered
 from fcsweep.messages.errors import RecordError, UserError
 from fcsweep.messages.wording import printable
@@ -193,8 +194,7 @@ class Search:
 
     def _after(self, job: int, done: JobReturn) -> Outcome:
         """The end of a job that was launched now."""
-        if done.hydra_cfg is not None:
-            ran_in = Path(str(OmegaConf.select(done.hydra_cfg, "hydra.runtime.output_dir")))
+        if (ran_in := folder_of(done)) is not None:
             if ran_in.is_relative_to(self.folder):  # which may be moved
                 ran_in = ran_in.relative_to(self.folder)
             if self.folder / ran_in != self._folder(job):

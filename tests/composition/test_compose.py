@@ -1,5 +1,6 @@
 """Composing once is composing: the same config as Hydra's own, as object and as text."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from fcsweep.cli.app import App
 from fcsweep.composition.loader import conf_dir
 from fcsweep.config import typed
+from fcsweep.launchers.job import Bookkeeping
+from fcsweep.launchers.protocols import Job
 from fcsweep.messages.errors import ConfigError
 
 
@@ -80,6 +83,15 @@ def outcome(compose) -> Any:
         return str(error)
 
 
+def rendered(cfg, number, folder):
+    """The files of a job, from its composed config."""
+    with open_dict(cfg):
+        cfg.hydra.job.id = cfg.hydra.job.num = number
+    job = Job(number, typed(cfg), folder)
+    context: Any = None
+    return Bookkeeping(context, lambda cfg: None, job, [], lambda: cfg, None).rendered()
+
+
 few = settings(
     max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
@@ -87,12 +99,12 @@ few = settings(
 
 def test_a_job_is_composed_as_by_hydra(sweep):
     loader, master = sweep
-    short = 0
+    short = saved = 0
 
     @few
     @given(overrides())
     def body(lines):
-        nonlocal short
+        nonlocal short, saved
         ours = outcome(lambda: loader.load_sweep_config(master, lines))
         theirs = outcome(lambda: ConfigLoaderImpl.load_sweep_config(loader, master, lines))
         checked = outcome(lambda: loader.check_job(master, lines))
@@ -109,9 +121,33 @@ def test_a_job_is_composed_as_by_hydra(sweep):
             assert flag(ours.model) == flag(theirs.model)
             assert flag(ours.hydra) == flag(theirs.hydra)
         short += loader._composed.job(master, lines) is not None
+        files = loader.job_files(master, lines, 12, Path("s/12"))
+        saved += files is not None
+        assert files in (None, rendered(theirs, 12, Path("s/12")))
 
     body()
-    assert short > 5
+    assert short and saved
+
+
+@pytest.mark.parametrize(
+    ("lines", "known"),
+    [
+        ([], True),
+        (["optimizer=adam", "seed=3", "optimizer.learning_rate=1e-3", "dtype='float64'"], True),
+        (["model=five_layer", "model.hidden_dims=[1,2,3,4]", "target=null", "seed=12345"], True),
+        (["optimizer=custom", "optimizer.rule=a:b", "optimizer.constants={beta:0.5}"], False),
+        (["data=cifar10", "data.root=/a/b"], True),
+        (["data=cifar10", "data.root='/ä'"], False),
+        (["data=cifar10", f"data.root='/{'long ' * 30}'"], False),
+        (["+hydra.job.env_set.A=1"], False),
+    ],
+)
+def test_the_files_of_a_job_are_those_of_hydra(sweep, lines, known):
+    loader, master = sweep
+    files = loader.job_files(master, lines, 12, Path("s/12"))
+    assert (files is not None) == known
+    composed = ConfigLoaderImpl.load_sweep_config(loader, master, lines)
+    assert files in (None, rendered(composed, 12, Path("s/12")))
 
 
 @pytest.mark.parametrize(
