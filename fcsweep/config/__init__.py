@@ -5,13 +5,14 @@
     config = typed(cfg)  # as Hydra composed it, or as read("RUN_DIR/.hydra/config.yaml")
     config.optimizer.learning_rate  # a float > 0
 
-==============  =========================================================================
-``allowed.py``  what a value may be: `Range`, `Words`, ...; `Rows`
-``schemas.py``  a dataclass for each option, `RunConfig`, `GROUPS`; every default and unit
-``sizes.py``    how large a run is: its parameters, its steps, the bytes of a number
-``check.py``    `typed`: check a config, return plain dataclasses
-``saved.py``    `read`: the config of a run as data; `flat` and `differences`
-==============  =========================================================================
+===================  ====================================================================
+``allowed.py``       what a value may be: `Range`, `Words`, ...; `Rows`
+``schemas.py``       a dataclass for each option, `RunConfig`, `GROUPS`; every default and unit
+``sizes.py``         how large a run is: its parameters, its steps, the bytes of a number
+``check.py``         `typed`: check a config, return plain dataclasses
+``saved.py``         `read`: the config of a run as data; `flat` and `differences`
+``import_paths.py``  which code of the user's own a config names
+===================  ====================================================================
 
 Left out: building nets, rules and data from a config, which is the run's work. Importing this
 package imports neither torch nor Hydra.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fcsweep.config import RunConfig, read, sizes, typed
 from fcsweep.config.allowed import COUNT, Device
+from fcsweep.config.import_paths import import_paths, source
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
@@ -49,16 +50,22 @@ class Recorded:
         return self.result["epochs"]
 
 
-def recorded(folder: Path) -> Recorded:
+def recorded(folder: Path, trust: bool = False) -> Recorded:
     """Read the folder of a run.
+
+    Args:
+        folder: of the run.
+        trust: whether training it again may import what its config names by import path.
 
     Raises:
         ConfigError: Its config cannot be read or does not fit the schemas.
-        FolderError: It holds no run, one that is running or has no finished epoch, or something
-            that is damaged or that no run leaves; one line that names the file.
+        FolderError: It holds no run, one that is running or has no finished epoch, something that
+            is damaged or that no run leaves, or one that imports code; one line that names it.
     """
     _check_files(folder)
     config = _config(folder)
+    if not trust:
+        _refuse_imports(folder, config)
     result = _result(folder, config)
     provenance = _provenance(folder, config)
     bounds = largest(config, result["epochs"])
@@ -108,6 +115,14 @@ def _config(folder: Path) -> RunConfig:
         return typed(saved)
     except ConfigError as error:
         raise ConfigError(f"{folder / CONFIG}: {error}") from error
+
+
+def _refuse_imports(folder: Path, config: RunConfig) -> None:
+    for key, path in import_paths(config).items():
+        raise FolderError(
+            f"{folder} was trained with {key}={path}; a rerun imports it ({source(path)}): if you "
+            "trust that code, add --trust"
+        )
 
 
 def _result(folder: Path, config: RunConfig) -> dict[str, Any]:

@@ -25,7 +25,6 @@ from fcsweep.records.evidence import Recorded, recorded
 from fcsweep.records.filenames import CONFIG, PROVENANCE
 from fcsweep.records.reader import are_ours, read_json
 from fcsweep.rerun.comparison import altered_file, first_difference, likely_cause
-from fcsweep.run.own_code import import_paths, source
 from fcsweep.system.signals import end_if_asked, held_back
 
 Progress = Callable[[int], None]
@@ -94,13 +93,7 @@ def _check(folder: Path, trust: bool) -> Recorded | None:
             raise FolderError(
                 f"{folder} holds runs of another program; fcsweep.rerun repeats runs of fcsweep"
             )
-        run = recorded(folder)
-        for key, path in () if trust else import_paths(run.config).items():
-            raise FolderError(
-                f"{folder} was trained with {key}={path}; a rerun imports it ({source(path)}): if "
-                "you trust that code, add --trust"
-            )
-        return run
+        return recorded(folder, trust)
     except UserError as error:
         _refuse(error)
         return None

@@ -10,7 +10,6 @@ import sys
 from functools import lru_cache
 from hashlib import sha256
 from importlib import import_module
-from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,12 +19,6 @@ from fcsweep.messages.wording import hint, listed, one_line
 
 if TYPE_CHECKING:
     from fcsweep.optim import Function, UpdateRule
-
-
-def import_paths(config: RunConfig) -> dict[str, str]:
-    """What a run imports of the user's own: the path by its key."""
-    rule = config.optimizer
-    return {"optimizer.rule": rule.rule} if isinstance(rule, CustomConfig) else {}
 
 
 def custom_rule(config: RunConfig) -> UpdateRule | Function:
@@ -93,10 +86,3 @@ def _sha256(module: str) -> str | None:
     """Of a module's file, read once: later changes of the file are not what was imported."""
     file = getattr(sys.modules[module], "__file__", None)
     return sha256(Path(file).read_bytes()).hexdigest() if file else None
-
-
-def source(path: str) -> str:
-    """Where a module would be imported from, found without importing anything."""
-    package = path.partition(":")[0].partition(".")[0]
-    spec = PathFinder.find_spec(package)
-    return str(spec.origin) if spec and spec.origin else "not found here"

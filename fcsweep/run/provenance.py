@@ -17,8 +17,9 @@ from typing import Any
 import torch
 
 from fcsweep.config import RunConfig
+from fcsweep.config.import_paths import import_paths
 from fcsweep.messages.secrets import masked
-from fcsweep.run.own_code import import_paths, source_sha256
+from fcsweep.run.own_code import source_sha256
 
 CODE = Path(__file__).parents[1]
 CHECKOUT = CODE.parent
