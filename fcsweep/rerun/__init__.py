@@ -3,6 +3,7 @@
 =================  =============================================================
 ``__main__.py``    the command
 ``repeat.py``      train every run of some folders again
-``comparison.py``  the first difference, and its likely cause
+``comparison.py``  the verdict, the first difference, its likely cause
+``gap.py``         how far the numbers lie apart on another processor
 =================  =============================================================
 """

@@ -1,4 +1,4 @@
-"""The first difference between two runs of one config, and its likely cause.
+"""How a run and its rerun compare: the verdict, the first difference, its likely cause.
 
 Files are compared as bytes and parsed only to locate a difference. Importing this module
 does not import torch.
@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 from fcsweep.messages.wording import shown
 from fcsweep.records.evidence import Recorded, short_line
 from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
+from fcsweep.rerun.gap import TOLERANCE, Gap, largest_gap, on_another_processor
 
 TIMES = ("seconds",)
 """Keys of ``result.json`` that no rerun repeats."""
@@ -64,6 +66,65 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.file}, {self.where}: recorded {self.recorded}, now {self.now}"
+
+
+class Verdict(StrEnum):
+    """How a run and its rerun compare."""
+
+    IDENTICAL = "identical"
+    """Every number but the times has the same bits."""
+    SAME = f"same to {TOLERANCE:.0e} on another processor".replace("e-0", "e-")
+    """The processor is another one, and no number is further off than `TOLERANCE`."""
+    DIFFERENT = "different"
+    CHANGED = "changed after its end"
+    """A file of the run is not as the run left it, by its seal."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A run and its rerun."""
+
+    verdict: Verdict
+    difference: Difference | None = None
+    """None if they are identical."""
+    cause: str = ""
+    """Of the difference, likely."""
+    gap: Gap | None = None
+    """How far the numbers lie apart, on another processor alone."""
+
+    def line(self, run: Recorded) -> str:
+        """What is said of a run."""
+        if self.verdict is Verdict.IDENTICAL:
+            return f"identical: {run.folder} ({run.epochs} epochs)"
+        if self.verdict is Verdict.SAME:
+            return f"{self.verdict}: {run.folder} ({run.epochs} epochs): {self.why}"
+        return f"different: {run.folder}: {self.why}"
+
+    @property
+    def why(self) -> str:
+        """What differs and the likely cause; nothing if they are identical."""
+        first = None if self.verdict is Verdict.SAME else self.difference
+        parts = [str(part) for part in (first, self.gap) if part is not None]
+        return "; ".join([*parts, f"likely cause: {self.cause}"]) if parts else ""
+
+
+def compare(run: Recorded, again: Path, now: Mapping[str, Any]) -> Comparison:
+    """Compare a run with its rerun.
+
+    Args:
+        run: as recorded.
+        again: folder of the rerun.
+        now: ``provenance.json`` of the rerun.
+    """
+    difference = first_difference(run, again)
+    if difference is None:
+        return Comparison(Verdict.IDENTICAL)
+    cause = likely_cause(difference, run, now)
+    if run.altered:
+        return Comparison(Verdict.CHANGED, difference, cause)
+    gap = largest_gap(run, again) if on_another_processor(run.provenance, now) else None
+    verdict = Verdict.SAME if gap is not None and gap.tolerable else Verdict.DIFFERENT
+    return Comparison(verdict, difference, cause, gap)
 
 
 def altered_file(run: Recorded) -> Difference | None:

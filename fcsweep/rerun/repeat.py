@@ -3,7 +3,8 @@
 Takes folders of runs and of sweeps. It reads the saved configs as data and checks everything before
 it imports torch; it imports, builds and executes nothing from a folder. Code of the user's own that
 a config names by import path is imported with ``--trust`` only. Prints ``identical``, or the first
-difference and its likely cause.
+difference and its likely cause; where the processor is another one and the numbers agree to 1e-6,
+that.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from fcsweep.records.events import Report
 from fcsweep.records.evidence import Recorded, recorded
 from fcsweep.records.filenames import CONFIG, PROVENANCE
 from fcsweep.records.reader import are_ours, read_json
-from fcsweep.rerun.comparison import altered_file, first_difference, likely_cause
+from fcsweep.rerun.comparison import Comparison, Verdict, altered_file, compare
 from fcsweep.system.signals import end_if_asked, held_back
 
 Progress = Callable[[int], None]
@@ -53,7 +54,7 @@ def rerun(folders: Sequence[Path], out: Path | None = None, trust: bool = False)
     with tempfile.TemporaryDirectory(prefix="fcsweep-rerun-") as scratch, _progress() as shown:
         for number, run in enumerate(runs):
             again = Path(scratch) / str(number)
-            repeated += _repeat(run, again, shown(run, f"{number + 1}/{len(runs)}"))
+            repeated += _told(run, again, shown(run, f"{number + 1}/{len(runs)}"))
             if out is None:
                 shutil.rmtree(again, ignore_errors=True)
         if out is not None:
@@ -99,28 +100,48 @@ def _check(folder: Path, trust: bool) -> Recorded | None:
         return None
 
 
-def _repeat(run: Recorded, again: Path, progress: Progress) -> bool:
+def _told(run: Recorded, again: Path, progress: Progress) -> bool:
     """Train again in the folder ``again``, compare and print; returns whether all bits agree."""
-    difference = altered_file(run)
-    cause = "the file changed after the run had ended"
-    if difference is None:
-        try:
-            now = _train(run, again, progress)
-        except Exception as error:
-            end_if_asked()  # what a signal raised may have become another error
-            _refuse(f"{run.folder} cannot be repeated: {one_line(error)}")
-            return False
-        difference = first_difference(run, again)
-        cause = "" if difference is None else likely_cause(difference, run, now)
-    if difference is None:
-        print(f"identical: {printable(run.folder)} ({run.epochs} epochs)", flush=True)
-    else:
-        text = f"different: {run.folder}: {difference}; likely cause: {cause}"
-        print(printable(text), flush=True)
-    return difference is None
+    try:
+        outcome = repeat(run, again, progress)
+    except UserError as error:
+        _refuse(error)
+        return False
+    print(printable(outcome.line(run)), flush=True)
+    return outcome.verdict is Verdict.IDENTICAL
 
 
-def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
+def repeat(
+    run: Recorded,
+    again: Path,
+    progress: Progress,
+    device: str | None = None,
+) -> Comparison:
+    """Train a recorded run again in the folder ``again``, and compare.
+
+    Not trained again is a run of which a file has changed that training could not vouch for.
+
+    Args:
+        run: as recorded; `recorded` has refused what would import code.
+        again: a folder that is not there yet.
+        progress: is told each epoch.
+        device: instead of the recorded one.
+
+    Raises:
+        UserError: it cannot be trained here; one line.
+    """
+    if difference := altered_file(run):
+        return Comparison(Verdict.CHANGED, difference, "the file changed after the run had ended")
+    try:
+        now = _train(run, again, progress, device)
+    except Exception as error:
+        end_if_asked()  # what a signal raised may have become another error
+        kind = type(error) if isinstance(error, UserError) else UserError
+        raise kind(f"{run.folder} cannot be repeated: {one_line(error)}") from error
+    return compare(run, again, now)
+
+
+def _train(run: Recorded, again: Path, progress: Progress, device: str | None) -> dict[str, Any]:
     """Train as recorded, for as many epochs; returns the provenance of the new numbers."""
     with held_back():  # of torch, not before everything is checked
         from fcsweep.run.stack import train, with_threads
@@ -129,7 +150,7 @@ def _train(run: Recorded, again: Path, progress: Progress) -> dict[str, Any]:
     (again / CONFIG).parent.mkdir(parents=True)
     (again / CONFIG).write_bytes(run.config_text)
     solver = replace(run.config.solver, checkpoint_seconds=None)
-    config = replace(run.config, device=run.provenance["device"], solver=solver)
+    config = replace(run.config, device=device or run.provenance["device"], solver=solver)
     trial = Trial(0, config, again)
 
     def stop(reports: Sequence[Report]) -> Sequence[int]:

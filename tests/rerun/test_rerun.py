@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.numpy import load_file, save_file
 from support import preloaded
 from support.short_runs import assert_same_numbers, config_of, folders_in, result_of
 
@@ -276,6 +277,76 @@ def test_the_likely_cause(copy, said, facts, words):
     cause = out.partition("likely cause: ")[2]
     assert code == 1 and words in cause
     assert "; " not in cause  # only what differs
+
+
+# --- On another processor -------------------------------------------------------------------------
+
+OTHER = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "OMP_NUM_THREADS": "1"}
+"""Environment in which torch computes as on an older processor."""
+TRAIN = """
+import sys
+from pathlib import Path
+from fcsweep.config import read, typed
+from fcsweep.run import run
+folder = Path(sys.argv[1])
+run(typed(read(folder / ".hydra" / "config.yaml")), folder)
+"""
+
+
+@pytest.fixture(scope="module")
+def elsewhere(finished, tmp_path_factory) -> Path:
+    """The same run, trained as on an older processor."""
+    folder = prepared(tmp_path_factory.mktemp("elsewhere") / "run", config_of())
+    command = [sys.executable, "-c", TRAIN, str(folder)]
+    subprocess.run(command, env=os.environ | OTHER, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def moved(elsewhere, tmp_path) -> Path:
+    return Path(shutil.copytree(elsewhere, tmp_path / "moved"))
+
+
+def test_on_another_processor_the_last_bits_may_differ(finished, moved, said):
+    assert (finished / "losses.npy").read_bytes() != (moved / "losses.npy").read_bytes()
+    code, out, err = said(moved)
+    assert (code, err) == (1, "")  # 0 is for equal bits
+    told = rf"same to 1e-6 on another processor: {moved} \(3 epochs\): largest difference "
+    told += r"\d\.\de-\d\d in \S+; likely cause: the instructions of the CPU \(DEFAULT, now \w+\)"
+    assert re.fullmatch(told, out.strip())
+
+
+def test_the_same_last_bits_on_the_same_processor_are_a_difference(finished, moved, said):
+    here = json.loads((finished / "provenance.json").read_text())
+    reseal(moved, cpu_capability=here["cpu_capability"])
+    assert said(moved)[1].startswith(f"different: {moved}: history.csv, epoch ")
+
+
+BEYOND = {
+    "a loss": lambda d: replaced(d, "history.csv", first_loss(d), str(float(first_loss(d)) + 1e-5)),
+    "a step": lambda d: replaced(d, "history.csv", "\n1,14,", "\n1,15,"),
+    "a row": lambda d: appended(d, "history.csv", "4,56,1,1,1,1\n"),
+    "not finite": lambda d: replaced(d, "history.csv", first_loss(d), "inf"),
+    "a word": lambda d: replaced(d, "history.csv", first_loss(d), "x"),
+    "an epoch": lambda d: replaced(d, "result.json", '"best_epoch": 3', '"best_epoch": 2'),
+    "the parameters": lambda d: other_parameters(d),
+    "no parameters": lambda d: (d / "best.safetensors").write_bytes(b"none"),
+}
+
+
+def other_parameters(folder):
+    params = load_file(folder / "best.safetensors")
+    params["b3"][0] += 1e-4
+    save_file(params, folder / "best.safetensors")
+
+
+@pytest.mark.parametrize("change", BEYOND.values(), ids=BEYOND)
+def test_more_than_the_last_bits_is_a_difference_on_any_processor(moved, said, change):
+    change(moved)
+    reseal(moved)
+    code, out, _ = said(moved)
+    assert code == 1 and out.startswith(f"different: {moved}: ")
+    assert "the instructions of the CPU" in out
 
 
 # --- Refused --------------------------------------------------------------------------------------
