@@ -8,6 +8,7 @@ The only reader of the test set: whoever chooses by it has none any more.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -44,8 +45,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with command(PROGRAM, ERRORS):
         run_dir = arguments.dir
-        if _is_sweep(run_dir):
-            run_dir = _best_of(run_dir)
+        if is_sweep(run_dir):
+            run_dir, told = best_of(run_dir)
+            print(printable(told))
         for split, (correct, rows) in evaluate(run_dir, arguments.device).items():
             print(f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})")
 
@@ -68,6 +70,26 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
         raise FolderError(f"{run_dir} holds no run: there is no {saved}")
     config = _config(saved)
     params = _best_params(run_dir, largest(config, 1)[BEST])
+    try:
+        return accuracies(config, params, device)
+    except ValueError as error:
+        raise FolderError(f"{run_dir / BEST} does not fit the config: {error}") from error
+
+
+def accuracies(
+    config: RunConfig, params: Mapping[str, Tensor], device: str | None = None
+) -> dict[str, tuple[int, int]]:
+    """Correct answers and rows of each split.
+
+    Args:
+        config: of the run.
+        params: of its net, by name.
+        device: instead of the configured one.
+
+    Raises:
+        ValueError: the parameters do not fit the config.
+        DataError, DeviceError: the data or the device are not here.
+    """
     train = data_of(config)
     root, dtype = getattr(config.data, "root", None), train.X_train.dtype
     splits = {
@@ -77,25 +99,26 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
     }
     place = device_of(device or config.device)
     net = net_of([config], train, place)
-    try:
-        net.params.assign({name: p.unsqueeze(0) for name, p in params.items()})
-    except ValueError as error:
-        raise FolderError(f"{run_dir / BEST} does not fit the config: {error}") from error
+    net.params.assign({name: p.unsqueeze(0) for name, p in params.items()})
     return {
         split: (int(count_correct(net, X.to(place), y.to(place))[0].item()), len(y))
         for split, (X, y) in splits.items()
     }
 
 
-def _is_sweep(folder: Path) -> bool:
+def is_sweep(folder: Path) -> bool:
     """Whether a folder is not that of a run, but holds numbered ones."""
     if not folder.is_dir() or (folder / ".hydra").exists():
         return False
     return any(path.name.isdecimal() for path in folder.iterdir())
 
 
-def _best_of(sweep: Path) -> Path:
-    """The folder of the best run of a sweep; prints which it is."""
+def best_of(sweep: Path) -> tuple[Path, str]:
+    """The folder of the best run of a sweep, and the line that says which it is.
+
+    Raises:
+        FolderError: there is none, or its runs cannot be compared.
+    """
     rows = sweep_table.load(sweep)
     if are_ours(row.folder for row in rows) is False:
         raise FolderError(
@@ -112,8 +135,8 @@ def _best_of(sweep: Path) -> Path:
     if len(objectives) > 1:
         several = " and ".join(sorted(objectives))
         raise FolderError(f"{sweep} holds runs judged by {several}; name a run of it")
-    print(printable(f"best: {best.folder} ({objectives.pop()} {best.value:.4f}){_of(point)}"))
-    return best.folder
+    told = f"best: {best.folder} ({objectives.pop()} {best.value:.4f}){_of(point)}"
+    return best.folder, told
 
 
 def _of(point: sweep_table.Point) -> str:

@@ -51,7 +51,7 @@ def rerun(folders: Sequence[Path], out: Path | None = None, trust: bool = False)
     run_dirs = _run_dirs(folders)
     runs = [run for run in (_check(folder, trust) for folder in run_dirs) if run is not None]
     repeated = 0
-    with tempfile.TemporaryDirectory(prefix="fcsweep-rerun-") as scratch, _progress() as shown:
+    with tempfile.TemporaryDirectory(prefix="fcsweep-rerun-") as scratch, epoch_bar() as shown:
         for number, run in enumerate(runs):
             again = Path(scratch) / str(number)
             repeated += _told(run, again, shown(run, f"{number + 1}/{len(runs)}"))
@@ -181,7 +181,7 @@ def _refuse(error: object) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[Recorded, str], Progress]]:
+def epoch_bar() -> Iterator[Callable[[Recorded, str], Progress]]:
     """The progress of the rerun on a terminal: a bar of epochs for the run that trains."""
     from rich.console import Console
     from rich.markup import escape

@@ -9,31 +9,29 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from safetensors.numpy import load_file, save_file
 from support import preloaded
-from support.short_runs import assert_same_numbers, config_of, folders_in, result_of
+from support.short_runs import (
+    assert_same_numbers,
+    config_of,
+    folders_in,
+    prepared,
+    reseal,
+    result_of,
+)
 
 from fcsweep.messages.errors import FolderError
-from fcsweep.records.seal import as_json, sealed
 from fcsweep.rerun.__main__ import main
 from fcsweep.rerun.repeat import rerun
-from fcsweep.run import provenance, run, run_many
+from fcsweep.run import run, run_many
 
 RECORDS = ("history.csv", "losses.npy", "result.json", "best.safetensors", "provenance.json")
 CONFIG = ".hydra/config.yaml"
-
-
-def prepared(folder, config):
-    (folder / ".hydra").mkdir(parents=True)
-    (folder / CONFIG).write_text(yaml.safe_dump(asdict(config), sort_keys=False))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +63,6 @@ def said(monkeypatch, capfd):
         return (1, out, f"{code}\n") if isinstance(code, str) else (code, out, err)
 
     return call
-
-
-def reseal(folder, **facts):
-    """Give the files of a run the sha256 that they have now, as a forger would."""
-    path = folder / "provenance.json"
-    known = json.loads(path.read_text()) | facts
-    known.pop("sha256")
-    for name in known["files"]:
-        content = (folder / name).read_bytes()
-        known["files"][name] = provenance.sha256(content).hexdigest()
-    path.write_bytes(as_json(sealed(known)))
 
 
 def replaced(folder, name, old, new):

@@ -1,8 +1,13 @@
 """Short runs: three epochs of a small net on digits, and whether two left the same numbers."""
 
 import json
+from dataclasses import asdict
+from hashlib import sha256
+
+import yaml
 
 from fcsweep.config import FullyConnectedConfig, MomentumConfig, RunConfig, SolverConfig
+from fcsweep.records.seal import as_json, sealed
 
 NUMBERS = ("history.csv", "losses.npy", "best.safetensors")
 ALWAYS = 1e-9
@@ -40,3 +45,21 @@ def assert_same_numbers(one, other):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
     times = {"seconds": 0}
     assert result_of(one) | times == result_of(other) | times
+
+
+def prepared(folder, config):
+    """The folder of a run with its config, as Hydra leaves it."""
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra/config.yaml").write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+    return folder
+
+
+def reseal(folder, **facts):
+    """Give the files of a run the sha256 that they have now, as a forger would."""
+    path = folder / "provenance.json"
+    known = json.loads(path.read_text()) | facts
+    known.pop("sha256")
+    for name in known["files"]:
+        content = (folder / name).read_bytes()
+        known["files"][name] = sha256(content).hexdigest()
+    path.write_bytes(as_json(sealed(known)))
