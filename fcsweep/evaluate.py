@@ -2,7 +2,7 @@
 
 Takes the folder of a run, or of a sweep: of that its best run, by the recorded objective; where
 runs are repeats, which differ in their seed alone, the best run of those with the best mean.
-The only reader of the test set: whoever chooses by it has none any more.
+The only reader of the test set, also for `fcsweep.grade`: whoever chooses by it has none any more.
 """
 
 from __future__ import annotations
