@@ -70,6 +70,8 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         storage = storage_of(settings["storage"], folder, in_folder)
         name = name_of(storage, settings["study_name"], folder)
         study, seed = open_study(storage, name, folder, plan.start, past if in_folder else None)
+        if proven and not study.metric_names:
+            study.set_metric_names([str(config.objective)])  # for dashboards
         study.sampler, study.pruner = Guided(plan.sampler(seed), past), plan.pruner
         study.stop = functools.partial(study.set_user_attr, ENDED, True)  # for samplers that do
         digits = ".4f" if proven else ".4g"  # an accuracy, or any number

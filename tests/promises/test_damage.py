@@ -16,6 +16,7 @@ from fcsweep.records.frames import load_history, load_runs
 from fcsweep.report.__main__ import main as report
 from fcsweep.rerun import repeat
 from fcsweep.search.study.storage import storage_of
+from fcsweep.search.study.study import started_with
 
 SMALL = ["-m", "data=synthetic", "data.num_train=40", "data.num_val=20", "solver.num_epochs=4"]
 SMALL += ["solver.batch_size=20", "model.hidden_dims=[8]", "hydra.sweep.dir=s"]
@@ -147,13 +148,13 @@ def test_a_renamed_sweep_whose_journal_is_cut_has_one_study_with_the_seed_that_w
     part, tmp_path
 ):
     assert search(tmp_path, 12).code == 0  # no seed given
-    before, seed = known_of(tmp_path / "s"), study_of(tmp_path / "s").user_attrs["fcsweep"]
+    before, seed = known_of(tmp_path / "s"), started_with(study_of(tmp_path / "s"))
     (tmp_path / "s").rename(tmp_path / "t")
     journal, runs = tmp_path / "t" / "study.journal", written(tmp_path / "t")
     journal.write_bytes(journal.read_bytes()[: int(part * journal.stat().st_size)])
     assert search(tmp_path, 16, "hydra.sweep.dir=t").code == 0
     assert known_of(tmp_path / "t")[:12] == before and len(known_of(tmp_path / "t")) == 16
-    assert study_of(tmp_path / "t").user_attrs["fcsweep"]["drawn_seed"] == seed["drawn_seed"]
+    assert started_with(study_of(tmp_path / "t"))["drawn_seed"] == seed["drawn_seed"]
     assert runs.items() <= written(tmp_path / "t").items()
 
 

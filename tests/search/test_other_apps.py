@@ -11,6 +11,8 @@ import yaml
 from hydra.errors import CompactHydraException
 from support.toy_app import multirun, study_of, sweep, told
 
+from fcsweep.search.study.study import started_with
+
 CONFIG = {"x": 0.0}
 SEARCH = ["x=interval(-1,1)", "hydra.sweeper.n_jobs=2"]
 
@@ -106,13 +108,13 @@ def test_a_sweep_whose_folder_was_renamed_goes_on_with_its_one_study(tmp_path):
     first, second = tmp_path / "first", tmp_path / "far" / "second"
     words = [*SEARCH, "hydra.sweep.subdir=job_${hydra.job.num}"]
     study = sweep(first, Counted(), CONFIG, *words, "hydra.sweeper.n_trials=4")
-    before, seed = told(study), study.user_attrs["fcsweep"]["drawn_seed"]
+    before, seed = told(study), started_with(study)["drawn_seed"]
     second.parent.mkdir()
     first.rename(second)
     task = Counted()
     study = sweep(second, task, CONFIG, *words, "hydra.sweeper.n_trials=6")  # one, or it raises
     assert told(study)[:4] == before and task.runs == 2
-    assert study.study_name == "first" and study.user_attrs["fcsweep"]["drawn_seed"] == seed
+    assert study.study_name == "first" and started_with(study)["drawn_seed"] == seed
     assert [row["folder"] for row in rows_of(second)] == [f"{second}/job_{n}" for n in range(6)]
     assert not first.exists()
     with pytest.raises(CompactHydraException, match=r"holds the study first, not other; go on"):

@@ -20,6 +20,7 @@ from support.toy_app import multirun, study_of, sweep, told
 
 from fcsweep.messages.errors import ConfigError
 from fcsweep.search.study.samplers import PerTrial, quiet, sampler_of
+from fcsweep.search.study.study import started_with
 
 CLASS = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
 X = ["x=interval(0,1)", "hydra.sweeper.n_jobs=1"]
@@ -101,7 +102,7 @@ def test_the_dataclasses_are_configs_of_a_search(tmp_path):
     multirun(tmp_path / "s", task, {"x": 0.0}, "hydra/sweeper=mine")
     study = study_of(tmp_path / "s")
     assert study.direction.name == "MAXIMIZE" and len(study.trials) == 2
-    assert study.user_attrs["fcsweep"]["drawn_seed"] == 4
+    assert started_with(study)["drawn_seed"] == 4
 
 
 def test_its_functions_read_overrides_as_the_sweeper_does():
@@ -149,7 +150,7 @@ def test_a_search_goes_on_with_any_value_that_a_config_holds(tmp_path):
     sweep(tmp_path, task, {"x": 0.0, **VALUES}, *X, f"{trials}=1")
     study = sweep(tmp_path, task, {"x": 0.0, **VALUES}, *X, f"{trials}=2")
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 2
-    json.dumps(study.user_attrs, allow_nan=True)
+    json.dumps(started_with(study), allow_nan=True)
     changes = {
         "shade": (Shade.LIGHT, "shade: 'Shade.DARK', now 'Shade.LIGHT'"),
         "several": ([Shade.LIGHT, Path("a/c"), [b"\x00"]], "several: "),
@@ -229,7 +230,7 @@ def test_a_sampler_and_a_pruner_from_elsewhere_are_used(tmp_path):
     study = sweep(tmp_path, reporting, {"x": 0.0}, *X, *named)
     ends = [(one.params["x"], one.state.name) for one in study.trials]
     assert ends == [(0.0, "COMPLETE"), (0.125, "PRUNED"), (0.25, "PRUNED")]
-    assert study.user_attrs["fcsweep"]["search"]["sampler"] == f"{HERE}.Counting"
+    assert started_with(study)["search"]["sampler"] == f"{HERE}.Counting"
 
 
 @pytest.mark.parametrize(

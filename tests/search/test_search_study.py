@@ -25,7 +25,7 @@ from fcsweep.search.space import space_of
 from fcsweep.search.study import storage
 from fcsweep.search.study.samplers import pruner_of, quiet, sampler_of
 from fcsweep.search.study.storage import storage_of
-from fcsweep.search.study.study import Start, check_data, next_batch, open_study
+from fcsweep.search.study.study import Start, check_data, next_batch, open_study, started_with
 from fcsweep.search.study.trial import Kept, searching
 
 SPACE = space_of(None, ["x=interval(-1,1)", "y=tag(log,interval(1e-3,1))", "z=a,b,c"])
@@ -402,7 +402,8 @@ def test_a_database_is_for_one_folder(tmp_path):
 def test_a_study_from_before_these_settings_were_kept_goes_on(tmp_path, monkeypatch):
     planned = plan()
     study, _ = open_study(storage_of(None, tmp_path), "toy", tmp_path, planned.start)
-    saved = study.user_attrs["fcsweep"]
+    saved = started_with(study)
+    study._storage.set_study_system_attr(study._study_id, "fcsweep", None)
     study.set_user_attr("fcsweep", {k: v for k, v in saved.items() if k != "search"})
     others = Start(**{**vars(planned.start), "search": {"n_jobs": 1}})
     assert len(search(tmp_path, monkeypatch, start=others, n_jobs=1, n_trials=2)) == 2

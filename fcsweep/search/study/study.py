@@ -33,7 +33,7 @@ from fcsweep.search.space import Space
 from fcsweep.search.study.storage import JOURNAL, in_folder
 
 ATTRIBUTE = "fcsweep"
-"""User attribute of a study: what its sweep was started with."""
+"""System attribute of a study: what its sweep was started with; see `started_with`."""
 DATA = "fcsweep.data"
 """User attribute of a study: fingerprint of the data of its first finished run."""
 REASON = "reason"
@@ -126,7 +126,7 @@ def open_study(
     runs = sum(path.name.isdecimal() for path in folder.iterdir())
     if name in optuna.get_all_study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage, sampler=_none())
-        saved = study.user_attrs.get(ATTRIBUTE)
+        saved = started_with(study)
         if saved is not None:
             _refuse_another(study, saved, folder, start, moved=bool(runs))
             if past is not None:
@@ -149,11 +149,15 @@ def open_study(
     )
     known = start.seed if start.seed is not None or past is None else past.drawn_seed()
     seed = secrets.randbits(32) if known is None else known
-    study.set_user_attr(
-        ATTRIBUTE,
-        {**_stable(asdict(start)), "drawn_seed": seed, "folder": str(folder), "version": 1},
-    )
+    about = {**_stable(asdict(start)), "drawn_seed": seed, "folder": str(folder), "version": 1}
+    study._storage.set_study_system_attr(study._study_id, ATTRIBUTE, about)
     return study, seed
+
+
+def started_with(study: Study) -> Mapping[str, Any] | None:
+    """What the sweep of a study was started with; older ones have it where dashboards show it."""
+    own = study._storage.get_study_system_attrs(study._study_id)
+    return own.get(ATTRIBUTE) or study.user_attrs.get(ATTRIBUTE)
 
 
 def ask(study: Study, space: Space, extend: Extend | None) -> Trial:
