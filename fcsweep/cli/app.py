@@ -33,6 +33,7 @@ from fcsweep.cli.checks import (
     require_data,
     require_device,
     require_own_code,
+    require_trackers,
     values_named,
 )
 from fcsweep.cli.summary import Failure, advise, ending, refuse_failures, table_of
@@ -88,6 +89,7 @@ class App(Hydra):
         config = typed(cfg)
         require_device(config)
         require_own_code([config])
+        require_trackers(config)
         callbacks = Callbacks(cfg)
         context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
         folder, made = folder_of(cfg, "hydra.run.dir")

@@ -24,6 +24,7 @@ from fcsweep.launchers.protocols import CheckingLoader, GridSweeper, PlanningSwe
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import listed
 from fcsweep.records import ownership
+from fcsweep.trackers.tracker import require
 
 
 def require_device(config: RunConfig) -> None:
@@ -49,6 +50,15 @@ def require_own_code(configs: Iterable[RunConfig]) -> None:
             from fcsweep.run.own_code import custom_rule  # imports torch: not for other rules
 
             custom_rule(config)
+
+
+def require_trackers(config: RunConfig) -> None:
+    """Refuse trackers whose package is not installed.
+
+    Raises:
+        ConfigError: One of ``tracker``.
+    """
+    require(config.tracker or ())
 
 
 def require_data(configs: Iterable[RunConfig]) -> None:
@@ -89,6 +99,7 @@ def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[R
     configs = _checked_jobs(cfg, context, jobs)
     for config in () if elsewhere(cfg) else configs:
         require_device(config)
+        require_trackers(config)
     require_own_code(() if elsewhere(cfg) else configs)
     size = sweeper.max_batch_size or len(jobs)
     batches = [jobs[start : start + size] for start in range(0, len(jobs), size)]
@@ -128,6 +139,7 @@ def checked_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool
     config = typed(sweeper.planned.task)
     _refuse_direction(sweeper.planned.start.directions, config.objective)
     require_device(config)
+    require_trackers(config)
     space = sweeper.planned.space
     jobs = _checked_jobs(cfg, context, [*map(space.overrides, space.corners())])
     require_own_code(() if elsewhere(cfg) else jobs)

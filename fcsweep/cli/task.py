@@ -25,6 +25,7 @@ from fcsweep.system.atomic import writing
 from fcsweep.system.memory import keep_freed, keep_loaded
 from fcsweep.system.parent import end_with_sweep
 from fcsweep.system.signals import held_back
+from fcsweep.trackers.observer import observers_of
 
 if TYPE_CHECKING:
     from fcsweep.records.formats import Result
@@ -52,10 +53,12 @@ class Task:
 
         config, folder = typed(cfg), Path(HydraConfig.get().runtime.output_dir)
         number = job_number()
+        told = observers_of(config)
         with _hold(folder), writing("standard output"):
             if number is not None:  # the search shows its trials
-                return run(config, folder, reporting([number])).value
-            return run(config, folder, observers=[RunView(os.path.relpath(folder))]).value
+                return run(config, folder, reporting([number]), told).value
+            shown = RunView(os.path.relpath(folder))
+            return run(config, folder, observers=[shown, *told]).value
 
     def train(self, jobs: Sequence[Job]) -> list[Ended]:
         """Train jobs of a sweep together, each in the folder that Hydra made for it."""
@@ -65,12 +68,13 @@ class Task:
         self._settle()
 
         searched = job_number() is not None  # the search shows its trials
+        told = observers_of(jobs[0].config)
         with writing("standard output"):
             results = run_many(
                 [job.config for job in jobs],
                 [job.folder for job in jobs],
                 reporting([job.number for job in jobs]) if searched else None,
-                observers=[] if searched else [StackView()],
+                observers=[*([] if searched else [StackView()]), *told],
                 logs=[log_of(job.folder) for job in jobs],
             )
         return [Ended(result.value, _error(result)) for result in results]

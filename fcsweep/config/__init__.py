@@ -23,6 +23,7 @@ from fcsweep.config.check import typed
 from fcsweep.config.saved import differences, flat, read
 from fcsweep.config.schemas import (
     GROUPS,
+    NO_NUMBER,
     AdamConfig,
     Cifar10Config,
     CustomConfig,
@@ -45,6 +46,7 @@ from fcsweep.messages.errors import ConfigError as ConfigError
 
 __all__ = [
     "GROUPS",
+    "NO_NUMBER",
     "AdamConfig",
     "Cifar10Config",
     "ConfigError",

@@ -106,6 +106,26 @@ class Sizes:
         return list(value)
 
 
+@dataclass(frozen=True)
+class Several:
+    """A list of some of a few words, none twice."""
+
+    words: tuple[str, ...]
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, list):
+            return False
+        given = cast("list[object]", value)
+        return all(one in self.words and given.count(one) == 1 for one in given)
+
+    def __str__(self) -> str:
+        return f"a list of some of {', '.join(self.words)}"
+
+    def keep(self, value: list[str]) -> list[str]:
+        """A list of its own."""
+        return list(value)
+
+
 class Device:
     """The name of a device; a run checks at its start whether the machine has it."""
 
@@ -190,6 +210,7 @@ SEED = Range(0, 2**32, open_high=True, whole=True)  # what torch takes in on a C
 
 LOSS = Words(("softmax", "svm"))
 DTYPE = Words(("float32", "float64"))
+TRACKERS = Several(("tensorboard", "mlflow", "wandb"))
 OBJECTIVE = Words(("val_accuracy", "train_accuracy"))
 
 

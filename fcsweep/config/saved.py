@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import yaml
 
-from fcsweep.config.schemas import RunConfig
+from fcsweep.config.schemas import NO_NUMBER, RunConfig
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line, shown
 from fcsweep.system.bounded import SafeLoader, bounded, check_bounds
@@ -49,11 +49,12 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def differences(recorded: RunConfig, requested: RunConfig) -> list[str]:
     """The differences between two configs, one text a key: ``seed: recorded 5, requested 6``.
 
-    A key that only one of them has (their options differ) has null in the other.
+    A key that only one of them has (their options differ) has null in the other. Keys that decide
+    no number do not count.
     """
     before, after = flat(asdict(recorded)), flat(asdict(requested))
     return [
         f"{key}: recorded {shown(before.get(key))}, requested {shown(after.get(key))}"
         for key in dict.fromkeys([*before, *after])
-        if before.get(key) != after.get(key)
+        if key not in NO_NUMBER and before.get(key) != after.get(key)
     ]

@@ -25,6 +25,7 @@ from fcsweep.config.allowed import (
     OBJECTIVE,
     POSITIVE,
     SEED,
+    TRACKERS,
     UNDER_ONE,
     Allowed,
     Device,
@@ -248,7 +249,7 @@ DataConfig: TypeAlias = DigitsConfig | Cifar10Config | SyntheticConfig
 
 @dataclass
 class RunConfig:
-    """Everything that decides the numbers of a run."""
+    """Everything that decides the numbers of a run, and who is told of them."""
 
     model: ModelConfig = field(default_factory=TwoLayerConfig)
     optimizer: OptimizerConfig = field(default_factory=SgdConfig)
@@ -264,6 +265,12 @@ class RunConfig:
     """What a run is judged by: the best over its epochs, a fraction from 0 to 1."""
     target: float | None = _key(None, FRACTION, optional=True)
     """The objective that counts as success; in (0, 1], null = none."""
+    tracker: list[str] | None = _key(None, TRACKERS, optional=True)
+    """Trackers that are told of the run; null = none. It decides no number (`NO_NUMBER`)."""
+
+
+NO_NUMBER = ("tracker",)
+"""Keys that decide no number: a run and a study go on with other values of them."""
 
 
 def _by_name(schemas: object) -> dict[str, type[Any]]:

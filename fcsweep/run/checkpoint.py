@@ -25,7 +25,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from fcsweep.config import RunConfig, sizes
+from fcsweep.config import NO_NUMBER, RunConfig, sizes
 from fcsweep.messages.errors import RecordError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import CHECKPOINTS
@@ -86,7 +86,8 @@ def made_with(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
     """
     decisive = {name: facts[name] for name in DECISIVE}
     decisive |= {name: fact for name, fact in facts.items() if name in OWN_CODE}
-    return {"config": asdict(config), "torch": facts["versions"]["torch"], **decisive}
+    known = {key: value for key, value in asdict(config).items() if key not in NO_NUMBER}
+    return {"config": known, "torch": facts["versions"]["torch"], **decisive}
 
 
 # --- The file -------------------------------------------------------------------------------------

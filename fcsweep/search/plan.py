@@ -16,7 +16,8 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
 from fcsweep.composition.conditional import OptionKeys
-from fcsweep.config import flat
+from fcsweep.config import NO_NUMBER, flat
+from fcsweep.launchers.protocols import CheckingLoader
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
 from fcsweep.messages.wording import hint, listed, one_line, shown
@@ -90,7 +91,8 @@ def plan_of(
     grid = space.grid() if is_grid(settings["sampler"]) else None
     if grid is not None and enqueue:
         raise ConfigError("hydra.sweeper.enqueue is not for the grid sampler, which tries all")
-    values = _flat(task, space)
+    ours = isinstance(context.config_loader, CheckingLoader)
+    values = _flat(task, space, without=NO_NUMBER if ours else ())
     n_jobs = _count("n_jobs", settings["n_jobs"])
     groups = [set_fields(group, settings[group]) for group in ("sampler", "pruner")]
     search = {**groups[0], **groups[1], "n_jobs": n_jobs}
@@ -175,15 +177,15 @@ def _outermost(space: Space, config: DictConfig, context: HydraContext) -> DictC
     return [load(config, space.overrides(corner)) for corner in space.corners()][-1]
 
 
-def _flat(task: DictConfig, space: Space) -> dict[str, Any]:
-    """The task's config by its dotted keys, without what is searched."""
+def _flat(task: DictConfig, space: Space, without: Sequence[str]) -> dict[str, Any]:
+    """The task's config by its dotted keys, without what is searched, and without some keys."""
     plain: Any = OmegaConf.to_container(task, resolve=False)
     plain.pop("hydra", None)
     searched = [place(key) for key in space.distributions]
     return {
         key: _without_secret(key, value) if isinstance(value, str) else value
         for key, value in flat(plain).items()
-        if not any(key == one or key.startswith(f"{one}.") for one in searched)
+        if not any(key == one or key.startswith(f"{one}.") for one in (*searched, *without))
     }
 
 
