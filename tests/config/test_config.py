@@ -33,7 +33,16 @@ from fcsweep.config import (
     schemas,
     typed,
 )
-from fcsweep.config.allowed import Device, FilePath, ImportPath, Numbers, Range, Sizes, Words
+from fcsweep.config.allowed import (
+    Device,
+    FilePath,
+    ImportPath,
+    Numbers,
+    Range,
+    Several,
+    Sizes,
+    Words,
+)
 from fcsweep.messages.errors import ConfigError
 
 SCHEMAS = list(dict.fromkeys(s for options in GROUPS.values() for s in options.values()))
@@ -259,6 +268,8 @@ def values(allowed: Any) -> st.SearchStrategy[Any]:
             )
         case Words():
             return st.sampled_from(allowed.words)
+        case Several():
+            return st.lists(st.sampled_from(allowed.words), unique=True)
         case Sizes():
             return st.lists(st.integers(1, 10**6), min_size=1, max_size=1 if allowed.single else 5)
         case Device():

@@ -107,7 +107,7 @@ def test_wandb(folder, monkeypatch, capfd):
 
 def records_in(file, block=1 << 15):
     """The records of a file of W&B: LevelDB's log format, its blocks after a header of 7 bytes."""
-    from wandb.proto import wandb_internal_pb2 as records
+    from wandb.proto import wandb_internal_pb2 as proto
 
     content, place, data = file.read_bytes(), 7, b""
     while place + 7 <= len(content):
@@ -117,7 +117,7 @@ def records_in(file, block=1 << 15):
         if block - place % block < 7:
             place += block - place % block
         if kind in (1, 4):  # whole, or its last part
-            yield records.Record.FromString(data)
+            yield vars(proto)["Record"].FromString(data)
             data = b""
 
 
