@@ -140,7 +140,7 @@ def _train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
     if not starting:
         return
     device = device_of(starting[0].config.device)
-    with _deterministic(device), with_threads(torch.get_num_threads()):
+    with deterministic(device), with_threads(torch.get_num_threads()):
         _train_on(device, starting, on_epoch)
 
 
@@ -232,7 +232,7 @@ def _add_provenance(trials: Sequence[Trial], device: torch.device, fingerprint: 
 
 
 @contextmanager
-def _deterministic(device: torch.device) -> Iterator[None]:
+def deterministic(device: torch.device) -> Iterator[None]:
     """On a GPU, allow deterministic operations only; on a CPU, a number of threads determines them.
 
     The block restores the settings at its end: the process may be a notebook's.

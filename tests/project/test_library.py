@@ -118,7 +118,7 @@ def test_on_a_gpu_the_settings_of_torch_come_back(given, monkeypatch):
         return enabled, settings.fill_uninitialized_memory, workspace
 
     before = now()
-    with pytest.raises(KeyError), stack._deterministic(torch.device("cuda")):
+    with pytest.raises(KeyError), stack.deterministic(torch.device("cuda")):
         assert now() == (True, False, given or ":4096:8")
         raise KeyError
     assert now() == before == (False, True, given)

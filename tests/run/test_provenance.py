@@ -166,9 +166,9 @@ def test_the_end_seals_every_record_of_every_member_of_a_stack(tmp_path):
 def test_on_a_gpu_determinism_is_asked_for_before_cuda_starts():
     code = """
 import os, torch
-from fcsweep.run.stack import _deterministic
+from fcsweep.run.stack import deterministic
 from fcsweep.run.provenance import _determinism
-with _deterministic(torch.device("cuda")):
+with deterministic(torch.device("cuda")):
     assert not torch.cuda.is_initialized()
     print(_determinism())
 """
