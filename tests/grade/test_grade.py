@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from support.short_runs import config_of, prepared, reseal, result_of
 
 from fcsweep.evaluate import evaluate
@@ -159,7 +160,15 @@ def several(folder):
     shutil.rmtree(folder / ".hydra")
 
 
+def with_own_rule(folder):
+    saved = yaml.safe_load((folder / CONFIG).read_text())
+    saved["optimizer"] = {"name": "custom", "rule": "this:rule", "learning_rate": 0.1}
+    (folder / CONFIG).write_text(yaml.safe_dump(saved, sort_keys=False))
+    reseal(folder)
+
+
 HOSTILE = {
+    "a rule by import path": (with_own_rule, "was trained with optimizer.rule=this:rule; a rerun"),
     "link": (lambda d: linked(d, "history.csv"), "is a link, or no file"),
     "link deep within": (lambda d: (d / ".hydra" / "x").symlink_to("/"), "is a link, or no file"),
     "pipe": (lambda d: os.mkfifo(d / "x"), "is a link, or no file"),
@@ -191,6 +200,7 @@ def test_whatever_is_handed_in_is_a_row_with_a_reason(runs, grade, tmp_path):
         spoil(folders[name])
     (tmp_path / "in" / "a link").symlink_to(runs / "1")
     code, rows, said = grade(*folders.values(), tmp_path / "in" / "a link", runs / "1")
+    assert "this" not in sys.modules  # which would print
     *found, link, honest = rows
     assert (code, said.err) == (1, "")
     for (name, (_, words)), row in zip(HOSTILE.items(), found, strict=True):
