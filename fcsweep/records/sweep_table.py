@@ -167,6 +167,12 @@ def write(folder: str | Path, rows: Sequence[Row] | None = None) -> Sequence[Row
         RecordError: The file cannot be written; what was there before is unchanged.
     """
     rows = load(folder) if rows is None else rows
+    write_rows(folder, rows)
+    return rows
+
+
+def write_rows(folder: str | Path, rows: Sequence[Row]) -> None:
+    """Write these rows to ``trials.csv``, as `write`."""
     keys = differing(rows)
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
@@ -176,7 +182,6 @@ def write(folder: str | Path, rows: Sequence[Row] | None = None) -> Sequence[Row
         ends = [as_text(row.seconds), row.folder.as_posix()]
         out.writerow([row.number, row.status, as_text(row.value), *config, *ends])
     write_atomically(Path(folder) / FILE, text.getvalue().encode())
-    return rows
 
 
 def end_lost(folder: str | Path) -> None:

@@ -126,7 +126,7 @@ def show(rows: Sequence[Row]) -> None:
         ending = [fill(line, console.width, **AT_SPACES) for line in ending]
     else:
         print(*lines(rows), sep="\n")
-    print(*ending, sep="\n")
+    print(*ending, sep="\n", end="\n" if ending else "")
 
 
 def _rows_to_show(every: Sequence[Point]) -> Sequence[Point]:
