@@ -54,6 +54,12 @@ def test_the_app_of_the_search_page_searches_and_prunes(tmp_path):
     assert "best: trial" in said[-1]
 
 
+def test_the_app_with_the_display_has_a_table(tmp_path):
+    words = ["-m", "+x=0,1,2", "hydra.sweep.dir=s"]
+    said = example("docs/search.md", "@fcsweep.app(direction", tmp_path, *words)
+    assert said[-2:] == ["best: s/1 (0), x 1", "report: s/report.html"]
+
+
 def test_the_tables_of_the_guide(tmp_path):
     sweep = [sys.executable, "-m", "fcsweep", "-m", "optimizer=sgd,adam", "solver.num_epochs=2"]
     overfit = [*sweep[:4], "objective=train_accuracy", "data.num_train=20"]
