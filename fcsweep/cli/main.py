@@ -18,6 +18,7 @@ import hydra
 from hydra._internal.utils import get_args_parser
 
 from fcsweep.cli.app import App
+from fcsweep.cli.help import show
 from fcsweep.cli.hydra_main import replaced
 from fcsweep.cli.task import task
 from fcsweep.composition.loader import conf_dir
@@ -98,7 +99,7 @@ def _masked_output() -> Iterator[None]:
         with redirect_stdout(said):
             yield
     finally:
-        sys.stdout.write(masked(said.getvalue()))
+        show(masked(said.getvalue()))
 
 
 def _arguments(words: Sequence[str]) -> list[str]:
