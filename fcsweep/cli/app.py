@@ -16,6 +16,7 @@ from typing import Any
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -36,6 +37,7 @@ from fcsweep.cli.checks import (
     require_own_code,
     values_named,
 )
+from fcsweep.cli.completion import by_shell
 from fcsweep.cli.help import help_of
 from fcsweep.cli.summary import Failure, advise, ending, refuse_failures, table_of
 from fcsweep.composition.loader import CheckedLoader
@@ -68,6 +70,11 @@ class App(Hydra):
         """As Hydra's, which composes the config to see what it says; ``-m`` says more than that."""
         known = get_args_parser().parse_args()
         return None if known.multirun else super().get_mode(config_name, overrides)
+
+    @staticmethod
+    def get_shell_to_plugin_map(config_loader: ConfigLoader) -> Any:
+        """Our completion in place of Hydra's."""
+        return by_shell(config_loader)
 
     def app_help(self, config_name: str | None, args_parser: Any, args: Any) -> None:
         """Every key of every option, or what is asked for: ``--help optimizer``."""

@@ -69,7 +69,8 @@ def help_of(topics: Sequence[str], header: str, groups: str, footer: str) -> str
     """
     sections = list(_sections())
     if topics:
-        return "\n\n".join(_about(topic.partition("=")[0], sections) for topic in topics)
+        asked = [topic.partition("=")[0] for topic in topics]
+        return "\n\n".join(_options(one, groups) or _about(one, sections) for one in asked)
     lists = "\n".join(_filled(line, 0, 4) for line in groups.splitlines())
     return "\n\n".join([header.rstrip(), lists, *map(str, sections), footer.rstrip()])
 
@@ -80,6 +81,13 @@ def show(text: str) -> None:
         pydoc.pager(text)
     else:
         sys.stdout.write(text)
+
+
+def _options(topic: str, groups: str) -> str:
+    """The options of a group without keys of its own, such as ``experiment``."""
+    keyless = topic not in GROUPS and not topic.startswith("hydra")
+    found = [line for line in groups.splitlines() if line.startswith(f"{topic}: ") and keyless]
+    return "\n".join(_filled(line, 0, 4) for line in found)
 
 
 def _about(topic: str, sections: Sequence[Section]) -> str:

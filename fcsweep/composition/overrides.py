@@ -76,7 +76,7 @@ def needs_multirun(override: Override) -> ConfigError:
 def refuse_bare_sizes(override: Override) -> None:
     """Refuse ``model.hidden_dims=50,100``, where each of several values is meant as a list."""
     allowed = allowed_of(override.key_or_group)
-    if allowed is None or not override.is_discrete_sweep():
+    if allowed is None or not override.is_choice_sweep():
         return
     values = [given for given in override.sweep_iterator() if isinstance(given, int)]
     if any([value] in allowed and value not in allowed for value in values):
