@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from hydra.errors import OverrideParseException
 
 from fcsweep.config import allowed_of, conditional_keys, known_keys
@@ -76,7 +76,9 @@ def needs_multirun(override: Override) -> ConfigError:
 def refuse_bare_sizes(override: Override) -> None:
     """Refuse ``model.hidden_dims=50,100``, where each of several values is meant as a list."""
     allowed = allowed_of(override.key_or_group)
-    if allowed is None or not override.is_choice_sweep():
+    if allowed is None or override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        return
+    if not override.is_discrete_sweep():
         return
     values = [given for given in override.sweep_iterator() if isinstance(given, int)]
     if any([value] in allowed and value not in allowed for value in values):
