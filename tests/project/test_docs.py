@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -91,3 +92,9 @@ def test_the_pages_name_only_files_that_are_there():
     for page in (ROOT / "docs").glob("*.md"):
         named = re.findall(rf"`({places})`", page.read_text())
         assert not [path for path in named if not (ROOT / path).exists()], page
+
+
+def test_the_readme_names_the_python_that_the_package_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    least = project["requires-python"].removeprefix(">=")
+    assert f"fcsweep needs Python {least} or newer, and Linux." in (ROOT / "README.md").read_text()
