@@ -88,6 +88,20 @@ def axes(folder: str | Path, runs: pd.DataFrame) -> list[Axis]:
     return [Axis(key, kind(column(runs, key), texts.get(key, ""))) for key in named or differ]
 
 
+def plane(runs: pd.DataFrame, searched: Sequence[Axis]) -> list[Axis]:
+    """The two parameters that matter most by `importance`, or the first two; fewer if so many are.
+
+    Raises:
+        ConfigError: the runs differ in no parameter.
+    """
+    axes = [axis for axis in searched if axis.key != "seed"]
+    if not axes:
+        raise ConfigError("the runs of this sweep differ in no parameter but the seed")
+    parts = importance(runs, axes)
+    ranked = sorted(axes, key=lambda axis: -parts.get(axis.key, 0.0))
+    return [axis for axis in axes if axis in ranked[:2]]
+
+
 def best(runs: pd.DataFrame, direction: Direction = "maximize") -> pd.Series | None:
     """The run with the best value, the first of equals; None if none has one.
 

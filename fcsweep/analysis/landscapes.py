@@ -65,7 +65,11 @@ MARKS: dict[str, dict[str, Any]] = {
 
 @styled
 def landscape(
-    runs: pd.DataFrame, verdicts: pd.Series, x: Axis, y: Axis, title: str | None = None
+    runs: pd.DataFrame,
+    verdicts: pd.Series,
+    x: Axis,
+    y: Axis | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Each run at its two parameters: its value as a colour, how it ended as a mark.
 
@@ -74,12 +78,12 @@ def landscape(
         verdicts: of the same runs, as `findings.verdicts` gives them, or how trials of another app
             ended: one of `MARKS`.
         x: the parameter on the horizontal axis.
-        y: the one on the vertical axis.
+        y: the one on the vertical axis; the value if only one was searched.
         title: above the picture.
     """
     figure, panel = panel_of(HEIGHT + 0.35)
     across = _positions(panel, x, column(runs, x.key), "x")
-    up = _positions(panel, y, column(runs, y.key), "y")
+    up = _positions(panel, y, column(runs, y.key), "y") if y else _heights(panel, runs)
     learned = runs["value"].to_numpy()[verdicts.isin(VALUED).to_numpy()]
     scale = Normalize(learned.min(), learned.max()) if len(learned) else None
     coloured = None
@@ -184,12 +188,22 @@ def importance(parts: Mapping[str, float]) -> Figure:
     """The share of the variation of the values that each parameter explains."""
     figure = Drawing((WIDTH, 0.7 + 0.38 * len(parts)), layout="constrained")
     panel = figure.subplots()
+    if not parts:
+        panel.set(xticks=[], yticks=[], title="too few runs, or parameters, to tell them apart")
+        return figure
     names = [label(key).partition(" (")[0] for key in parts]
     bars = panel.barh(names[::-1], list(parts.values())[::-1], color=COLOURS[0], height=0.6)
     panel.bar_label(bars, fmt="%.2f", padding=3, color=INK)
     panel.set(xlabel="importance (part of the whole)", xlim=(0, 1.12))
     panel.grid(False, axis="y")
     return figure
+
+
+def _heights(panel: Axes, runs: pd.DataFrame) -> np.ndarray:
+    """The values as heights; a run without one lies at the bottom."""
+    panel.set_ylabel(_objective(runs))
+    values = runs["value"].to_numpy(float)
+    return np.where(np.isnan(values), np.nanmin(values, initial=1.0), values)
 
 
 def _positions(panel: Axes, axis: Axis, values: pd.Series, which: str) -> np.ndarray:

@@ -16,8 +16,10 @@ from typing import Any
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.errors import HydraException
@@ -36,6 +38,8 @@ from fcsweep.cli.checks import (
     require_trackers,
     values_named,
 )
+from fcsweep.cli.completion import by_shell
+from fcsweep.cli.help import help_of
 from fcsweep.cli.summary import Failure, advise, ending, refuse_failures, table_of
 from fcsweep.composition.loader import CheckedLoader
 from fcsweep.composition.secrets import hide_password
@@ -67,6 +71,21 @@ class App(Hydra):
         """As Hydra's, which composes the config to see what it says; ``-m`` says more than that."""
         known = get_args_parser().parse_args()
         return None if known.multirun else super().get_mode(config_name, overrides)
+
+    @staticmethod
+    def get_shell_to_plugin_map(config_loader: ConfigLoader) -> Any:
+        """Our completion in place of Hydra's."""
+        return by_shell(config_loader)
+
+    def app_help(self, config_name: str | None, args_parser: Any, args: Any) -> None:
+        """Every key of every option, or what is asked for: ``--help optimizer``."""
+        cfg = self.compose_config(config_name, [], RunMode.RUN)
+        HydraConfig.instance().set_config(cfg)
+        ours = self.format_config_groups(lambda group: not group.startswith("hydra"))
+        hydras = self.format_config_groups(lambda group: group.startswith("hydra"))
+        groups = f"== Groups: GROUP=OPTION ==\n{ours}of Hydra itself:\n{hydras.rstrip()}"
+        told = cfg.hydra.help
+        print(help_of(args.overrides, told.header, groups, told.footer))
 
     def run(
         self,

@@ -82,17 +82,7 @@ def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[R
     """
     if not isinstance(sweeper, GridSweeper):
         return None
-    params = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
-    arguments = [*params, *cfg.hydra.overrides.task]
-    parsed = OverridesParser.create(context.config_loader).parse_overrides(arguments)
-    for override in parsed:
-        if override.is_sweep_override() and not override.is_discrete_sweep():
-            what = f"{override.input_line} is a range to search"
-            raise ConfigError(f"{what}; add hydra/sweeper=optuna (a grid takes values: a,b,c)")
-    if sweeper.max_batch_size is not None and sweeper.max_batch_size < 1:
-        given = f"hydra.sweeper.max_batch_size is {sweeper.max_batch_size}"
-        raise ConfigError(f"{given}; expected a whole number >= 1 or null")
-    _refuse_empty(parsed)
+    parsed = parsed_grid(sweeper, cfg, context)
     (jobs,) = sweeper.split_arguments(parsed, None)
     if conditional_keys() & {override.key_or_group for override in parsed}:
         jobs = applying(context.config_loader, cfg, jobs)
@@ -106,6 +96,26 @@ def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[R
     sweeper.split_arguments = lambda overrides, max_batch_size: batches
     sweeper.validate_batch_is_legal = lambda batch: None  # it would compose every job once more
     return configs
+
+
+def parsed_grid(sweeper: GridSweeper, cfg: DictConfig, context: HydraContext) -> list[Override]:
+    """The overrides of a grid, those of its config first.
+
+    Raises:
+        ConfigError: One of them is no grid, or the grid is handed over in batches of no job.
+    """
+    params = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+    arguments = [*params, *cfg.hydra.overrides.task]
+    parsed = OverridesParser.create(context.config_loader).parse_overrides(arguments)
+    for override in parsed:
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            what = f"{override.input_line} is a range to search"
+            raise ConfigError(f"{what}; add hydra/sweeper=optuna (a grid takes values: a,b,c)")
+    if sweeper.max_batch_size is not None and sweeper.max_batch_size < 1:
+        given = f"hydra.sweeper.max_batch_size is {sweeper.max_batch_size}"
+        raise ConfigError(f"{given}; expected a whole number >= 1 or null")
+    _refuse_empty(parsed)
+    return parsed
 
 
 def _checked_jobs(

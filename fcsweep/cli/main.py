@@ -15,12 +15,11 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import NoReturn
 
 import hydra
-import hydra._internal.hydra
-import hydra._internal.utils
-import hydra.core.utils
 from hydra._internal.utils import get_args_parser
 
 from fcsweep.cli.app import App
+from fcsweep.cli.help import show
+from fcsweep.cli.hydra_main import replaced
 from fcsweep.cli.task import task
 from fcsweep.composition.loader import conf_dir
 from fcsweep.composition.overrides import is_unicode
@@ -69,7 +68,8 @@ def _obey() -> None:
     if not is_unicode(os.getcwd()):  # Hydra saves its name
         raise ConfigError(f"the name of the folder {os.getcwd()} is not UTF-8; use another")
     quietly = nullcontext() if _trains() else _masked_output()
-    with _our_hydra(), lost_lines_told(), quietly:
+    errors_pass = replaced(App, lambda function: function())
+    with errors_pass, lost_lines_told(), quietly:
         configured = hydra.main(version_base="1.3", config_path=CONF, config_name="config")
         configured(task)()
 
@@ -81,27 +81,6 @@ def _find_own_code() -> None:
     """
     if not sys.flags.safe_path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-
-
-@contextmanager
-def _our_hydra() -> Iterator[None]:
-    """Let ``hydra.main`` use our `App`, and let errors through to `main`.
-
-    Hydra has no way to hand it another application class, and prints errors itself, in several
-    lines. Both names are looked up when they are used; hydra-core is pinned below 1.4 for this.
-    """
-    places = [
-        (hydra._internal.hydra, "Hydra", App),
-        (hydra._internal.utils, "run_and_report", lambda function: function()),
-    ]
-    before = [(module, name, getattr(module, name)) for module, name, _ in places]
-    for module, name, ours in places:
-        setattr(module, name, ours)
-    try:
-        yield
-    finally:
-        for module, name, theirs in before:
-            setattr(module, name, theirs)
 
 
 def _trains() -> bool:
@@ -120,7 +99,7 @@ def _masked_output() -> Iterator[None]:
         with redirect_stdout(said):
             yield
     finally:
-        sys.stdout.write(masked(said.getvalue()))
+        show(masked(said.getvalue()))
 
 
 def _arguments(words: Sequence[str]) -> list[str]:

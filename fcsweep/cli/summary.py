@@ -27,11 +27,17 @@ def table_of(folder: Path) -> Sequence[sweep_table.Row]:
     rows = sweep_table.load(folder)
     with giving_way():
         sweep_table.write(folder, rows)
+    show(folder, rows)
+    return rows
+
+
+def show(folder: Path, rows: Sequence[sweep_table.Row], page: bool = True) -> None:
+    """Show the table of a sweep, if anybody is there, and write its page."""
     try:
         sweep_view.show(rows)
     finally:
-        _report(folder, rows)
-    return rows
+        if page:
+            _report(folder, rows)
 
 
 def _report(folder: Path, rows: Sequence[sweep_table.Row]) -> None:

@@ -32,6 +32,7 @@ from fcsweep.composition.overrides import (
     not_an_option,
     parse,
     parsed_line,
+    refuse_bare_sizes,
 )
 from fcsweep.composition.secrets import refuse_secrets
 from fcsweep.composition.stored_schemas import register
@@ -174,6 +175,7 @@ class CheckedLoader(ConfigLoaderImpl):
         if override.is_sweep_override():
             if run_mode is RunMode.RUN:
                 raise needs_multirun(override)
+            refuse_bare_sizes(override)
             return
         group, _, last = key.rpartition(".")
         if group in GROUPS and last == "name":

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from hydra.errors import OverrideParseException
 
-from fcsweep.config import conditional_keys, known_keys
+from fcsweep.config import allowed_of, conditional_keys, known_keys
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, null_in_choice, shown
 
@@ -71,6 +71,20 @@ def needs_multirun(override: Override) -> ConfigError:
         return ConfigError(f"{line} is a range to search; add -m and hydra/sweeper=optuna")
     lists = f", or write {key}=[...] for one list" if key == "model.hidden_dims" else ""
     return ConfigError(f"{line} holds several values; add -m to run each of them{lists}")
+
+
+def refuse_bare_sizes(override: Override) -> None:
+    """Refuse ``model.hidden_dims=50,100``, where each of several values is meant as a list."""
+    allowed = allowed_of(override.key_or_group)
+    if allowed is None or override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        return
+    if not override.is_discrete_sweep():
+        return
+    values = [given for given in override.sweep_iterator() if isinstance(given, int)]
+    if any([value] in allowed and value not in allowed for value in values):
+        lists = ",".join(f"[{value}]" for value in values)
+        what = f"{override.input_line} sweeps numbers; expected lists"
+        raise ConfigError(f"{what}; did you mean {override.key_or_group}={lists}?")
 
 
 def not_an_option(group: str, value: object, options: Sequence[str]) -> ConfigError:

@@ -8,6 +8,7 @@
 ===================  ====================================================================
 ``allowed.py``       what a value may be: `Range`, `Words`, ...; `Rows`
 ``schemas.py``       a dataclass for each option, `RunConfig`, `GROUPS`; every default and unit
+``meaning.py``       what each key means, as ``--help`` tells it
 ``sizes.py``         how large a run is: its parameters, its steps, the bytes of a number
 ``check.py``         `typed`: check a config, return plain dataclasses
 ``saved.py``         `read`: the config of a run as data; `flat` and `differences`
@@ -20,6 +21,7 @@ package imports neither torch nor Hydra.
 
 from fcsweep.config.allowed import Range, Rows
 from fcsweep.config.check import typed
+from fcsweep.config.meaning import allowed_of
 from fcsweep.config.saved import differences, flat, read
 from fcsweep.config.schemas import (
     GROUPS,
@@ -65,6 +67,7 @@ __all__ = [
     "SolverConfig",
     "SyntheticConfig",
     "TwoLayerConfig",
+    "allowed_of",
     "conditional_keys",
     "differences",
     "flat",

@@ -129,7 +129,7 @@ class Several:
 class Device:
     """The name of a device; a run checks at its start whether the machine has it."""
 
-    words = ("auto", "cuda")  # not cpu, which is nearest to gpu and not what is meant
+    words = ("auto", "cpu", "cuda")
 
     def __contains__(self, value: object) -> bool:
         return isinstance(value, str) and bool(_DEVICE.fullmatch(value))

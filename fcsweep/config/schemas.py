@@ -106,7 +106,7 @@ class SgdConfig:
 
 @dataclass
 class MomentumConfig:
-    """The rule ``sgd_momentum``."""
+    """SGD with a velocity that gradients add to: the rule ``sgd_momentum``."""
 
     rule: ClassVar[str] = "sgd_momentum"
     state_tensors: ClassVar[int] = 1

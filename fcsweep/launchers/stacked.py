@@ -24,7 +24,13 @@ from fcsweep.config import RunConfig
 from fcsweep.launchers.grouping import stacks
 from fcsweep.launchers.job import Bookkeeping
 from fcsweep.launchers.logs import said_to_all
-from fcsweep.launchers.protocols import CheckingLoader, Job, Numbered, StackableTask
+from fcsweep.launchers.protocols import (
+    CheckingLoader,
+    Job,
+    Numbered,
+    RecordingTask,
+    StackableTask,
+)
 from fcsweep.system.memory import nothing_collected
 
 log = logging.getLogger(__name__)
@@ -42,6 +48,11 @@ class Sweep:
     config: DictConfig
     max_trials: int | None
     """In a stack; None for as many as are fastest."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.task, StackableTask | RecordingTask):
+            alone = "trains one job after another here"
+            log.warning(f"hydra/launcher=stacked {alone}: only nets of fcsweep can share a stack")
 
     def launch(self, jobs: Sequence[Numbered]) -> list[JobReturn]:
         """Run the jobs, stack by stack; what they return, in the order of the jobs."""

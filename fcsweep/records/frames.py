@@ -26,7 +26,14 @@ from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import one_line, shown
 from fcsweep.records.filenames import HISTORY, LOSSES, PROVENANCE, SWEEP_FILES
 from fcsweep.records.formats import HistoryRow, Result
-from fcsweep.records.reader import changed_since, look, losses_of, read_history, read_json
+from fcsweep.records.reader import (
+    changed_since,
+    look,
+    losses_of,
+    none_of_others,
+    read_history,
+    read_json,
+)
 from fcsweep.system.bounded import bounded
 
 LARGEST = 100_000_000  # bytes of a history, or of the losses: 25 million steps
@@ -72,12 +79,12 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
         folder: of a run, of a sweep, or one that holds some.
 
     Raises:
-        FolderError: it is not a folder.
+        FolderError: it is not a folder, or holds runs of another Hydra app.
 
     Warns:
         DamageWarning: records cannot be read, or were changed.
     """
-    rows = [_row(run) for run in find_runs(folder)]
+    rows = [_row(run) for run in none_of_others(folder, find_runs(folder))]
     _warn_of([(row["folder"], row["damage"]) for row in rows if row["damage"]], len(rows))
     return table_of(rows, _head())
 

@@ -6,13 +6,13 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from fcsweep.config import read, typed
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import FINISHED, PROVENANCE, STATUSES
 from fcsweep.records.formats import HistoryRow
@@ -71,6 +71,18 @@ def are_ours(runs: Iterable[Path]) -> bool | None:
             return True
         of_another = of_another or found.config is not None
     return False if of_another else None
+
+
+def none_of_others(folder: str | Path, runs: Sequence[Path]) -> Sequence[Path]:
+    """These runs, found in a folder.
+
+    Raises:
+        FolderError: all are of another Hydra app.
+    """
+    if are_ours(runs) is False:
+        what = f"{folder} holds runs of another program, not of fcsweep"
+        raise FolderError(f"{what}; python -m fcsweep.report draws a search of it")
+    return runs
 
 
 def _is_ours(config: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
@@ -25,6 +25,9 @@ from fcsweep.system.atomic import write_atomically
 FILE = "trials.csv"
 JUDGED = {"mean": fmean, "median": median, "worst": min}
 """How the values of repeats are one, by the name that ``hydra.sweeper.repeats_as`` has for it."""
+VAL, TRAIN = "best val", "best train"
+ACCURACIES = {VAL: "best_val_accuracy", TRAIN: "best_train_accuracy"}
+"""The columns for what a run has reached, and their keys in its record."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Row:
     """As recorded; ``missing`` without a record, ``damaged`` with one that cannot be read."""
     value: float | None
     """The objective, a fraction; None if the run has none."""
-    best_val_accuracy: float | None
-    best_train_accuracy: float | None
+    reached: Mapping[str, float | None]
+    """What the table shows of its values, by the heading of the column."""
     seconds: float | None
     """Time the run took."""
     folder: Path
@@ -48,6 +51,10 @@ class Row:
     """Why it ended as it did, one line; empty if there is nothing to say."""
     repeats_as: str = "mean"
     """How its sweep judges repeats: a key of `JUDGED`."""
+    sign: int = 1
+    """1 where the largest value is best, -1 where the smallest is, 0 where nothing says which."""
+    digits: str = ".4f"
+    """How its values are shown: a format."""
 
     @property
     def failed(self) -> bool:
@@ -64,6 +71,9 @@ class Spread:
     """Of the seeds that have one."""
     kind: str = "mean"
     """A key of `JUDGED`: what is compared."""
+    sign: int = 1
+    digits: str = ".4f"
+    """As those of `Row`."""
 
     @property
     def complete(self) -> bool:
@@ -92,21 +102,21 @@ class Spread:
 
     @property
     def rank(self) -> tuple[bool, bool, float]:
-        """Grows with what is judged; a point whose seeds do not all have a value comes last."""
+        """Grows with how good it is; a point whose seeds do not all have a value comes last."""
         judged = self.judged
-        return judged is not None, self.complete, judged or 0.0
+        return judged is not None, self.complete, self.sign * (judged or 0.0)
 
     @property
     def told(self) -> str:
         """``3 seeds, mean 0.9650 ± 0.0012``; before the mean what is judged, if it is another."""
-        judged = "" if self.kind == "mean" else f"{self.kind} {self.judged:.4f}, "
+        judged = "" if self.kind == "mean" else f"{self.kind} {self.judged:{self.digits}}, "
         return f"{self.count} seeds, {judged}mean {self}"
 
     def __str__(self) -> str:
         """``0.9650 ± 0.0012``; of a single value itself, without any nothing."""
         mean, deviation = self.mean, self.deviation
-        told = "" if mean is None else f"{mean:.4f}"
-        return told if deviation is None else f"{told} ± {deviation:.4f}"
+        told = "" if mean is None else f"{mean:{self.digits}}"
+        return told if deviation is None else f"{told} ± {deviation:{self.digits}}"
 
 
 @dataclass(frozen=True)
@@ -128,12 +138,16 @@ class Point:
     @property
     def value(self) -> Spread:
         """Of the objective."""
-        return self.spread("value")
+        return self._spread(row.value for row in self.rows)
 
-    def spread(self, name: str) -> Spread:
-        """The values of a field of `Row`."""
-        values = ((row.config.get("seed"), getattr(row, name)) for row in self.rows)
-        return spread_of(values, self.first.repeats_as)
+    def reached(self, name: str) -> Spread:
+        """Of a column of the table."""
+        return self._spread(row.reached.get(name) for row in self.rows)
+
+    def _spread(self, values: Iterable[float | None]) -> Spread:
+        first, seeds = self.first, (row.config.get("seed") for row in self.rows)
+        each = spread_of(zip(seeds, values, strict=True), first.repeats_as)
+        return replace(each, sign=first.sign, digits=first.digits)
 
 
 def write(folder: str | Path, rows: Sequence[Row] | None = None) -> Sequence[Row]:
@@ -153,6 +167,12 @@ def write(folder: str | Path, rows: Sequence[Row] | None = None) -> Sequence[Row
         RecordError: The file cannot be written; what was there before is unchanged.
     """
     rows = load(folder) if rows is None else rows
+    write_rows(folder, rows)
+    return rows
+
+
+def write_rows(folder: str | Path, rows: Sequence[Row]) -> None:
+    """Write these rows to ``trials.csv``, as `write`."""
     keys = differing(rows)
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
@@ -162,7 +182,6 @@ def write(folder: str | Path, rows: Sequence[Row] | None = None) -> Sequence[Row
         ends = [as_text(row.seconds), row.folder.as_posix()]
         out.writerow([row.number, row.status, as_text(row.value), *config, *ends])
     write_atomically(Path(folder) / FILE, text.getvalue().encode())
-    return rows
 
 
 def end_lost(folder: str | Path) -> None:
@@ -180,9 +199,9 @@ def load(folder: str | Path) -> list[Row]:
 
 
 def best(rows: Sequence[Row]) -> Row | None:
-    """The row with the largest value, the first of equals; None if no row has one."""
+    """The row with the best value, the first of equals; None if no row has one."""
     valued = [row for row in rows if row.value is not None]
-    return max(valued, key=lambda row: (row.value, -row.number), default=None)
+    return max(valued, key=lambda row: (row.sign * (row.value or 0.0), -row.number), default=None)
 
 
 def points(rows: Sequence[Row]) -> list[Point]:
@@ -191,9 +210,12 @@ def points(rows: Sequence[Row]) -> list[Point]:
 
 
 def best_point(points: Sequence[Point]) -> Point | None:
-    """The point with the best `Spread.rank`, the first of equals; None if no run has a value."""
+    """The point with the best `Spread.rank`, the first of equals; None if no run has a value.
+
+    Also None where nothing says which value is best.
+    """
     top = max(points, key=lambda point: point.value.rank, default=None)
-    return top if top is not None and top.value.values else None
+    return top if top is not None and top.value.values and top.first.sign else None
 
 
 def repeats(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
@@ -270,8 +292,7 @@ def _row(folder: Path, kind: str) -> Row:
         number=int(folder.name),
         status="damaged" if damage else result.get("status", "missing"),
         value=result.get("value"),
-        best_val_accuracy=result.get("best_val_accuracy"),
-        best_train_accuracy=result.get("best_train_accuracy"),
+        reached={name: result.get(key) for name, key in ACCURACIES.items()},
         seconds=result.get("seconds"),
         folder=folder,
         config=flat(found.config or {}),

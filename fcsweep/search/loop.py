@@ -293,7 +293,8 @@ class Search:
             if self.recorded is None:  # else its records make a richer table
                 with giving_way():
                     write_trials(self.study, self.folder)
-                log.info(printable(best(self.study, ".4g") or without_best(self.study)))
+                if not self.progress.in_table or len(self.study.directions) > 1:
+                    log.info(printable(best(self.study, ".4g") or without_best(self.study)))
 
     def _ending(self) -> list[str]:
         """How the search ended, what failed for one reason, and how to go on if it may."""

@@ -33,6 +33,9 @@ class Progress:
         digits: how a value is shown: a format such as ``.4f``.
     """
 
+    in_table = False
+    """Whether a table follows that names the best trial."""
+
     def __init__(self, study: Study, n_trials: int, digits: str = ".4g") -> None:
         self.study, self.n_trials, self.digits = study, n_trials, digits
         self.sign = -1 if study.directions[0] is StudyDirection.MINIMIZE else 1

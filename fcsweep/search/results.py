@@ -11,13 +11,14 @@ from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf, read_write
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.messages.secrets import masked
 from fcsweep.records.sweep_table import FILE as TRIALS
+from fcsweep.records.sweep_table import Row
 from fcsweep.search.study.duplicates import REUSED
-from fcsweep.search.study.study import FOLDER, best_of
+from fcsweep.search.study.study import FOLDER, REASON, best_of, counting
 from fcsweep.search.study.trial import notes_of
 from fcsweep.system.atomic import write_atomically
 
@@ -88,6 +89,35 @@ def write_multirun(config: DictConfig, folder: Path, seed: int) -> None:
     write_atomically(folder / MULTIRUN, masked(OmegaConf.to_yaml(config)).encode())
 
 
+def rows_of(study: Study, folder: Path) -> list[Row]:
+    """A row a trial of an app that keeps no records; with several objectives the front first."""
+    trials, several = study.get_trials(deepcopy=False), len(study.directions) > 1
+    names = study.metric_names or _value_names(study)
+    sign = 0 if several else -1 if study.directions[0] is StudyDirection.MINIMIZE else 1
+    front = {trial.number for trial in study.best_trials} if several else set()
+    rows = [
+        Row(
+            number=trial.number,
+            status=STATES[trial.state],
+            value=None if several else counting(trial),
+            reached=dict(zip(names, trial.values or [None] * len(names), strict=True)),
+            seconds=trial.duration.total_seconds() if trial.duration else None,
+            folder=folder_of(trial, folder),
+            config={key.lstrip("+"): value for key, value in trial.params.items()},
+            reason=str(trial.user_attrs.get(REASON) or ""),
+            sign=sign,
+            digits=".4g",
+        )
+        for trial in trials
+    ]
+    return sorted(rows, key=lambda row: row.number not in front)
+
+
+def _value_names(study: Study) -> list[str]:
+    count = len(study.directions)
+    return ["value"] if count == 1 else [f"value_{number}" for number in range(count)]
+
+
 def write_trials(study: Study, folder: Path) -> None:
     """Write ``trials.csv`` for an app that keeps no records: a row a trial, from the study.
 
@@ -95,8 +125,7 @@ def write_trials(study: Study, folder: Path) -> None:
     """
     trials = study.get_trials(deepcopy=False)
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
-    several = len(study.directions) > 1
-    names = [f"value_{n}" for n in range(len(study.directions))] if several else ["value"]
+    names = _value_names(study)
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
     noted = [noted_in(trial) for trial in trials]

@@ -118,11 +118,11 @@ class OptunaSweeperConf:
     study_name: str | None = None
     """Null is the name of the sweep's folder."""
     n_trials: int = 20
-    """Trials in total, those before a restart and failed ones included."""
+    """Trials in total, those before a restart and failed ones included; >= 1."""
     n_jobs: int = 2
-    """Trials asked at once and handed to the launcher together."""
+    """Trials asked at once and handed to the launcher together; >= 1."""
     max_failure_rate: float = 0.0
-    """Fraction of the trials asked at once that may fail; more end the sweep."""
+    """Fraction of the trials asked at once that may fail; in [0, 1]. More end the sweep."""
     params: dict[str, Any] | None = None
     """What to search, by key: ``choice``, ``range``, ``interval``, ``glob`` or a fixed value."""
     custom_search_space: str | None = None
@@ -132,13 +132,13 @@ class OptunaSweeperConf:
     experiment_sequence: str | None = None
     """Taken and ignored, as configs of hydra-optuna-sweeper may hold it."""
     stop_at_target: bool = False
-    """Ask no trial after one has reached the ``target`` of the task's config."""
+    """Whether to ask no trial after one has reached the ``target`` of the task's config."""
     repeats: int = 1
-    """Jobs of each trial, with the ``seed`` of the config and those that follow it."""
+    """Jobs of each trial, with the ``seed`` of the config and those that follow it; >= 1."""
     repeats_as: str = "mean"
     """How their values become that of the trial: ``mean``, ``median`` or ``worst``."""
     timeout: float | None = None
-    """Seconds after which no trial is asked."""
+    """Seconds after which no trial is asked; > 0, null = no limit."""
     enqueue: list[Any] | None = None
     """Known-good points, tried first: a list of mappings from key to value."""
     duplicates: str = "train"

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 
 from optuna.study import Study
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 from rich.text import Text
 
 from fcsweep.messages.wording import printable
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.progress import Progress, best, point
 from fcsweep.search.results import counts
+from fcsweep.terminal.grid_view import TrialsBar, line
 
 SHOWN = 20
 """Maximum number of running trials listed; of more, the best."""
@@ -29,9 +27,7 @@ class LiveProgress(Progress):
 
     def __init__(self, study: Study, n_trials: int, digits: str = ".4g") -> None:
         super().__init__(study, n_trials, digits)
-        columns = (TextColumn("trials"), MofNCompleteColumn(), BarColumn(30), TimeElapsedColumn())
-        self._bar = Bar(*columns, TextColumn("{task.fields[left]}"))
-        self._task = self._bar.add_task("trials", total=n_trials, left="")
+        self._bar = TrialsBar(n_trials)
         console = Console(highlight=False)
         self._live = Live(console=console, refresh_per_second=8, transient=True)
         self._updated = 0.0
@@ -76,12 +72,8 @@ class LiveProgress(Progress):
         found = {name: count for name, count in counts(self.study).items() if count}
         found.pop("waiting", None)
         running = found.pop("running", 0)
-        states = [f"{count} {name}" for name, count in found.items()]
-        states += [f"{running} running"] if self.running else []
-        left = self.seconds_left()
-        about = "" if not left else f"about {timedelta(seconds=round(left))} left"
-        self._bar.update(self._task, completed=sum(found.values()), left=about)
-        return Group(self._bar, _line(", ".join(states)), *self._best(), *self._running())
+        lines = self._bar.lines(found, running if self.running else 0, self.seconds_left())
+        return Group(*lines, *self._best(), *self._running())
 
     def _update(self) -> None:
         self._live.update(self.shown())
@@ -89,7 +81,7 @@ class LiveProgress(Progress):
 
     def _best(self) -> list[Text]:
         text = best(self.study, self.digits)
-        return [] if text is None else [_line(text, "bold green")]
+        return [] if text is None else [line(text, "bold green")]
 
     def _running(self) -> list[Text]:
         """A line for each running trial, or for the best of many."""
@@ -105,11 +97,6 @@ class LiveProgress(Progress):
         for number in listed:
             seen = known.get(number)
             state = "waiting" if seen is None else f"step {seen[0]}, {seen[1]:{self.digits}}"
-            lines.append(_line(f"  trial {number}: {state} ({point(self.trial(number).params)})"))
+            lines.append(line(f"  trial {number}: {state} ({point(self.trial(number).params)})"))
         more = len(self.running) - len(listed)
-        return lines + ([_line(f"  and {more} more")] if more else [])
-
-
-def _line(text: str, style: str = "") -> Text:
-    """One line, whatever the width of the terminal."""
-    return Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")
+        return lines + ([line(f"  and {more} more")] if more else [])

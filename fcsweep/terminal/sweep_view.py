@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 from fcsweep.records.sweep_table import (
     FILE,
+    TRAIN,
+    VAL,
     Point,
     Row,
     as_text,
@@ -28,7 +30,6 @@ from fcsweep.records.sweep_table import (
 
 LISTED = 10
 """Points that are shown; of more, so many of the best."""
-VAL, TRAIN = "best val", "best train"
 MOST_NUMBERS = 5
 """Of repeats that are listed."""
 AT_SPACES: Any = {"break_long_words": False, "break_on_hyphens": False}
@@ -90,7 +91,8 @@ def below(rows: Sequence[Row]) -> list[str]:
     left = [f"{more} more in {printable(rows[0].folder.parent / FILE)}"] if more else []
     top = best_point(every)
     if top is None:
-        return [*left, "no run has a value"]
+        valued = any(row.reached[name] is not None for row in rows for name in row.reached)
+        return left if valued and not rows[0].sign else [*left, "no run has a value"]
     alike = sum(point.value.rank == top.value.rank for point in every)
     return [*left, printable(_best(top, _params(rows, top.first)) + ties(alike - 1))]
 
@@ -99,7 +101,7 @@ def _best(point: Point, params: Sequence[str]) -> str:
     """The best run and its parameters, or the mean of the best repeats and their best run."""
     run, value = point.top, point.value
     assert run is not None  # the best point has a value
-    reached = f"({run.value:.4f})"
+    reached = f"({run.value:{run.digits}})"
     if len(point.rows) > 1:
         reached = f"(best of {value.told})"
     return ", ".join([f"best: {run.folder} {reached}", *params])
@@ -124,7 +126,7 @@ def show(rows: Sequence[Row]) -> None:
         ending = [fill(line, console.width, **AT_SPACES) for line in ending]
     else:
         print(*lines(rows), sep="\n")
-    print(*ending, sep="\n")
+    print(*ending, sep="\n", end="\n" if ending else "")
 
 
 def _rows_to_show(every: Sequence[Point]) -> Sequence[Point]:
@@ -150,8 +152,7 @@ def _columns(
         for name, key in zip(_short(keys), keys, strict=True)
     }
     columns |= {
-        VAL: [str(point.spread("best_val_accuracy")) for point in listed],
-        TRAIN: [str(point.spread("best_train_accuracy")) for point in listed],
+        **{name: [str(point.reached(name)) for point in listed] for name in rows[0].reached},
         "seeds": [point.value.count for point in listed],
         "status": [together([row.status for row in point.rows]) for point in listed],
         "seconds": [_seconds(point) for point in listed],
@@ -183,7 +184,7 @@ def _fitting(
     alike = ["status"] if len(set(columns["status"])) == 1 else []
     kept = dict(columns)
     for name in ("seconds", VAL if judged_by_train else TRAIN, *alike):
-        if _width(kept, 2) - 2 > width:
+        if name in kept and _width(kept, 2) - 2 > width:
             del kept[name]
     return kept
 

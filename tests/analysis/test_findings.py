@@ -7,6 +7,7 @@ from support.written_sweeps import SEARCHED, config_of, write_run, write_search,
 
 from fcsweep.analysis import findings
 from fcsweep.analysis.findings import Axis
+from fcsweep.messages.errors import ConfigError
 from fcsweep.records.frames import load_runs
 
 
@@ -22,6 +23,19 @@ def test_a_search_names_its_axes_and_their_scale(search):
     assert (
         weight_scale.name == "weight_scale" and Axis("optimizer.name", "choice").name == "optimizer"
     )
+
+
+def test_of_several_parameters_the_plane_has_the_two_that_matter_most(search, monkeypatch):
+    runs, scale, rate = load_runs(search), *(Axis(key, "log") for key in SEARCHED)
+    noise = Axis("seed.of.noise", "linear")
+    runs[noise.key] = [n % 3 for n in range(len(runs))]
+    assert findings.plane(runs, [scale]) == [scale]
+    assert findings.plane(runs[:5], [rate, noise, scale]) == [rate, noise]  # too few to rank
+    parts = {scale.key: 0.5, rate.key: 0.4, noise.key: 0.1}
+    monkeypatch.setattr(findings, "importance", lambda runs, axes: parts)
+    assert findings.plane(runs, [noise, scale, rate]) == [scale, rate]
+    with pytest.raises(ConfigError, match="differ in no parameter but the seed"):
+        findings.plane(runs, [Axis("seed", "linear")])
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,19 @@ def test_the_landscape_has_the_scales_of_the_search_and_every_ending(search):
     assert sum(len(dots.get_offsets()) for dots in panel.collections) == len(runs)
 
 
+def test_a_single_parameter_has_the_value_beside_it(search):
+    _, runs, (x, _), verdicts = search
+    panel = analysis.landscape(runs, verdicts, x).axes[0]
+    assert panel.get_ylabel() == "best train accuracy" and panel.get_yscale() == "linear"
+    heights = [dots.get_offsets()[:, 1] for dots in panel.collections]
+    at_the_bottom = runs["value"].fillna(runs["value"].min())
+    assert sorted(np.concatenate(heights)) == sorted(at_the_bottom)
+
+
+def test_importance_of_nothing_says_why():
+    assert any("too few runs" in text for text in texts(analysis.importance({})))
+
+
 def test_a_choice_is_an_axis_with_its_names(tmp_path):
     sweep = write_sweep(tmp_path / "sweep", {})
     for number, name in enumerate(("sgd", "adam", "sgd", "adam")):

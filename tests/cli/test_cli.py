@@ -79,7 +79,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "model.weight_scale=": ("model.weight_scale is ''; expected a number > 0",),
     "seed=-1": ("seed is -1; expected a whole number in [0, 2**32)",),
     "model.hidden_dims=50": ("model.hidden_dims is 50; expected a list of one", "mean [50]?"),
-    "-m model.hidden_dims=50,60": ("model.hidden_dims is 50; expected a list", "mean [50]?"),
+    "-m model.hidden_dims=50,60": ("hidden_dims=50,60 sweeps numbers", "hidden_dims=[50],[60]?"),
     "model.name=five_layer": ("would rename an option; choose one by model=...",),
     "optimizer.name=adam": ("would rename an option; choose one by optimizer=...",),
     "solver.batch_size=5000": ("is 5000; expected at most 1397, the training rows of digits",),
@@ -133,6 +133,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "hydra.output_subdir=null": ("hydra.output_subdir is null; expected .hydra",),
     "-m hydra.sweep.subdir=../x seed=1,2": ("hydra.sweep.subdir is '../x'; expected ${hydra.job",),
     "-m optimizer=glob(zz*)": ("optimizer=glob(zz*) matches nothing; expected at least one value",),
+    "-m hydra/sweeper=optuna model.hidden_dims=50,100": ("hidden_dims=[50],[100]?",),
     "-m seed=glob(*)": ("seed=glob(*) matches nothing",),
     "-m seed=1,2 hydra.run.dir=x": ("hydra.run.dir=x has no effect here", "is hydra.sweep.dir"),
     "hydra.sweep.dir=x": ("hydra.sweep.dir=x has no effect here", "is hydra.run.dir"),
@@ -487,14 +488,15 @@ def test_help(fcsweep, tmp_path):
     assert (said.code, said.err) == (0, "")
     examples = [line for line in said.out.splitlines() if line.startswith("  python -m fcsweep")]
     assert len(examples) == 3
+    assert not [line for line in said.out.splitlines() if len(line) > 80]
     for line in (
         "data: cifar10, digits, synthetic",
-        "experiment: cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum, val50",
+        "experiment: cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum",
         "model: five_layer, fully_connected, three_layer, two_layer",
         "optimizer: adam, custom, momentum, rmsprop, sgd",
         "solver: default",
         "hydra/launcher: basic",
-        "  learning_rate: 0.5",
+        "  optimizer.learning_rate (sgd 0.5, momentum 0.1, rmsprop 0.01, adam 0.001",
     ):
         assert line in said.out
     assert "_schema" not in said.out
@@ -516,6 +518,15 @@ def test_version(fcsweep):
         ("model.wei", "model.weight_scale="),
         ("-m experiment=s", "experiment=sgd_vs_momentum"),
         ("optimizer=momentum optimizer.mom", "optimizer.momentum="),
+        ("-m optimizer=sgd,m", "optimizer=sgd,momentum"),
+        ("-m optimizer=sgd,adam,r", "optimizer=sgd,adam,rmsprop"),
+        ("-m hydra/sweeper/pruner=m", "hydra/sweeper/pruner=median"),
+        ("device=", "device=auto device=cpu device=cuda"),
+        ("objective=t", "objective=train_accuracy"),
+        ("-m objective=train_accuracy,", "objective=train_accuracy,val_accuracy"),
+        ("model.loss_function=", "model.loss_function=softmax model.loss_function=svm"),
+        ("--mul", "--multirun"),
+        ("optimizer.", "optimizer.learning_rate="),  # not its name
     ],
 )
 def test_completion(typing, offered, fcsweep, monkeypatch):

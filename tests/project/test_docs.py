@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def test_the_app_of_the_search_page_searches_and_prunes(tmp_path):
     assert "best: trial" in said[-1]
 
 
+def test_the_app_with_the_display_has_a_table(tmp_path):
+    words = ["-m", "+x=0,1,2", "hydra.sweep.dir=s"]
+    said = example("docs/search.md", "@fcsweep.app(direction", tmp_path, *words)
+    assert said[-2:] == ["best: s/1 (0), x 1", "report: s/report.html"]
+
+
 def test_the_tables_of_the_guide(tmp_path):
     sweep = [sys.executable, "-m", "fcsweep", "-m", "optimizer=sgd,adam", "solver.num_epochs=2"]
     overfit = [*sweep[:4], "objective=train_accuracy", "data.num_train=20"]
@@ -85,3 +92,9 @@ def test_the_pages_name_only_files_that_are_there():
     for page in (ROOT / "docs").glob("*.md"):
         named = re.findall(rf"`({places})`", page.read_text())
         assert not [path for path in named if not (ROOT / path).exists()], page
+
+
+def test_the_readme_names_the_python_that_the_package_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    least = project["requires-python"].removeprefix(">=")
+    assert f"fcsweep needs Python {least} or newer, and Linux." in (ROOT / "README.md").read_text()

@@ -5,6 +5,7 @@ import re
 import nbformat
 import pytest
 from support.notebooks import ANALYSIS, NOTEBOOKS, executed
+from support.written_sweeps import config_of, write_run, write_sweep
 
 from fcsweep.records.frames import load_speeds
 
@@ -24,6 +25,35 @@ def test_there_are_five():
 def test_it_runs_from_scratch(path, tmp_path):
     kinds = {output.output_type for output in outputs(executed(path, tmp_path))}
     assert kinds and "error" not in kinds
+
+
+def sweep_of(folder, *keys, seeds=1):
+    """A sweep of three parameters or one, with repeats, judged by another objective."""
+    write_sweep(folder, {key: "1,2,3,4" for key in keys})
+    for number in range(4 * seeds):
+        point = number // seeds
+        config = config_of(0.1, 0.1) | {"seed": number % seeds}
+        for key in keys:
+            group, name = key.split(".")
+            config[group] = {**config[group], name: 0.1 * (point + 1)}
+        write_run(folder / str(number), config, (0.1 * number / seeds,), target=None)
+    return str(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS[:3], ids=lambda path: path.stem)
+def test_it_takes_any_sweep(path, tmp_path):
+    three = ("model.reg", "model.weight_scale", "optimizer.learning_rate")
+    many = sweep_of(tmp_path / "many", *three)
+    single = sweep_of(tmp_path / "single", "model.reg", seeds=2)
+    folders = {"FOLDER": many, "SWEEPS": {"many": many, "single": single}}
+    folders |= {"SEARCH": single, "SEEDS": many}
+    notebook = nbformat.read(path, as_version=4)
+    code = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    code.source = "\n".join(f"{name} = {folder!r}" for name, folder in folders.items())
+    own = tmp_path / path.name
+    nbformat.write(notebook, own)
+    assert "error" not in {one.output_type for one in outputs(executed(own, tmp_path / "there"))}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -251,3 +251,12 @@ def test_training_imports_no_pandas():
     code = "import sys, fcsweep.run; print('pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_runs_of_another_app_are_refused(tmp_path):
+    for number in range(2):
+        (tmp_path / str(number) / ".hydra").mkdir(parents=True)
+        (tmp_path / str(number) / ".hydra" / "config.yaml").write_text("x: 1\n")
+    told = r"holds runs of another program, not of fcsweep; python -m fcsweep\.report draws"
+    with pytest.raises(FolderError, match=told):
+        load_runs(tmp_path)

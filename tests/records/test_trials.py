@@ -87,8 +87,7 @@ def row(number: int, config: RunConfig, **changes: Any) -> sweep_table.Row:
         "number": number,
         "status": "completed",
         "value": 0.5,
-        "best_val_accuracy": 0.5,
-        "best_train_accuracy": 0.75,
+        "reached": {"best val": 0.5, "best train": 0.75},
         "seconds": 1.0,
         "folder": Path("multirun") / str(number),
         "config": sweep_table.flat(asdict(config)),
@@ -149,7 +148,7 @@ def test_a_record_that_was_changed_after_the_end_is_never_the_best(tmp_path):
     file.write_text(file.read_text().replace("0.4", "0.999"))
     rows = sweep_table.write(tmp_path)
     assert sweep_table.best(rows) == rows[0]
-    assert (rows[1].status, rows[1].value, rows[1].best_val_accuracy) == ("damaged", None, None)
+    assert (rows[1].status, rows[1].value, rows[1].reached["best val"]) == ("damaged", None, None)
     assert rows[1].reason == f"{file} changed since it ended"
     assert "0.999" not in "".join([*sweep_view.lines(rows), (tmp_path / "trials.csv").read_text()])
 

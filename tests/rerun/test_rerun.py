@@ -80,7 +80,13 @@ def appended(folder, name, text):
 
 def test_a_run_is_repeated(finished, said):
     before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
-    assert said(finished) == (0, f"identical: {finished} (3 epochs)\n", "")
+    code, out, err = said(finished)
+    same, longer = out.splitlines()
+    assert (code, same, err) == (0, f"identical: {finished} (3 epochs)", "")
+    assert longer == (
+        f"to train it longer: python -m fcsweep --config-path {finished}/.hydra "
+        f"--config-name config solver.num_epochs=6 hydra.run.dir={finished}_longer"
+    )
     after = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
     assert before == after
 
@@ -534,7 +540,7 @@ def test_the_two_ways_to_repeat_a_run(tmp_path):
     here, elsewhere = folders_in(tmp_path, "here", "elsewhere")
     python("fcsweep", "hydra.run.dir=r", "solver.num_epochs=2", "optimizer=adam", cwd=here)
     told = python("fcsweep.rerun", here / "r", cwd=elsewhere)
-    assert told == f"identical: {here / 'r'} (2 epochs)\n"
+    assert told.splitlines()[0] == f"identical: {here / 'r'} (2 epochs)"
     assert list(elsewhere.iterdir()) == []
     words = "fcsweep", "--config-path", here / "r" / ".hydra", "--config-name", "config"
     python(*words, "hydra.run.dir=again", cwd=elsewhere)
@@ -583,7 +589,8 @@ def test_a_run_that_was_killed_and_went_on_is_repeated(tmp_path):
         process.kill()
     assert list((tmp_path / "x").glob("checkpoint-*"))
     assert "epoch   1/" not in python(*words, cwd=tmp_path)
-    assert python("fcsweep.rerun", "x", cwd=tmp_path) == "identical: x (400 epochs)\n"
+    told = python("fcsweep.rerun", "x", cwd=tmp_path).splitlines()
+    assert told[0] == "identical: x (400 epochs)"
 
 
 @pytest.fixture(scope="module")
@@ -625,17 +632,24 @@ def test_the_commands_of_the_guide(tmp_path):
     (first, repeated, longer) = commands_of("guide.md", "Repeat and prove")
     (resumed,) = commands_of("guide.md", "Resume")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    told = []
-    for block in (first, repeated, resumed, search, longer):
+
+    def run(block):
         command = ["bash", "-e", "-c", block]
         options = {"capture_output": True, "text": True, "cwd": tmp_path}
         variables = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, env=variables, **options, timeout=120)
         assert done.returncode == 0, done.stderr
-        told.append(done.stdout)
-    assert told[0].splitlines()[-1] == "identical: outputs/first (20 epochs)"
+        return done.stdout
+
+    told = [run(block) for block in (first, repeated, resumed, search, longer)]
+    same, command = told[0].splitlines()[-2:]
+    assert same == "identical: outputs/first (20 epochs)"
+    command = command.removeprefix("to train it longer: ")
+    assert command.startswith('python -m fcsweep --config-path "$PWD"/outputs/first/.hydra ')
+    run(command)
+    assert len((tmp_path / "outputs/first_longer/history.csv").read_text().splitlines()) == 41
     (again,) = set((tmp_path / "outputs").glob("*/*/history.csv"))
     assert_same_numbers(tmp_path / "outputs" / "first", again.parent)
-    assert told[2].splitlines()[-1] == "identical: outputs/long (500 epochs)"
+    assert told[2].splitlines()[-2] == "identical: outputs/long (500 epochs)"
     assert re.search(r"^best: multirun/my_search/\d+ ", told[3], re.MULTILINE)
     assert re.fullmatch(r"test +0\.\d+ .*", told[4].splitlines()[-1])

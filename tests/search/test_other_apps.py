@@ -219,6 +219,15 @@ def test_a_wrong_key_of_the_launcher_is_refused_before_anything_is_made(given, t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_another_app_is_told_once_that_it_has_nothing_to_stack(tmp_path, capsys):
+    told = "hydra/launcher=stacked trains one job after another here: only nets of fcsweep can"
+    words = ["hydra/launcher=stacked", *SEARCH, "hydra.sweeper.n_trials=4"]
+    sweep(tmp_path / "s", Counted(), CONFIG, *words)
+    assert capsys.readouterr().out.count(told) == 1
+    multirun(tmp_path / "g", Counted(), CONFIG, "hydra/launcher=stacked", "x=1,2")
+    assert capsys.readouterr().out.count(told) == 1
+
+
 QUIET_APP = """\
 import hydra
 

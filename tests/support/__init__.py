@@ -8,4 +8,5 @@
 - `full_disk`: a command on a disk that fills up
 - `notebooks`: the notebooks, and one of them run from scratch
 - `report_pages`: a report page taken apart
+- `terminals`: a program on an emulated terminal
 """
