@@ -1,11 +1,11 @@
 """What a run and a sweep leave on disk.
 
 ==================  ============================================================================
-``filenames.py``    the files of a run and of a sweep, the statuses of a run
+``filenames.py``    the files of a run and of a sweep, the statuses of a run, where runs lie
 ``formats.py``      a row an epoch, how a run ended
 ``events.py``       what is told of trials while they train, and to whom
 ``writer.py``       `RunRecord`: the files of a run, up to date while it trains
-``reader.py``       what a run has left, read as data
+``reader.py``       what a run has left, read as data; `read_run` for tables
 ``evidence.py``     a finished run, checked and bounded, to be repeated
 ``seal.py``         a sha256 of each file when a run ends
 ``ownership.py``    which folder may be used, and holding it

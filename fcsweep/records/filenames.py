@@ -1,6 +1,13 @@
-"""The files of a run and of a sweep, and the statuses of a run."""
+"""The files of a run and of a sweep, the statuses of a run, and where runs lie."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fcsweep.messages.errors import FolderError
 
 CONFIG = ".hydra/config.yaml"
 HISTORY, LOSSES, RESULT = "history.csv", "losses.npy", "result.json"
@@ -22,3 +29,56 @@ LOG = "fcsweep.log"
 
 CHECKPOINTS = ("checkpoint-0.safetensors", "checkpoint-1.safetensors")
 """Two generations, in the folder of a run while it trains; see `fcsweep.run.checkpoint`."""
+
+DEEPEST = 8
+"""Levels of folders below the one that is given, in which runs are found."""
+
+
+def find_runs(folder: str | Path) -> list[Path]:
+    """The folders of runs in a folder, itself included, sorted; links are not followed.
+
+    Raises:
+        FolderError: it is not a folder.
+    """
+    top = Path(folder)
+    if not top.is_dir():
+        raise FolderError(f"{top} is not a folder; expected that of a run or a sweep")
+    return [top] if _is_run(top) else list(_below(top, DEEPEST))
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return any((folder / name).exists() for name in SWEEP_FILES)
+
+
+def _below(folder: Path, levels: int) -> Iterator[Path]:
+    try:
+        names = [entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+    except OSError:  # it was removed meanwhile, or may not be read
+        return
+    sweep = is_sweep(folder)
+    for name in sorted(names, key=_by_number):
+        one = folder / name
+        if _is_run(one) or (sweep and name.isdecimal()):
+            yield one
+        elif levels and not name.startswith("."):
+            yield from _below(one, levels - 1)
+
+
+def _by_number(name: str) -> tuple[bool, int, str]:
+    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / ".hydra").is_dir() or (folder / "result.json").is_file()
+
+
+def place(run: Path) -> dict[str, Any]:
+    """Where a run lies: the columns of `PLACE`."""
+    name = run.name or run.resolve().name
+    in_sweep = name.isdecimal() or is_sweep(run.parent)
+    return {
+        "folder": str(run),
+        "sweep": str(run.parent) if in_sweep else None,
+        "number": int(name) if name.isdecimal() and len(name) < 10 else None,
+    }

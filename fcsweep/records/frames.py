@@ -11,9 +11,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
@@ -21,23 +20,13 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
-from fcsweep.config import flat
-from fcsweep.messages.errors import FolderError
-from fcsweep.messages.wording import one_line, shown
-from fcsweep.records.filenames import HISTORY, LOSSES, PROVENANCE, SWEEP_FILES
+from fcsweep.messages.wording import one_line
+from fcsweep.records.filenames import HISTORY, LOSSES, find_runs, place
 from fcsweep.records.formats import HistoryRow, Result
-from fcsweep.records.reader import (
-    changed_since,
-    look,
-    losses_of,
-    none_of_others,
-    read_history,
-    read_json,
-)
+from fcsweep.records.reader import losses_of, none_of_others, read_history, read_run
 from fcsweep.system.bounded import bounded
 
 LARGEST = 100_000_000  # bytes of a history, or of the losses: 25 million steps
-DEEPEST = 8  # levels of folders below the one that is given
 MOST_NAMED = 5
 
 KINDS: dict[str, str] = {
@@ -84,7 +73,8 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
     Warns:
         DamageWarning: records cannot be read, or were changed.
     """
-    rows = [_row(run) for run in none_of_others(folder, find_runs(folder))]
+    found = none_of_others(folder, find_runs(folder))
+    rows = [read_run(run).row for run in found]
     _warn_of([(row["folder"], row["damage"]) for row in rows if row["damage"]], len(rows))
     return table_of(rows, _head())
 
@@ -157,116 +147,6 @@ def table_of(rows: Sequence[Mapping[str, Any]], head: Sequence[str]) -> pd.DataF
 def column(table: pd.DataFrame, name: str) -> pd.Series:
     """One column of a table; ``table[name]`` may be several to a type checker."""
     return cast("pd.Series", table[name])
-
-
-# --- Which runs there are -------------------------------------------------------------------------
-
-
-def find_runs(folder: str | Path) -> list[Path]:
-    """The folders of runs in a folder, itself included, sorted; links are not followed.
-
-    Raises:
-        FolderError: it is not a folder.
-    """
-    top = Path(folder)
-    if not top.is_dir():
-        raise FolderError(f"{top} is not a folder; expected that of a run or a sweep")
-    return [top] if _is_run(top) else list(_below(top, DEEPEST))
-
-
-def is_sweep(folder: Path) -> bool:
-    """Whether a folder is that of a sweep."""
-    return any((folder / name).exists() for name in SWEEP_FILES)
-
-
-def _below(folder: Path, levels: int) -> Iterator[Path]:
-    try:
-        names = [entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
-    except OSError:  # it was removed meanwhile, or may not be read
-        return
-    sweep = is_sweep(folder)
-    for name in sorted(names, key=_by_number):
-        one = folder / name
-        if _is_run(one) or (sweep and name.isdecimal()):
-            yield one
-        elif levels and not name.startswith("."):
-            yield from _below(one, levels - 1)
-
-
-def _by_number(name: str) -> tuple[bool, int, str]:
-    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / ".hydra").is_dir() or (folder / "result.json").is_file()
-
-
-# --- One run --------------------------------------------------------------------------------------
-
-
-def _row(run: Path) -> dict[str, Any]:
-    """The columns of one run that it has something for."""
-    found = look(run)
-    facts, damage = _provenance(run / PROVENANCE)
-    wrong = _wrong_type(found.result or {})
-    # Without a result Hydra may still be writing the config.
-    started = found.result is not None or (run / "result.json").exists()
-    damages = [
-        found.damage if started else None,
-        wrong and f"{run}: {wrong}",
-        damage,
-        changed_since(run, found),
-    ]
-    named = "; ".join(dict.fromkeys(one for one in damages if one))
-    result = {} if named or found.result is None else found.result
-    known = {field.name: result.get(field.name) for field in fields(Result)}
-    status = result.get("status", "missing")
-    return {
-        **flat(found.config or {}),
-        **{f"provenance.{key}": value for key, value in flat(facts).items()},
-        **{key: value for key, value in known.items() if value is not None},
-        **place(run),
-        "status": "damaged" if named else status,
-        "damage": named or None,
-    }
-
-
-def place(run: Path) -> dict[str, Any]:
-    """Where a run lies: the columns of `PLACE`."""
-    name = run.name or run.resolve().name
-    in_sweep = name.isdecimal() or is_sweep(run.parent)
-    return {
-        "folder": str(run),
-        "sweep": str(run.parent) if in_sweep else None,
-        "number": int(name) if name.isdecimal() and len(name) < 10 else None,
-    }
-
-
-def _provenance(path: Path) -> tuple[Mapping[str, Any], str | None]:
-    """What the file holds, and what is damaged in it."""
-    try:
-        return read_json(path), None
-    except FileNotFoundError:
-        return {}, None
-    except (OSError, ValueError) as error:
-        return {}, f"{path} cannot be read: {one_line(error)}"
-
-
-def _wrong_type(result: Mapping[str, Any]) -> str | None:
-    """A value of ``result.json`` that is not of its kind."""
-    for name, kind in KINDS.items():
-        value = result.get(name)
-        if value is not None and not _fits(value, kind):
-            return f"result.json has {name}={shown(value)}"
-    return None
-
-
-def _fits(value: object, kind: str) -> bool:
-    if isinstance(value, bool) or kind == "boolean":
-        return isinstance(value, bool) and kind == "boolean"
-    if isinstance(value, int):
-        return abs(value) < 2**63
-    return isinstance(value, float) and kind == "float64" and math.isfinite(value)
 
 
 def _history(path: Path) -> list[list[float]]:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from fcsweep.config import read, typed
+from fcsweep.config import flat, read, typed
 from fcsweep.messages.errors import ConfigError, FolderError
-from fcsweep.messages.wording import one_line
-from fcsweep.records.filenames import FINISHED, PROVENANCE, STATUSES
-from fcsweep.records.formats import HistoryRow
+from fcsweep.messages.wording import one_line, shown
+from fcsweep.records.filenames import FINISHED, PROVENANCE, STATUSES, place
+from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.records.seal import altered
 from fcsweep.system.bounded import bounded
 from fcsweep.system.locks import is_held
@@ -58,6 +58,97 @@ def look(folder: Path) -> Found:
         except (OSError, ValueError) as error:
             damage = f"{result_file} cannot be read: {one_line(error)}"
     return Found(config, result, damage)
+
+
+KINDS: Mapping[str, type] = {
+    "value": float,
+    "best_val_accuracy": float,
+    "best_train_accuracy": float,
+    "best_epoch": int,
+    "epochs": int,
+    "target": float,
+    "target_reached": bool,
+    "seconds": float,
+}
+"""What the keys of ``result.json`` hold that are no texts; an int may stand for a float."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A run for a table of runs; what is damaged has neither a result nor a status of its own."""
+
+    folder: Path
+    config: dict[str, Any]
+    """By dotted keys; empty where it cannot be read."""
+    provenance: dict[str, Any]
+    """By dotted keys."""
+    result: dict[str, Any]
+    """The keys of `Result` that the record has."""
+    damage: str | None
+    """What is damaged or was changed after the run had ended."""
+
+    @property
+    def status(self) -> str:
+        """As recorded; ``missing`` without a record, ``damaged`` where it is not to be believed."""
+        return "damaged" if self.damage else self.result.get("status", "missing")
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The columns of the run: config, ``provenance.``, result, place, status, damage."""
+        return {
+            **self.config,
+            **{f"provenance.{key}": value for key, value in self.provenance.items()},
+            **{key: value for key, value in self.result.items() if value is not None},
+            **place(self.folder),
+            "status": self.status,
+            "damage": self.damage,
+        }
+
+
+def read_run(folder: Path) -> Reading:
+    """Everything that a table of runs tells of one; never raises for what its files hold."""
+    found = look(folder)
+    facts, damage = _provenance(folder / PROVENANCE)
+    wrong = _wrong_kind(found.result or {})
+    # Without a result Hydra may still be writing the config.
+    started = found.result is not None or (folder / "result.json").exists()
+    damages = [
+        found.damage if started else None,
+        wrong and f"{folder}: {wrong}",
+        damage,
+        changed_since(folder, found),
+    ]
+    named = "; ".join(dict.fromkeys(one for one in damages if one))
+    result = {} if named or found.result is None else found.result
+    known = {field.name: result[field.name] for field in fields(Result) if field.name in result}
+    return Reading(folder, flat(found.config or {}), flat(facts), known, named or None)
+
+
+def _provenance(path: Path) -> tuple[Mapping[str, Any], str | None]:
+    """What the file holds, and what is damaged in it."""
+    try:
+        return read_json(path), None
+    except FileNotFoundError:
+        return {}, None
+    except (OSError, ValueError) as error:
+        return {}, f"{path} cannot be read: {one_line(error)}"
+
+
+def _wrong_kind(result: Mapping[str, Any]) -> str | None:
+    """A value of ``result.json`` that is not of its kind."""
+    for name, kind in KINDS.items():
+        value = result.get(name)
+        if value is not None and not _fits(value, kind):
+            return f"result.json has {name}={shown(value)}"
+    return None
+
+
+def _fits(value: object, kind: type) -> bool:
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return isinstance(value, float) and kind is float and math.isfinite(value)
 
 
 def are_ours(runs: Iterable[Path]) -> bool | None:

@@ -17,9 +17,9 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
 
-from fcsweep.config import flat, read
+from fcsweep.config import read
 from fcsweep.messages.errors import ConfigError
-from fcsweep.records.reader import changed_since, look
+from fcsweep.records.reader import Reading, read_run
 from fcsweep.system.atomic import write_atomically
 
 FILE = "trials.csv"
@@ -55,6 +55,8 @@ class Row:
     """1 where the largest value is best, -1 where the smallest is, 0 where nothing says which."""
     digits: str = ".4f"
     """How its values are shown: a format."""
+    found: Reading | None = None
+    """What it was made of, for those who need more of it."""
 
     @property
     def failed(self) -> bool:
@@ -285,19 +287,19 @@ def _job_folders(folder: str | Path) -> list[Path]:
 
 
 def _row(folder: Path, kind: str) -> Row:
-    found = look(folder)
-    damage = found.damage or changed_since(folder, found)
-    result = {} if damage or found.result is None else found.result
+    found = read_run(folder)
+    result = found.result
     return Row(
         number=int(folder.name),
-        status="damaged" if damage else result.get("status", "missing"),
+        status=found.status,
         value=result.get("value"),
         reached={name: result.get(key) for name, key in ACCURACIES.items()},
         seconds=result.get("seconds"),
         folder=folder,
-        config=flat(found.config or {}),
-        reason=" ".join(str(damage or result.get("reason") or "").split()),
+        config=found.config,
+        reason=" ".join(str(found.damage or result.get("reason") or "").split()),
         repeats_as=kind,
+        found=found,
     )
 
 

@@ -13,6 +13,7 @@ from fcsweep.analysis import findings, repeats
 from fcsweep.analysis.findings import Axis
 from fcsweep.messages.errors import FolderError
 from fcsweep.records import frames
+from fcsweep.records.filenames import find_runs, is_sweep, place
 from fcsweep.records.reader import are_ours
 from fcsweep.report.foreign_study import Study, read_study
 
@@ -52,7 +53,7 @@ def read(folder: Path) -> Sweep:
         FolderError: There is no run, or there are several sweeps.
         StudyError: The study of another app is damaged.
     """
-    found = frames.find_runs(folder)
+    found = find_runs(folder)
     ours = are_ours(found)
     if not ours and (study := read_study(folder)):
         return _of_study(study)
@@ -87,9 +88,9 @@ def _of_study(study: Study) -> Sweep:
 
 def _refuse_several(folder: Path, runs: Sequence[Path], most: int = 3) -> None:
     """Runs of several sweeps have no common question: their objectives may differ."""
-    found = map(frames.place, runs)
+    found = map(place, runs)
     places = list(dict.fromkeys(one["sweep"] or one["folder"] for one in found))
-    if len(places) < 2 or frames.is_sweep(folder):
+    if len(places) < 2 or is_sweep(folder):
         return
     more = f" and {len(places) - most} more" if len(places) > most else ""
     raise FolderError(

@@ -15,8 +15,9 @@ from support.bare_sweeps import MOMENTUM, RESULT, SGD, leave
 
 from fcsweep.messages.errors import FolderError
 from fcsweep.records import load_history, load_runs
+from fcsweep.records.filenames import find_runs
 from fcsweep.records.formats import HistoryRow
-from fcsweep.records.frames import DamageWarning, find_runs, load_losses
+from fcsweep.records.frames import DamageWarning, load_losses
 from fcsweep.records.ownership import hold
 from fcsweep.records.writer import RunRecord
 

@@ -18,6 +18,7 @@ from fcsweep.config import (
     SgdConfig,
     SyntheticConfig,
     TwoLayerConfig,
+    flat,
 )
 from fcsweep.records import sweep_table
 from fcsweep.records.formats import HistoryRow
@@ -90,7 +91,7 @@ def row(number: int, config: RunConfig, **changes: Any) -> sweep_table.Row:
         "reached": {"best val": 0.5, "best train": 0.75},
         "seconds": 1.0,
         "folder": Path("multirun") / str(number),
-        "config": sweep_table.flat(asdict(config)),
+        "config": flat(asdict(config)),
         "reason": "",
     }
     return sweep_table.Row(**(values | changes))
