@@ -2,7 +2,8 @@
 
 Axes have units and are logarithmic where the search is; colours are those of Okabe and Ito, which
 colour-blind readers tell apart, and no picture depends on them alone. pyplot and its global state
-are not used.
+are not used. Importing this package imports neither pandas nor matplotlib: a picture's function
+brings them when it is first asked for, and findings need them only for tables of pandas.
 
 ::
 
@@ -18,20 +19,34 @@ are not used.
 =================  ==============================================================
 """
 
-from fcsweep.analysis.curves import accuracies, learning_curves, loss_per_step, speeds, spread
-from fcsweep.analysis.landscapes import importance, landscape, parallel, progress
-from fcsweep.analysis.style import save, svg
+from __future__ import annotations
 
-__all__ = [
-    "accuracies",
-    "importance",
-    "landscape",
-    "learning_curves",
-    "loss_per_step",
-    "parallel",
-    "progress",
-    "save",
-    "speeds",
-    "spread",
-    "svg",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fcsweep.analysis.curves import accuracies as accuracies
+    from fcsweep.analysis.curves import learning_curves as learning_curves
+    from fcsweep.analysis.curves import loss_per_step as loss_per_step
+    from fcsweep.analysis.curves import speeds as speeds
+    from fcsweep.analysis.curves import spread as spread
+    from fcsweep.analysis.landscapes import importance as importance
+    from fcsweep.analysis.landscapes import landscape as landscape
+    from fcsweep.analysis.landscapes import parallel as parallel
+    from fcsweep.analysis.landscapes import progress as progress
+    from fcsweep.analysis.style import save as save
+    from fcsweep.analysis.style import svg as svg
+
+MODULES = {
+    "curves": ("accuracies", "learning_curves", "loss_per_step", "speeds", "spread"),
+    "landscapes": ("importance", "landscape", "parallel", "progress"),
+    "style": ("save", "svg"),
+}
+"""Where each picture is drawn."""
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in MODULES.items():
+        if name in names:
+            return getattr(import_module(f"fcsweep.analysis.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

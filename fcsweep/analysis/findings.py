@@ -1,7 +1,8 @@
 """What a sweep found: what was searched, which run won, how each one ended, what mattered.
 
-Functions of the tables of `fcsweep.records.frames`. ``reg``, ``weight_scale`` and the like are
-config keys (``model.weight_scale``); accuracies are fractions.
+Functions of a table of runs: that of `fcsweep.records.load_runs`, or its rows, as
+`fcsweep.records.reader.Reading` has them; pandas is imported only for the former. ``reg``,
+``weight_scale`` and the like are config keys (``model.weight_scale``); accuracies are fractions.
 """
 
 from __future__ import annotations
@@ -9,20 +10,19 @@ from __future__ import annotations
 import json
 import math
 import re
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from fcsweep.config import read
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import printable
-from fcsweep.records.frames import column
-from fcsweep.records.sweep_table import Spread, repeats, spread_of
+from fcsweep.records.sweep_table import Spread, comparable, repeats, spread_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HITS, LEARNS, LEARNS_NOTHING, DIVERGED, UNKNOWN = VERDICTS = (
     "reaches the target",
@@ -36,9 +36,12 @@ CHANCE = 0.2
 classes, since among few images one class is more frequent."""
 LEAST_FOR_IMPORTANCE = 10
 """Runs; with fewer a ranking of the parameters would be noise."""
-
+MOST_GROUPS, LEAST_IN_GROUP = 8, 5
+"""Of runs with neighbouring values of a parameter, for its importance."""
 
 Direction = Literal["maximize", "minimize"]
+Row = Mapping[Any, Any]
+"""A run, or a point of repeats, by column; what it does not have is absent, None or NaN."""
 
 
 @dataclass(frozen=True)
@@ -55,25 +58,38 @@ class Axis:
         return self.key.removesuffix(".name").rpartition(".")[2]
 
 
-def differing(runs: pd.DataFrame) -> list[str]:
+def rows_of(table: pd.DataFrame | Sequence[Row]) -> Sequence[Row]:
+    """The rows of a table of pandas; rows as they are."""
+    return table if isinstance(table, Sequence) else table.to_dict("records")
+
+
+def differing(runs: pd.DataFrame | Sequence[Row]) -> list[str]:
     """The config keys with more than one value among the runs that have them."""
-    return [key for key in config_keys(runs) if column(runs, key).nunique() > 1]
+    rows = rows_of(runs)
+    return [key for key in config_keys(rows) if len(set(map(comparable, _values(rows, key)))) > 1]
 
 
-def config_keys(runs: pd.DataFrame) -> list[str]:
+def config_keys(runs: pd.DataFrame | Sequence[Row]) -> list[str]:
     """The columns that stand for config keys."""
     groups = ("model.", "optimizer.", "data.", "solver.")
     top = ("seed", "device", "dtype", "objective", "target")
-    return [name for name in runs.columns if str(name).startswith(groups) or name in top]
+    names = dict.fromkeys(str(name) for row in rows_of(runs) for name in row)
+    return [name for name in names if name.startswith(groups) or name in top]
 
 
-def configs_of(runs: pd.DataFrame) -> list[dict[str, Any]]:
+def configs_of(runs: pd.DataFrame | Sequence[Row]) -> list[dict[str, Any]]:
     """The config of each run by its dotted keys, without those that it does not have."""
-    rows = _rows(runs.loc[:, config_keys(runs)])
-    return [{key: value for key, value in row.items() if not missing(value)} for row in rows]
+    rows = rows_of(runs)
+    keys = config_keys(rows)
+    return [{key: row[key] for key in keys if not missing(row.get(key))} for row in rows]
 
 
-def axes(folder: str | Path, runs: pd.DataFrame) -> list[Axis]:
+def _values(rows: Iterable[Row], key: str) -> list[Any]:
+    """The values of a column that are there."""
+    return [row[key] for row in rows if not missing(row.get(key))]
+
+
+def axes(folder: str | Path, runs: pd.DataFrame | Sequence[Row]) -> list[Axis]:
     """What a sweep searched: the keys it names that differ between its runs, else all that differ.
 
     A scale is logarithmic where the sweep says ``tag(log, ...)``; without a word of the sweep,
@@ -81,11 +97,12 @@ def axes(folder: str | Path, runs: pd.DataFrame) -> list[Axis]:
 
     Args:
         folder: of the sweep; its ``multirun.yaml`` tells what was asked.
-        runs: as `fcsweep.records.frames.load_runs` reads them.
+        runs: of the sweep.
     """
-    texts, differ = asked(Path(folder)), differing(runs)
+    rows, texts = rows_of(runs), asked(Path(folder))
+    differ = differing(rows)
     named = [key for key in texts if key in differ]
-    return [Axis(key, kind(column(runs, key), texts.get(key, ""))) for key in named or differ]
+    return [Axis(key, kind(_values(rows, key), texts.get(key, ""))) for key in named or differ]
 
 
 def plane(runs: pd.DataFrame, searched: Sequence[Axis]) -> list[Axis]:
@@ -108,49 +125,98 @@ def best(runs: pd.DataFrame, direction: Direction = "maximize") -> pd.Series | N
     Of points, as `fcsweep.analysis.repeats.points` makes them, the one with the best mean among
     those whose seeds all have a value; where there is none, among all.
     """
-    values = column(runs, "value")
-    if "valued" in runs:
-        complete = values.where(runs["valued"] == runs["seeds"])
-        values = complete if complete.notna().any() else values
-    if not values.notna().any():
-        return None
-    return runs.loc[values.idxmax() if direction == "maximize" else values.idxmin()]
+    place = best_place(rows_of(runs), direction)
+    return None if place is None else runs.iloc[place]
+
+
+def best_place(rows: Sequence[Row], direction: Direction = "maximize") -> int | None:
+    """Which of the rows is that of the `best` run."""
+    valued = [place for place, row in enumerate(rows) if not missing(row.get("value"))]
+    complete = [n for n in valued if rows[n].get("valued") == rows[n].get("seeds")]
+    sign = 1 if direction == "maximize" else -1
+    return max(complete or valued, key=lambda place: sign * rows[place]["value"], default=None)
 
 
 def verdicts(runs: pd.DataFrame) -> pd.Series:
     """How each run ended, as one of `VERDICTS`."""
+    import pandas as pd
 
-    def verdict(run: Any) -> str:
-        if run.status == "diverged":
-            return DIVERGED
-        if math.isnan(run.value):
-            return UNKNOWN
-        if run.target <= run.value:  # false for a target that is missing
-            return HITS
-        return LEARNS if run.best_train_accuracy > CHANCE else LEARNS_NOTHING
-
-    named = runs[["status", "value", "target", "best_train_accuracy"]].itertuples()
-    return pd.Series([verdict(run) for run in named], index=runs.index, dtype="str")
+    return pd.Series([*map(verdict, rows_of(runs))], index=runs.index, dtype="str")
 
 
-def importance(
-    runs: pd.DataFrame, searched: Sequence[Axis], direction: Direction = "maximize"
-) -> dict[str, float]:
-    """The part of each parameter in how the values of completed runs differ; the largest first.
+def verdict(run: Row) -> str:
+    """How a run ended, as one of `VERDICTS`."""
+    value, target = run.get("value"), run.get("target")
+    if run["status"] == "diverged":
+        return DIVERGED
+    if value is None or missing(value):
+        return UNKNOWN
+    if target is not None and not missing(target) and target <= value:
+        return HITS
+    trained = run.get("best_train_accuracy")
+    return LEARNS if not missing(trained) and trained > CHANCE else LEARNS_NOTHING  # type: ignore[operator]
 
-    Optuna's own estimate (PED-ANOVA); empty if there are under two parameters or ten such runs,
-    or all their values are equal.
+
+def importance(runs: pd.DataFrame | Sequence[Row], searched: Sequence[Axis]) -> dict[str, float]:
+    """How much of the variation of the values each parameter explains alone; the largest first.
+
+    The correlation ratio of the ranks of the values of completed runs, corrected for chance
+    (epsilon squared; Kelley, 1935): 1 where a parameter decides the order of the runs, 0 where it
+    says nothing of it. Runs are grouped by the values of a choice, or by neighbouring values of a
+    number. What only several parameters together explain is in none of the parts, so that they need
+    not add up to 1. Empty if there are under two parameters or ten such runs, or all values are
+    equal.
     """
-    parts = [axis for axis in searched if axis.key != "seed"]
-    done = runs.loc[runs["status"] == "completed"]
-    done = done.dropna(subset=["value", *(axis.key for axis in parts)])
-    parts = [axis for axis in parts if column(done, axis.key).nunique() > 1]
-    if len(parts) < 2 or len(done) < LEAST_FOR_IMPORTANCE or column(done, "value").nunique() < 2:
+    done = [r for r in rows_of(runs) if r["status"] == "completed" and not missing(r.get("value"))]
+    parts = {axis.key: _explained(done, axis) for axis in searched if axis.key != "seed"}
+    told = {key: part for key, part in parts.items() if part is not None}
+    if len(told) < 2:
         return {}
-    return _importance(done, parts, direction)
+    return dict(sorted(told.items(), key=lambda part: -part[1]))
 
 
-def groups(runs: pd.DataFrame, searched: Sequence[Axis], most: int = 6) -> dict[str, list[str]]:
+def _explained(runs: Sequence[Row], axis: Axis) -> float | None:
+    """The part of one parameter; None where there is too little to tell."""
+    having = [run for run in runs if not missing(run.get(axis.key))]
+    if len(having) < LEAST_FOR_IMPORTANCE:
+        return None
+    ranks = _ranks([run["value"] for run in having])
+    grouped: dict[object, list[float]] = {}
+    for group, rank in zip(_grouped([run[axis.key] for run in having], axis), ranks, strict=True):
+        grouped.setdefault(group, []).append(rank)
+    total, within = _variation(ranks), sum(map(_variation, grouped.values()))
+    if len(grouped) < 2 or not total:
+        return None
+    spare = len(ranks) - len(grouped)
+    return max(0.0, 1 - within / spare * (len(ranks) - 1) / total) if spare else 0.0
+
+
+def _grouped(values: Sequence[Any], axis: Axis) -> list[object]:
+    """The group that each value is in: equal ones together, and neighbours of a number."""
+    if axis.kind == "choice":
+        return [comparable(value) for value in values]
+    most = max(2, min(MOST_GROUPS, len(values) // LEAST_IN_GROUP))
+    if len(set(values)) <= most:
+        return list(values)
+    return [int(most * rank / len(values)) for rank in _ranks(values)]
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """From 0; equal values share the mean of theirs."""
+    places: dict[float, list[int]] = {}
+    for place, value in enumerate(sorted(values)):
+        places.setdefault(value, []).append(place)
+    return [(places[value][0] + places[value][-1]) / 2 for value in values]
+
+
+def _variation(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return sum((value - mean) ** 2 for value in values)
+
+
+def groups(
+    runs: pd.DataFrame | Sequence[Row], searched: Sequence[Axis], most: int = 6
+) -> dict[str, list[str]]:
     """Which runs to tell apart in a picture: a label and the folders of the runs it stands for.
 
     Runs that differ in their seed alone share a label. With more labels than ``most``, the best
@@ -158,12 +224,12 @@ def groups(runs: pd.DataFrame, searched: Sequence[Axis], most: int = 6) -> dict[
     """
     told = [axis for axis in searched if axis.key != "seed"]
     found: dict[str, list[str]] = {}
-    for row in runs.to_dict("records"):
+    rows = rows_of(runs)
+    for row in rows:
         found.setdefault(_label(row, told), []).append(str(row["folder"]))
     if len(found) <= most:
         return found
-    rows = _rows(runs)
-    points = [[rows[n] for n in places] for places in repeats(configs_of(runs))]
+    points = [[rows[n] for n in places] for places in repeats(configs_of(rows))]
     ranked = sorted(points, key=lambda point: spread(point).rank, reverse=True)
     valued = [point for point in ranked if spread(point).values]
     return {_trial_names(point): [row["folder"] for row in point] for point in valued[: most - 1]}
@@ -177,7 +243,7 @@ def spread(runs: Sequence[Mapping[Any, Any]], name: str = "value", kind: str = "
         name: of the column.
         kind: how they are judged: a key of `fcsweep.records.sweep_table.JUDGED`.
     """
-    values = [None if missing(run[name]) else float(run[name]) for run in runs]
+    values = [None if missing(run.get(name)) else float(run[name]) for run in runs]
     return spread_of(zip((run.get("seed") for run in runs), values, strict=True), kind)
 
 
@@ -193,13 +259,13 @@ def epochs_to(history: pd.DataFrame, level: float, name: str = "val_accuracy") -
         Epochs by folder.
     """
     reached = history.loc[history[name] >= level].groupby("folder")["epoch"].min()
-    return reached.reindex(column(history, "folder").unique()).astype("Int64")
+    return reached.reindex(history["folder"].unique()).astype("Int64")
 
 
-def loss_unit(runs: pd.DataFrame) -> str:
+def loss_unit(runs: pd.DataFrame | Sequence[Row]) -> str:
     """``nats`` for softmax, ``margin units`` for svm."""
     units = {"softmax": "nats", "svm": "margin units"}
-    used = runs["model.loss_function"].dropna().unique() if "model.loss_function" in runs else []
+    used = dict.fromkeys(_values(rows_of(runs), "model.loss_function"))
     return " or ".join(units.get(one, str(one)) for one in used) or "nats"
 
 
@@ -227,12 +293,10 @@ def written(value: object, digits: int = 3) -> str:
 
 
 def missing(value: Any) -> bool:
-    """Whether a cell of a table is empty."""
-    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
-
-
-def _rows(runs: pd.DataFrame) -> list[dict[Any, Any]]:
-    return runs.to_dict("records")
+    """Whether a cell of a table is empty: None, NaN or the NA of pandas."""
+    if value is None or isinstance(value, float):
+        return value is None or math.isnan(value)
+    return type(value).__name__ == "NAType"
 
 
 def _trial_names(point: Sequence[Mapping[Any, Any]]) -> str:
@@ -242,7 +306,7 @@ def _trial_names(point: Sequence[Mapping[Any, Any]]) -> str:
 
 
 def _number(row: Mapping[Any, Any]) -> str:
-    return str(row["folder"]) if missing(row["number"]) else str(row["number"])
+    return str(row["folder"]) if missing(row.get("number")) else str(row["number"])
 
 
 def _label(row: Mapping[Any, Any], told: Sequence[Axis]) -> str:
@@ -271,70 +335,33 @@ def asked(folder: Path) -> dict[str, str]:
     return swept
 
 
-def kind(values: pd.Series, text: str) -> Literal["log", "linear", "choice"]:
+def kind(values: Sequence[Any], text: str) -> Literal["log", "linear", "choice"]:
     """The scale of a parameter, by its values and what was asked (such as ``interval(0,1)``)."""
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+    if not values or not all(map(is_number, values)):
         return "choice"
-    if _ends(values)[0] <= 0:
+    if min(values) <= 0:
         return "linear"
     if re.search(r"tag\(\s*log\b", text):
         return "log"
-    numbers = np.unique(values.dropna().to_numpy(float))
-    more_evenly = _widest_gap(np.log(numbers)) < _widest_gap(numbers)
+    numbers = sorted(set(map(float, values)))
+    more_evenly = _widest_gap([math.log(one) for one in numbers]) < _widest_gap(numbers)
     return "log" if "interval(" not in text and more_evenly else "linear"
 
 
-def _ends(values: pd.Series) -> tuple[float, float]:
-    numbers = [float(value) for value in values.dropna().tolist()]
-    return min(numbers), max(numbers)
+def is_number(value: object) -> bool:
+    """Whether it is a number, not a truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _widest_gap(ascending: np.ndarray) -> float:
+def _widest_gap(ascending: Sequence[float]) -> float:
     """Between neighbours, as a part of the whole width; of a single number the whole."""
-    gaps = np.diff(ascending)
-    return float(gaps.max() / gaps.sum()) if len(gaps) else 1.0
-
-
-def _importance(
-    runs: pd.DataFrame, searched: Sequence[Axis], direction: Direction
-) -> dict[str, float]:
-    """As a study of Optuna sees them: one in memory, made of the records."""
-    with warnings.catch_warnings():  # tqdm asks for ipywidgets when it is imported in a notebook
-        warnings.simplefilter("ignore")
-        import optuna
-        from optuna.distributions import (
-            BaseDistribution,
-            CategoricalDistribution,
-            FloatDistribution,
-        )
-
-    def distribution(axis: Axis) -> BaseDistribution:
-        values = column(runs, axis.key)
-        if axis.kind == "choice":
-            return CategoricalDistribution(sorted(values.unique()))
-        return FloatDistribution(*_ends(values), log=axis.kind == "log")
-
-    space = {axis.key: distribution(axis) for axis in searched}
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # of the new study
-    try:
-        study = optuna.create_study(direction=direction)
-        for row in runs.to_dict("records"):
-            params = {
-                axis.key: row[axis.key] if axis.kind == "choice" else float(row[axis.key])
-                for axis in searched
-            }
-            study.add_trial(
-                optuna.create_trial(params=params, distributions=space, value=row["value"])
-            )
-        return optuna.importance.get_param_importances(study)
-    finally:
-        optuna.logging.set_verbosity(before)
+    gaps = [high - low for low, high in pairwise(ascending)]
+    return max(gaps) / sum(gaps) if gaps else 1.0
 
 
 def config_of(run: Mapping[Any, Any], keys: Sequence[str]) -> list[tuple[str, str]]:
     """The config of a run as pairs of key and full value, for reading."""
-    pairs = [(key, run[key]) for key in keys]
+    pairs = [(key, run.get(key)) for key in keys]
     return [(key, _full(value)) for key, value in pairs if not missing(value)]
 
 

@@ -185,7 +185,7 @@ def progress(runs: pd.DataFrame, verdicts: pd.Series, direction: Direction = "ma
 
 @styled
 def importance(parts: Mapping[str, float]) -> Figure:
-    """The share of the variation of the values that each parameter explains."""
+    """The part of the variation of the values that each parameter explains alone."""
     figure = Drawing((WIDTH, 0.7 + 0.38 * len(parts)), layout="constrained")
     panel = figure.subplots()
     if not parts:
@@ -194,7 +194,7 @@ def importance(parts: Mapping[str, float]) -> Figure:
     names = [label(key).partition(" (")[0] for key in parts]
     bars = panel.barh(names[::-1], list(parts.values())[::-1], color=COLOURS[0], height=0.6)
     panel.bar_label(bars, fmt="%.2f", padding=3, color=INK)
-    panel.set(xlabel="importance (part of the whole)", xlim=(0, 1.12))
+    panel.set(xlabel="explained variation (fraction)", xlim=(0, 1.12))
     panel.grid(False, axis="y")
     return figure
 

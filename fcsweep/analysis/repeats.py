@@ -1,18 +1,20 @@
 """Repeats: runs of a sweep that differ in their seed alone, together one point with a mean.
 
-``points(load_runs(folder))`` is to points what `fcsweep.records.frames.load_runs` is to runs.
+``points(load_runs(folder))`` is to points what `fcsweep.records.frames.load_runs` is to runs;
+`point_rows` are the same without pandas.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from fcsweep.analysis.findings import configs_of, missing, spread
+from fcsweep.analysis.findings import Row, configs_of, missing, rows_of, spread
 from fcsweep.records.sweep_table import repeats, repeats_as, together
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MEANS = ("value", "best_val_accuracy", "best_train_accuracy", "seconds")
 """Columns that are means over the seeds."""
@@ -36,33 +38,49 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
     Args:
         runs: as `fcsweep.records.frames.load_runs` reads them.
     """
+    import pandas as pd
+
+    rows = point_rows(rows_of(runs))
+    kinds = {"target_reached": "boolean", "number": runs["number"].dtype}
+    heads = [name for name in runs.columns if name != "seed"]
+    table = pd.DataFrame(
+        rows, columns=[*dict.fromkeys([*heads, *(n for row in rows for n in row)])]
+    )
+    return table.astype({name: kind for name, kind in kinds.items() if name in table})
+
+
+def point_rows(runs: Sequence[Row]) -> list[dict[str, Any]]:
+    """The rows of `points`, of the rows of runs of one sweep."""
+    sweeps = [run["sweep"] for run in runs if not missing(run.get("sweep"))]
+    judged = repeats_as(Path(sweeps[0])) if sweeps else "mean"
     places = repeats(configs_of(runs))
-    every: list[dict[Any, Any]] = runs.to_dict("records")
-    rows = [[every[n] for n in one] for one in places]
-    table = runs.iloc[[one[0] for one in places]].drop(columns="seed", errors="ignore")
-    table = table.reset_index(drop=True)
-    table["best_run"] = pd.Series([_best_run(one) for one in rows], dtype="str")
-    sweeps = runs["sweep"].dropna()
-    judged = repeats_as(Path(sweeps.iloc[0])) if len(sweeps) else "mean"
-    for name in MEANS:
-        each = [spread(one, name) for one in rows]
-        table[name] = pd.Series([one.mean for one in each], dtype="float64")
-        table[f"{name}_std"] = pd.Series([one.deviation for one in each], dtype="float64")
-    values = [spread(one, kind=judged) for one in rows]
-    table["value"] = pd.Series([one.judged for one in values], dtype="float64")
-    table["judged"] = judged
-    table["seeds"] = pd.Series([one.seeds for one in values], dtype="int64")
-    table["valued"] = pd.Series([len(one.values) for one in values], dtype="int64")
-    table["runs"] = pd.Series([_numbers(one) for one in rows], dtype="str")
-    statuses = [together([str(run["status"]) for run in one]) for one in rows]
-    table["status"] = pd.Series(statuses, dtype="str")
-    table["target_reached"] = (table["value"] >= table["target"]).astype("boolean")
-    return table
+    return [_point([runs[place] for place in one], judged) for one in places]
+
+
+def _point(runs: Sequence[Row], judged: str) -> dict[str, Any]:
+    value = spread(runs, kind=judged)
+    each = {name: spread(runs, name) for name in MEANS}
+    target: Any = runs[0].get("target")
+    return {
+        **{key: cell for key, cell in runs[0].items() if key != "seed"},
+        **{name: one.mean for name, one in each.items()},
+        **{f"{name}_std": one.deviation for name, one in each.items()},
+        "best_run": _best_run(runs),
+        "value": value.judged,
+        "judged": judged,
+        "seeds": value.seeds,
+        "valued": len(value.values),
+        "runs": _numbers(runs),
+        "status": together([str(run["status"]) for run in runs]),
+        "target_reached": None
+        if missing(target) or value.judged is None
+        else value.judged >= target,
+    }
 
 
 def spread_in(point: Any, name: str = "value") -> str:
     """``0.9650 ± 0.0012``: a mean of a row of `points` with its deviation, if it has one."""
-    mean, deviation = point[name], point.get(f"{name}_std")
+    mean, deviation = point.get(name), point.get(f"{name}_std")
     if name == "value" and point.get("judged", "mean") != "mean":
         deviation = None
     if missing(mean):
@@ -70,14 +88,15 @@ def spread_in(point: Any, name: str = "value") -> str:
     return f"{mean:.4f}" if missing(deviation) else f"{mean:.4f} ± {deviation:.4f}"
 
 
-def _best_run(runs: Sequence[dict[Any, Any]]) -> str | None:
-    valued = [run for run in runs if not missing(run["value"])]
+def _best_run(runs: Sequence[Row]) -> str | None:
+    valued = [run for run in runs if not missing(run.get("value"))]
     top = max(valued, key=lambda run: run["value"], default=None)
     return None if top is None else str(top["folder"])
 
 
-def _numbers(runs: Sequence[dict[Any, Any]]) -> str:
+def _numbers(runs: Sequence[Row]) -> str:
     """``0, 1, 2``; the name of the folder where a run has no number."""
     return ", ".join(
-        Path(run["folder"]).name if missing(run["number"]) else str(run["number"]) for run in runs
+        Path(run["folder"]).name if missing(run.get("number")) else str(run["number"])
+        for run in runs
     )

@@ -227,7 +227,7 @@ def repeats(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     """
     alike: dict[object, list[int]] = {}
     for place, config in enumerate(configs):
-        rest = {key: _comparable(value) for key, value in config.items() if value is not None}
+        rest = {key: comparable(value) for key, value in config.items() if value is not None}
         rest.pop("seed", None)
         alike.setdefault(frozenset(rest.items()) or place, []).append(place)
     repeated = any(len({configs[n].get("seed") for n in one}) > 1 for one in alike.values())
@@ -276,7 +276,7 @@ def differing(rows: Sequence[Row]) -> list[str]:
     values: dict[str, set[str]] = {}
     for row in rows:
         for key, value in row.config.items():
-            values.setdefault(key, set()).add(_comparable(value))
+            values.setdefault(key, set()).add(comparable(value))
     return [key for key, found in values.items() if len(found) > 1]
 
 
@@ -312,7 +312,7 @@ def as_text(value: object) -> str:
     return repr(value) if isinstance(value, float) else json.dumps(value, default=str)
 
 
-def _comparable(value: object) -> str:
+def comparable(value: object) -> str:
     """Equal for equal values, whether an older record has 1 or 1.0."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(float(value))
