@@ -42,10 +42,9 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
 
     rows = point_rows(rows_of(runs))
     kinds = {"target_reached": "boolean", "number": runs["number"].dtype}
-    heads = [name for name in runs.columns if name != "seed"]
-    table = pd.DataFrame(
-        rows, columns=[*dict.fromkeys([*heads, *(n for row in rows for n in row)])]
-    )
+    heads = [str(name) for name in runs.columns if name != "seed"]
+    heads += [name for name in (rows[0] if rows else ()) if name not in (*heads, "folders")]
+    table = pd.DataFrame(rows, columns=heads)
     return table.astype({name: kind for name, kind in kinds.items() if name in table})
 
 
@@ -71,6 +70,7 @@ def _point(runs: Sequence[Row], judged: str) -> dict[str, Any]:
         "seeds": value.seeds,
         "valued": len(value.values),
         "runs": _numbers(runs),
+        "folders": [str(run["folder"]) for run in runs],
         "status": together([str(run["status"]) for run in runs]),
         "target_reached": None
         if missing(target) or value.judged is None

@@ -71,6 +71,7 @@ KINDS: Mapping[str, type] = {
     "seconds": float,
 }
 """What the keys of ``result.json`` hold that are no texts; an int may stand for a float."""
+RESULT_KEYS = tuple(field.name for field in fields(Result))
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Reading:
     def row(self) -> dict[str, Any]:
         """The columns of the run: config, ``provenance.``, result, place, status, damage."""
         return {
+            **dict.fromkeys(RESULT_KEYS),
             **self.config,
             **{f"provenance.{key}": value for key, value in self.provenance.items()},
             **{key: value for key, value in self.result.items() if value is not None},
@@ -120,7 +122,7 @@ def read_run(folder: Path) -> Reading:
     ]
     named = "; ".join(dict.fromkeys(one for one in damages if one))
     result = {} if named or found.result is None else found.result
-    known = {field.name: result[field.name] for field in fields(Result) if field.name in result}
+    known = {name: result[name] for name in RESULT_KEYS if name in result}
     return Reading(folder, flat(found.config or {}), flat(facts), known, named or None)
 
 

@@ -1,39 +1,48 @@
-"""What the page is made of: the runs of a sweep, or the trials of another app's study."""
+"""What a page is made of: the runs of sweeps, or the trials of another app's study."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import Any
 
 from fcsweep.analysis import findings, repeats
-from fcsweep.analysis.findings import Axis
+from fcsweep.analysis.findings import Axis, Direction
 from fcsweep.messages.errors import FolderError
-from fcsweep.records import frames
-from fcsweep.records.filenames import find_runs, is_sweep, place
-from fcsweep.records.reader import are_ours
-from fcsweep.report.foreign_study import Study, read_study
+from fcsweep.records import sweep_table
+from fcsweep.records.filenames import HISTORY, find_runs, is_sweep, place
+from fcsweep.records.formats import HistoryRow
+from fcsweep.records.reader import Reading, are_ours, read_history, read_run
+from fcsweep.report import foreign_study
+from fcsweep.report.foreign_study import REACHED, Study, read_study
+
+Run = dict[str, Any]
+"""A run by column, as `Reading.row` has it, or a point of repeats; or a trial of a study."""
+UNFINISHED = ("running", "missing", "waiting")
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the page is made of: the runs, and what was found in them."""
+    """What a page is made of: the runs, and what was found in them."""
 
     folder: Path
-    runs: pd.DataFrame
-    history: pd.DataFrame
+    runs: list[Run]
+    curves: list[list[HistoryRow]]
+    """Of each run; empty of one that has none or is damaged."""
     searched: list[Axis]
-    points: pd.DataFrame
-    """What is compared: the runs, or where some are repeats what `repeats.points` makes of them."""
-    verdicts: pd.Series
-    """Of the points."""
+    points: list[Run]
+    """What is compared: the runs, or where some are repeats what `repeats.point_rows` makes."""
     parts: dict[str, float]
     """Importance by parameter."""
     study: Study | None = None
     """If it is that of another app; ``runs`` are its trials then."""
+
+    @property
+    def title(self) -> str:
+        """The name of its folder."""
+        return self.folder.name or self.folder.resolve().name
 
     @property
     def repeated(self) -> bool:
@@ -43,20 +52,79 @@ class Sweep:
     @property
     def single(self) -> bool:
         """Whether it is one run, not a sweep of one."""
-        return len(self.runs) == 1 and str(self.runs["folder"].iloc[0]) == str(self.folder)
+        return len(self.runs) == 1 and str(self.runs[0]["folder"]) == str(self.folder)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a run may still be going on."""
+        return any(run["status"] in UNFINISHED for run in self.runs)
+
+    @property
+    def objectives(self) -> dict[str, Direction]:
+        """The columns that runs are judged by, with their directions."""
+        if self.study is None or len(self.study.objectives) == 1:
+            return {"value": self.study.direction if self.study else "maximize"}
+        return {REACHED + name: way for name, way in self.study.objectives.items()}
+
+    @property
+    def tops(self) -> list[Run]:
+        """The best point, or none; of a search with several objectives the Pareto front."""
+        if self.study and len(self.study.objectives) > 1:
+            return self.study.front()
+        best = findings.best_place(self.points, self.objectives["value"])
+        return [] if best is None else [self.points[best]]
+
+    def verdict(self, run: Mapping[str, Any]) -> str:
+        """How a run or a point ended, in words."""
+        return foreign_study.verdict(run) if self.study else findings.verdict(run)
 
 
-def read(folder: Path) -> Sweep:
+def read(folder: Path, readings: Sequence[Reading] | None = None) -> Sweep:
     """Everything that the page needs from the records, or from the study of another app.
+
+    Args:
+        folder: of a run or a sweep.
+        readings: of its runs, if they are known already.
 
     Raises:
         FolderError: There is no run, or there are several sweeps.
         StudyError: The study of another app is damaged.
     """
-    found = find_runs(folder)
-    ours = are_ours(found)
-    if not ours and (study := read_study(folder)):
-        return _of_study(study)
+    if readings is None:
+        found = find_runs(folder)
+        ours = are_ours(found)
+        if not ours and (study := read_study(folder)):
+            return _of_study(study)
+        _refuse(folder, found, ours)
+        readings = [read_run(run) for run in found]
+    runs = [reading.row for reading in readings]
+    searched = findings.axes(folder, runs)
+    parts = findings.importance(runs, searched)
+    points = runs
+    if any(len(places) > 1 for places in sweep_table.repeats(findings.configs_of(runs))):
+        points = repeats.point_rows(runs)
+        searched = [axis for axis in searched if axis.key != "seed"]
+    return Sweep(folder, runs, [*map(_curve, readings)], searched, points, parts)
+
+
+def _curve(reading: Reading) -> list[HistoryRow]:
+    if reading.damage:
+        return []
+    try:
+        return read_history(reading.folder / HISTORY)
+    except (OSError, ValueError, csv.Error):  # not yet written, or of a run that was killed
+        return []
+
+
+def _of_study(study: Study) -> Sweep:
+    trials, searched = study.trials, study.searched
+    parts = findings.importance(trials, searched)
+    none: list[list[HistoryRow]] = [[] for _ in trials]
+    return Sweep(study.folder, trials, none, searched, trials, parts, study)
+
+
+def _refuse(folder: Path, found: Sequence[Path], ours: bool | None) -> None:
+    """Refuse a folder that no page can be made of."""
     if not found:
         raise FolderError(f"{folder} holds no run; expected the folder of a run or a sweep")
     _refuse_several(folder, found)
@@ -65,25 +133,6 @@ def read(folder: Path) -> Sweep:
             f"{folder} holds runs of another program, without a study.journal or a trials.csv that "
             "tells their values"
         )
-    with warnings.catch_warnings():  # the page names what is damaged
-        warnings.simplefilter("ignore", frames.DamageWarning)
-        runs, history = frames.load_runs(folder), frames.load_history(folder)
-    history = history.loc[~history["folder"].isin(runs.loc[runs["damage"].notna(), "folder"])]
-    searched = findings.axes(folder, runs)
-    parts = findings.importance(runs, searched)
-    points = repeats.points(runs)
-    if len(points) < len(runs):
-        searched = [axis for axis in searched if axis.key != "seed"]
-    else:
-        points = runs
-    return Sweep(folder, runs, history, searched, points, findings.verdicts(points), parts)
-
-
-def _of_study(study: Study) -> Sweep:
-    trials, searched = study.trials, study.searched
-    parts = findings.importance(trials, searched, study.direction)
-    none = pd.DataFrame()
-    return Sweep(study.folder, trials, none, searched, trials, study.verdicts, parts, study)
 
 
 def _refuse_several(folder: Path, runs: Sequence[Path], most: int = 3) -> None:

@@ -15,15 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from fcsweep.analysis import findings
-from fcsweep.analysis.findings import UNKNOWN, Axis, Direction
+from fcsweep.analysis.findings import UNKNOWN, Axis, Direction, missing
 from fcsweep.config import read
 from fcsweep.messages.errors import ConfigError, StudyError
 from fcsweep.messages.wording import one_line
-from fcsweep.records import frames
 from fcsweep.records.sweep_table import FILE as TRIALS
 from fcsweep.system.bounded import bounded
 
@@ -47,8 +43,8 @@ class Study:
     """The file that holds the trials."""
     objectives: dict[str, Direction]
     """The direction of each objective."""
-    trials: pd.DataFrame
-    """A row a trial: `HEAD`, ``seconds``, ``params.KEY``, ``reached.OBJECTIVE``, ``notes.NAME``.
+    trials: list[dict[str, Any]]
+    """`HEAD`, ``seconds``, ``params.KEY``, ``reached.OBJECTIVE``, ``notes.NAME`` of each trial.
 
     ``value`` is that of a completed trial with a single objective, if it is finite and the trial
     meets its constraints; ``reached`` is also the last report of a pruned trial.
@@ -59,36 +55,62 @@ class Study:
         """The direction of the first objective."""
         return next(iter(self.objectives.values()))
 
-    @property
-    def verdicts(self) -> pd.Series:
-        """How each trial ended, as a mark of the landscape."""
-        status = frames.column(self.trials, "status")
-        return status.where(status.isin(("completed", "pruned", "failed")), UNKNOWN)
-
     @cached_property
     def searched(self) -> list[Axis]:
         """The parameters."""
-        keys = [str(name) for name in self.trials.columns if str(name).startswith(PARAMS)]
         asked = findings.asked(self.folder)
         return [
-            Axis(key, findings.kind(frames.column(self.trials, key), asked.get(_bare(key), "")))
-            for key in keys
+            Axis(key, findings.kind(self._values(key), asked.get(_bare(key), "")))
+            for key in self._named(PARAMS)
         ]
 
     @property
     def noted(self) -> list[str]:
         """The columns of what jobs noted."""
-        return [str(name) for name in self.trials.columns if str(name).startswith(NOTES)]
+        return self._named(NOTES)
 
-    def front(self) -> pd.DataFrame:
+    def front(self) -> list[dict[str, Any]]:
         """The completed trials that no other completed one surpasses in every objective."""
-        limits = [name for name in self.noted if name.startswith(NOTES + CONSTRAINT)]
-        feasible = ~(self.trials[limits] > 0).any(axis=1)
-        done = self.trials.loc[(self.trials["status"] == "completed") & feasible]
-        signs = [1 if way == "maximize" else -1 for way in self.objectives.values()]
-        values = done[[REACHED + name for name in self.objectives]].to_numpy(float) * signs
-        beaten = [((values >= one).all(1) & (values > one).any(1)).any() for one in values]
-        return done.loc[~np.array(beaten, bool)]
+        done = [one for one in self.trials if one["status"] == "completed" and is_feasible(one)]
+        values = [self._goodness(one) for one in done]
+        return [
+            trial
+            for trial, mine in zip(done, values, strict=True)
+            if not any(_surpasses(other, mine) for other in values)
+        ]
+
+    def _goodness(self, trial: Mapping[str, Any]) -> list[float]:
+        """What it has reached, larger for better."""
+        signs = {"maximize": 1, "minimize": -1}
+        reached = [(trial.get(REACHED + name), signs[way]) for name, way in self.objectives.items()]
+        return [-math.inf if value is None else sign * value for value, sign in reached]
+
+    def _named(self, prefix: str) -> list[str]:
+        """The columns with a prefix that any trial has something in."""
+        names = dict.fromkeys(
+            name for one in self.trials for name in one if name.startswith(prefix)
+        )
+        return [name for name in names if self._values(name)]
+
+    def _values(self, name: str) -> list[Any]:
+        return [one[name] for one in self.trials if not missing(one.get(name))]
+
+
+def verdict(trial: Mapping[str, Any]) -> str:
+    """How a trial ended, as a mark of the landscape."""
+    status = str(trial["status"])
+    return status if status in ("completed", "pruned", "failed") else UNKNOWN
+
+
+def is_feasible(trial: Mapping[str, Any]) -> bool:
+    """Whether a trial meets its constraints."""
+    limits = [value for name, value in trial.items() if name.startswith(NOTES + CONSTRAINT)]
+    return not any(limit is not None and limit > 0 for limit in limits)
+
+
+def _surpasses(one: Sequence[float], other: Sequence[float]) -> bool:
+    pairs = list(zip(one, other, strict=True))
+    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
 
 
 def read_study(folder: Path) -> Study | None:
@@ -196,8 +218,9 @@ def _study(
     folder: Path, source: str, objectives: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> Study:
     alone = next(iter(objectives)) if len(objectives) == 1 else None
-    flat = [
+    flat: list[dict[str, Any]] = [
         {
+            **dict.fromkeys(HEAD),
             **{key: row[key] for key in row if key not in ("values", "params", "notes")},
             "sweep": str(folder),
             "objective": alone,
@@ -211,11 +234,8 @@ def _study(
         }
         for row in rows
     ]
-    head = [*HEAD, "seconds", *(REACHED + name for name in objectives)]
-    trials = frames.table_of(flat, head)
-    unset = trials.columns[trials.isna().all()].difference(head)
     app = str(_of_hydra(folder, "job", "name") or "the app")
-    return Study(folder, app, source, dict(objectives), trials.drop(columns=unset))
+    return Study(folder, app, source, dict(objectives), flat)
 
 
 def _counting(row: Mapping[str, Any]) -> float | None:

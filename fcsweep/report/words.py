@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from fcsweep.analysis.findings import Axis, missing, standard_error, written
 from fcsweep.analysis.repeats import spread_in
 from fcsweep.report.foreign_study import REACHED, Study
@@ -65,12 +63,11 @@ def study_question(study: Study) -> str:
     return f"Which {_join(names) or 'parameters'} give{ending} {_join(goals)} of {study.app}?"
 
 
-def study_answer(study: Study, tops: pd.DataFrame) -> str:
+def study_answer(study: Study, rows: Sequence[Run]) -> str:
     """The best trial with its parameters, or the trials of the Pareto front."""
-    rows: Sequence[Run] = tops.to_dict("records")
     if not rows:
-        yet = study.trials["status"].isin(("running", "waiting")).any()
-        return f"No trial has a value{' yet' * bool(yet)}."
+        yet = any(trial["status"] in ("running", "waiting") for trial in study.trials)
+        return f"No trial has a value{' yet' * yet}."
     numbers = [str(row["number"]) for row in rows]
     if len(study.objectives) > 1:
         return _front(study, rows)
@@ -95,7 +92,7 @@ def _values(study: Study, row: Run) -> str:
 
 def study_trust(study: Study) -> list[str]:
     """What to know before the answer is believed, a sentence each."""
-    statuses = [str(status) for status in study.trials["status"]]
+    statuses = [str(trial["status"]) for trial in study.trials]
     left = statuses.count("running") + statuses.count("waiting")
     unfinished = [f"{left} of them not finished: this is how it stood."] if left else []
     return [_count(statuses, "trial"), *unfinished, f"Read from {study.source}."]

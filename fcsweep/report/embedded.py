@@ -1,0 +1,170 @@
+"""What the scripts of a page draw, as JSON: the columns of runs and points, and their curves."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fcsweep.analysis import findings
+from fcsweep.analysis.findings import is_number, missing
+from fcsweep.messages.errors import UserError
+from fcsweep.messages.wording import printable
+from fcsweep.records.filenames import LOSSES
+from fcsweep.records.formats import HistoryRow
+from fcsweep.records.reader import losses_of
+from fcsweep.report import words
+from fcsweep.report.contents import Run, Sweep
+from fcsweep.report.foreign_study import PARAMS
+from fcsweep.report.tables import Column, columns, trial
+from fcsweep.system.bounded import bounded
+
+MOST_EPOCHS, LEAST_OF_A_CURVE, MOST_STEPS = 16_000, 10, 1_000
+"""Epochs drawn of all runs together; of each run at least; steps of a single run."""
+LARGEST_LOSSES = 100_000_000  # bytes
+CURVES = ("loss", "train_accuracy", "val_accuracy")
+
+
+def as_script(content: Mapping[str, Any]) -> str:
+    """JSON that may stand in a ``<script>``: nothing in it ends the element."""
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def embedded(sweep: Sweep) -> dict[str, Any]:
+    """Everything that the scripts know of a page.
+
+    ``runs`` and, where some are repeats, ``points`` are tables by column: `_rows`. ``curves`` has
+    for each run the epochs (null: 1, 2, ...), the losses and the accuracies.
+    """
+    most = max(LEAST_OF_A_CURVE, MOST_EPOCHS // max(1, len(sweep.runs)))
+    return {
+        "title": sweep.title,
+        "unfinished": sweep.unfinished,
+        "single": sweep.single,
+        "objectives": _objectives(sweep),
+        "target": _target(sweep),
+        "unit": findings.loss_unit(sweep.runs),
+        "runs": _rows(sweep, sweep.runs),
+        "points": _points(sweep) if sweep.repeated else None,
+        "curves": [
+            _curve(curve, run, most) for curve, run in zip(sweep.curves, sweep.runs, strict=True)
+        ],
+        "steps": _steps(sweep.folder) if sweep.single and any(sweep.curves) else None,
+        "importance": {key.removeprefix(PARAMS): _round(part) for key, part in sweep.parts.items()},
+    }
+
+
+def _objectives(sweep: Sweep) -> list[dict[str, Any]]:
+    """Names of columns, and what they are called."""
+    run = sweep.points[0] if sweep.points else {}
+    named = dict(zip(sweep.objectives, sweep.study.objectives, strict=True)) if sweep.study else {}
+    return [
+        {
+            "key": key,
+            "name": named.get(key) or words.objective(run),
+            "minimize": way == "minimize",
+            "accuracy": sweep.study is None,
+        }
+        for key, way in sweep.objectives.items()
+    ]
+
+
+def _target(sweep: Sweep) -> float | None:
+    targets = {run["target"] for run in sweep.runs if not missing(run.get("target"))}
+    return max(targets, default=None)
+
+
+def _rows(sweep: Sweep, rows: Sequence[Run]) -> dict[str, Any]:
+    """A table: what each row is called, how it ended, and its columns."""
+    objectives = [Column(one["key"], one["name"], "linear", False) for one in _objectives(sweep)]
+    named = {column.key: column for column in [*columns(sweep, rows), *objectives]}
+    whose = "folder" if rows and "seeds" in rows[0] else "best_run"
+    tops = {str(top.get(whose, top["folder"])) for top in sweep.tops}
+    return {
+        "names": [trial(row, sweep.folder) for row in rows],
+        "status": [str(row["status"]) for row in rows],
+        "verdict": [sweep.verdict(row) for row in rows],
+        "best": [place for place, row in enumerate(rows) if str(row["folder"]) in tops],
+        "folders": [_beside(row, sweep.folder) for row in rows],
+        "columns": [
+            {
+                "key": column.key,
+                "name": printable(column.name),
+                "kind": column.kind,
+                "given": column.given,
+                "values": [_value(row.get(column.key)) for row in rows],
+            }
+            for column in named.values()
+        ],
+    }
+
+
+def _points(sweep: Sweep) -> dict[str, Any]:
+    """The table of points, with the runs of each and the deviation over its seeds."""
+    places = {str(run["folder"]): place for place, run in enumerate(sweep.runs)}
+    return {
+        **_rows(sweep, sweep.points),
+        "runs": [[places[folder] for folder in point["folders"]] for point in sweep.points],
+        "deviation": [_value(point.get("value_std")) for point in sweep.points],
+    }
+
+
+def _beside(row: Run, folder: Path) -> str | None:
+    """The folder of a run as seen from the page."""
+    path = Path(row["folder"])
+    return path.relative_to(folder).as_posix() if folder in path.parents else None
+
+
+def _value(value: Any) -> Any:
+    """A number, a truth value or a text; null for what is missing or not finite."""
+    if missing(value) or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if is_number(value) or isinstance(value, bool):
+        return value
+    return printable(value)
+
+
+def _curve(rows: Sequence[HistoryRow], run: Run, most: int) -> list[Any] | None:
+    if not rows:
+        return None
+    chosen = _thinned(rows, most, run.get("best_epoch"))
+    epochs = [row.epoch for row in chosen]
+    counted = epochs == list(range(1, len(epochs) + 1))
+    return [
+        None if counted else epochs,
+        [_significant(row.loss) for row in chosen],
+        [_round(row.train_accuracy) for row in chosen],
+        [_round(row.val_accuracy) for row in chosen],
+    ]
+
+
+def _thinned(rows: Sequence[HistoryRow], most: int, best: int | None) -> Sequence[HistoryRow]:
+    """At most so many epochs, evenly spaced, and the best one."""
+    if len(rows) <= most:
+        return rows
+    kept = {round(n * (len(rows) - 1) / (most - 1)) for n in range(most)}
+    return [row for n, row in enumerate(rows) if n in kept or row.epoch == best]
+
+
+def _steps(folder: Path) -> list[list[Any]] | None:
+    """Steps and losses of a single run, each the mean over equal parts of a long one."""
+    try:
+        losses = losses_of(bounded(folder / LOSSES, LARGEST_LOSSES)).astype(float).tolist()
+    except (OSError, ValueError, UserError):
+        return None
+    size = max(1, math.ceil(len(losses) / MOST_STEPS))
+    parts = [losses[at : at + size] for at in range(0, len(losses), size)]
+    means = [_significant(sum(part) / len(part)) for part in parts]
+    return [[min((n + 1) * size, len(losses)) for n in range(len(parts))], means]
+
+
+def _significant(value: float | None) -> float | None:
+    """With four digits: more cannot be seen."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(value, 5)

@@ -1,0 +1,59 @@
+// The data of the page: tables by column, and what is compared.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+
+class Table {
+  constructor(part) {
+    Object.assign(this, part);
+    this.count = part.names.length;
+  }
+
+  column(key) {
+    return this.columns.find((column) => column.key === key);
+  }
+
+  // The column that a reader calls so: by its heading, or by its full name.
+  named(name) {
+    const plain = (text) => text.toLowerCase().replaceAll(/[ _]/g, "");
+    return this.columns.find((one) => [one.name, one.key].some((text) => plain(text) === plain(name)));
+  }
+
+  get given() {
+    return this.columns.filter((column) => column.given);
+  }
+}
+
+const runs = new Table(data.runs);
+const points = data.points && new Table(data.points);
+const items = points || runs; // what is compared: runs, or points of repeats
+const runsOf = (item) => (points ? points.runs[item] : [item]);
+const itemOf = [];
+for (let item = 0; item < items.count; item++) for (const run of runsOf(item)) itemOf[run] = item;
+
+const objective = data.objectives[0];
+const valueOf = (item) => items.column(objective.key).values[item];
+const better = (a, b) => (objective.minimize ? a < b : a > b);
+const isNumber = (value) => typeof value === "number";
+const hasValue = (item) => valueOf(item) !== null;
+
+// Items with a value, the best first; of points with a failed seed none comes before the others.
+const ranked = items.names.map((_, item) => item).filter(hasValue);
+ranked.sort((a, b) => isBest(b) - isBest(a) || (better(valueOf(a), valueOf(b)) ? -1 : better(valueOf(b), valueOf(a)) ? 1 : 0));
+
+function isBest(item) {
+  return items.best.includes(item) ? 1 : 0;
+}
+
+function short(value) {
+  if (value === null || value === undefined) return "–";
+  if (!isNumber(value)) return String(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value);
+  const text = Number(value.toPrecision(4));
+  return Math.abs(text) >= 1e6 || (text !== 0 && Math.abs(text) < 1e-4) ? text.toExponential() : String(text);
+}
+
+function called(table, row) {
+  return (table === runs ? "trial " : "trials ") + table.names[row];
+}
+
+const extent = (numbers) => numbers.reduce(([low, high], one) => [Math.min(low, one), Math.max(high, one)], [Infinity, -Infinity]);

@@ -1,0 +1,178 @@
+"""The tables of the page: runs and points, failures, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fcsweep.analysis import findings
+from fcsweep.analysis.findings import is_number, missing, written
+from fcsweep.analysis.repeats import spread_in
+from fcsweep.report import words
+from fcsweep.report.contents import Run, Sweep
+from fcsweep.report.foreign_study import NOTES, PARAMS, REACHED
+
+FAILURES = ("failed", "damaged", "missing", "interrupted", "running", "diverged")
+"""Statuses that are listed with their reasons, in this order."""
+MEASURED = {
+    "best_val_accuracy": "best val",
+    "best_train_accuracy": "best train",
+    "epochs": "epochs",
+    "seconds": "seconds",
+}
+"""The columns of what came out of runs, and their headings."""
+MEASURED_OF_POINTS = MEASURED | {"epochs": "seeds"}
+OF_ONE_RUN = ("provenance.files.", "provenance.sha256", "provenance.stack_place")
+"""Facts that say nothing about the sweep."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table of runs or points."""
+
+    key: str
+    """Of the row."""
+    name: str
+    """The heading."""
+    kind: str
+    """``log``, ``linear`` or ``choice``."""
+    given: bool
+    """Whether it is of the config, not of what came out."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Runs or points, the best first."""
+
+    id: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Run]
+    places: Sequence[int]
+    """Of the rows among the runs or points of the sweep."""
+
+
+def columns(sweep: Sweep, rows: Sequence[Run]) -> list[Column]:
+    """What tells runs or points apart, and what came out of them."""
+    kinds = {axis.key: axis.kind for axis in sweep.searched}
+    differ = [key for key in findings.differing(rows) if key not in kinds]
+    keys = [*kinds, *differ]
+    kinds |= {key: findings.kind(_there(rows, key), "") for key in differ}
+    names = _short([key.removeprefix(PARAMS) for key in keys])
+    given = [Column(key, name, kinds[key], True) for key, name in zip(keys, names, strict=True)]
+    measured = [
+        Column(key, name, _kind_of(rows, key), False) for key, name in _measured(sweep, rows)
+    ]
+    return [*given, *measured]
+
+
+def tables(sweep: Sweep) -> list[Table]:
+    """The tables of points, where runs are repeats, and of runs; none of a single run."""
+    if sweep.single:
+        return []
+    runs = _table("trials", "Trials", sweep, sweep.runs)
+    return [_table("points", "Points", sweep, sweep.points), runs] if sweep.repeated else [runs]
+
+
+def _table(name: str, title: str, sweep: Sweep, rows: Sequence[Run]) -> Table:
+    order = sorted(range(len(rows)), key=lambda place: _rank(sweep, rows[place]))
+    shown = [rows[place] for place in order]
+    return Table(name, title, columns(sweep, rows), shown, order)
+
+
+def _rank(sweep: Sweep, row: Run) -> tuple[bool, bool, float]:
+    """Grows with how much worse a row is; those without a value come last."""
+    key, way = next(iter(sweep.objectives.items()))
+    value = row.get(key)
+    if value is None or missing(value):
+        return True, True, 0.0
+    return False, row.get("valued") != row.get("seeds"), -value if way == "maximize" else value
+
+
+def _there(rows: Sequence[Run], key: str) -> list[Any]:
+    return [row[key] for row in rows if not missing(row.get(key))]
+
+
+def _kind_of(rows: Sequence[Run], key: str) -> str:
+    return "linear" if all(map(is_number, _there(rows, key))) else "choice"
+
+
+def _measured(sweep: Sweep, rows: Sequence[Run]) -> list[tuple[str, str]]:
+    if sweep.study is not None:
+        reached = [(REACHED + name, name) for name in sweep.study.objectives]
+        notes = [(name, name.removeprefix(NOTES)) for name in sweep.study.noted]
+        return [*reached, *notes, ("seconds", "seconds")]
+    if rows and "seeds" in rows[0]:
+        return [("valued" if key == "epochs" else key, n) for key, n in MEASURED_OF_POINTS.items()]
+    return list(MEASURED.items())
+
+
+def _short(keys: Sequence[str]) -> list[str]:
+    """The last part of each key where that tells them apart."""
+    short = [key.removesuffix(".name").rpartition(".")[2] for key in keys]
+    return [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]
+
+
+def cell(row: Run, column: Column) -> str:
+    """The text of a cell."""
+    value: Any = row.get(column.key)
+    if missing(value):
+        return ""
+    if column.key == "valued":
+        return words.count_of(row)
+    return spread_in(row, column.key) if column.key.endswith("accuracy") else written(value)
+
+
+def trial(row: Run, top: Path) -> str:
+    """The number of a job, or the numbers of a point; the folder where that says more."""
+    if "seeds" in row:
+        return str(row["runs"])
+    name = Path(row["folder"])
+    inside = name.relative_to(top) if top in name.parents else Path(name.name)
+    alone = missing(row.get("number")) or len(inside.parts) > 1
+    return str(inside) if alone else str(row["number"])
+
+
+def failures(sweep: Sweep) -> list[dict[str, str]]:
+    """Runs that did not come to an end of their own, with the reason; equal ones together."""
+    found = [run for run in sweep.runs if run["status"] in FAILURES]
+    found.sort(key=lambda run: FAILURES.index(run["status"]))
+    alike: dict[tuple[str, str], list[str]] = {}
+    for run in found:
+        alike.setdefault((run["status"], _reason(run)), []).append(trial(run, sweep.folder))
+    return [
+        {"runs": _together(names), "status": status, "reason": reason}
+        for (status, reason), names in alike.items()
+    ]
+
+
+def _reason(run: Mapping[str, Any]) -> str:
+    unsaid = {
+        "missing": "it has left no record",
+        "running": "it had not ended when this was written",
+    }
+    said = (str(run[key]) for key in ("damage", "reason") if not missing(run.get(key)))
+    return next(said, unsaid.get(run["status"], "not recorded"))
+
+
+def _together(names: Sequence[str], most: int = 10) -> str:
+    """``7``; ``3 runs: 7, 8, 9``."""
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    listed = ", ".join([*names[:most], *more])
+    return listed if len(names) == 1 else f"{len(names)} runs: {listed}"
+
+
+def provenance(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
+    """Where the numbers come from: each fact, with its values where the runs differ in it."""
+    names = dict.fromkeys(name for run in runs for name in run if name.startswith("provenance."))
+    for name in names:
+        values = [] if name.startswith(OF_ONE_RUN) else _distinct(_there(runs, name))
+        if values:
+            yield name.removeprefix("provenance.").replace("versions.", ""), " | ".join(values)
+
+
+def _distinct(values: Sequence[Any], most: int = 4) -> list[str]:
+    texts = list(dict.fromkeys(map(str, values)))
+    return texts if len(texts) <= most else [*texts[:most], f"{len(texts) - most} more"]
