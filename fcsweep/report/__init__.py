@@ -4,6 +4,7 @@
 ``__main__.py``       ``python -m fcsweep.report DIR...``
 ``page.py``           `write`: fills the template, from what the records hold
 ``contents.py``       what the page is made of: the records of runs, or a study
+``comparison.py``     several sweeps on one page
 ``embedded.py``       the same as JSON, for the scripts
 ``tables.py``         its tables
 ``figures.py``        which figures it has, and what each shows
@@ -18,6 +19,6 @@ browser by uPlot (``uplot/``, as published, with its license). Nothing is fetche
 Left out: anything that is not in the records. The page can be made again at any time.
 """
 
-from fcsweep.report.page import FILE, write
+from fcsweep.report.page import FILE, compare, write
 
-__all__ = ["FILE", "write"]
+__all__ = ["FILE", "compare", "write"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from fcsweep.records.filenames import LOSSES
 from fcsweep.records.formats import HistoryRow
 from fcsweep.records.reader import losses_of
 from fcsweep.report import words
+from fcsweep.report.comparison import Comparison
 from fcsweep.report.contents import Run, Sweep
 from fcsweep.report.foreign_study import PARAMS
-from fcsweep.report.tables import Column, columns, trial
+from fcsweep.report.tables import Column, best_rows, columns, trial
 from fcsweep.system.bounded import bounded
 
 MOST_EPOCHS, LEAST_OF_A_CURVE, MOST_STEPS = 16_000, 10, 1_000
@@ -44,6 +46,7 @@ def embedded(sweep: Sweep) -> dict[str, Any]:
         "title": sweep.title,
         "unfinished": sweep.unfinished,
         "single": sweep.single,
+        "compared": isinstance(sweep, Comparison),
         "objectives": _objectives(sweep),
         "target": _target(sweep),
         "unit": findings.loss_unit(sweep.runs),
@@ -59,17 +62,30 @@ def embedded(sweep: Sweep) -> dict[str, Any]:
 
 def _objectives(sweep: Sweep) -> list[dict[str, Any]]:
     """Names of columns, and what they are called."""
-    run = sweep.points[0] if sweep.points else {}
     named = dict(zip(sweep.objectives, sweep.study.objectives, strict=True)) if sweep.study else {}
     return [
         {
-            "key": key,
-            "name": named.get(key) or words.objective(run),
+            "key": _column_of(sweep, key),
+            "name": named.get(key) or _judged(sweep),
             "minimize": way == "minimize",
             "accuracy": sweep.study is None,
         }
         for key, way in sweep.objectives.items()
     ]
+
+
+def _judged(sweep: Sweep) -> str:
+    """What all runs are judged by."""
+    names = {words.objective(point) for point in sweep.points}
+    return names.pop() if len(names) == 1 else "value"
+
+
+def _column_of(sweep: Sweep, key: str) -> str:
+    """The column that holds an objective: of ours that of the best accuracy, if it is the same."""
+    measured = f"best_{sweep.runs[0].get('objective')}" if sweep.runs else ""
+    rows = [*sweep.runs, *sweep.points]
+    same = all(row.get(measured, 0) == row.get("value") for row in rows)
+    return measured if sweep.study is None and same else key
 
 
 def _target(sweep: Sweep) -> float | None:
@@ -80,14 +96,13 @@ def _target(sweep: Sweep) -> float | None:
 def _rows(sweep: Sweep, rows: Sequence[Run]) -> dict[str, Any]:
     """A table: what each row is called, how it ended, and its columns."""
     objectives = [Column(one["key"], one["name"], "linear", False) for one in _objectives(sweep)]
+    searched = {axis.key for axis in sweep.searched}
     named = {column.key: column for column in [*columns(sweep, rows), *objectives]}
-    whose = "folder" if rows and "seeds" in rows[0] else "best_run"
-    tops = {str(top.get(whose, top["folder"])) for top in sweep.tops}
     return {
         "names": [trial(row, sweep.folder) for row in rows],
         "status": [str(row["status"]) for row in rows],
         "verdict": [sweep.verdict(row) for row in rows],
-        "best": [place for place, row in enumerate(rows) if str(row["folder"]) in tops],
+        "best": sorted(best_rows(sweep, rows)),
         "folders": [_beside(row, sweep.folder) for row in rows],
         "columns": [
             {
@@ -95,6 +110,7 @@ def _rows(sweep: Sweep, rows: Sequence[Run]) -> dict[str, Any]:
                 "name": printable(column.name),
                 "kind": column.kind,
                 "given": column.given,
+                "searched": column.key in searched,
                 "values": [_value(row.get(column.key)) for row in rows],
             }
             for column in named.values()
@@ -112,10 +128,9 @@ def _points(sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def _beside(row: Run, folder: Path) -> str | None:
+def _beside(row: Run, folder: Path) -> str:
     """The folder of a run as seen from the page."""
-    path = Path(row["folder"])
-    return path.relative_to(folder).as_posix() if folder in path.parents else None
+    return Path(os.path.relpath(row["folder"], folder)).as_posix()
 
 
 def _value(value: Any) -> Any:

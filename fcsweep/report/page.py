@@ -18,14 +18,14 @@ from fcsweep.analysis import findings
 from fcsweep.config import ConfigError, read_list
 from fcsweep.messages.wording import printable
 from fcsweep.records.reader import Reading
-from fcsweep.report import contents, words
+from fcsweep.report import comparison, contents, words
 from fcsweep.report.contents import Run, Sweep
 from fcsweep.report.embedded import as_script, embedded
 from fcsweep.report.figures import figures
-from fcsweep.report.tables import Table, cell, failures, provenance, tables, trial
+from fcsweep.report.tables import Table, best_rows, cell, failures, provenance, tables, trial
 from fcsweep.system.atomic import write_atomically
 
-FILE = "report.html"
+FILE, COMPARISON = "report.html", "comparison.html"
 SCRIPTS = (
     "data",
     "filter",
@@ -70,6 +70,24 @@ def write(
         from fcsweep.report import plots  # imports pandas and matplotlib
 
         plots.save(sweep, kinds)
+    return path
+
+
+def compare(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
+    """Write a page that compares sweeps, or single runs; returns its path.
+
+    Args:
+        folders: of the sweeps, at least two.
+        out: the file; ``comparison.html`` in the current folder if absent.
+
+    Raises:
+        FolderError: They cannot be compared; one line that says why.
+        StudyError, RecordError: as `write`.
+    """
+    path = Path(COMPARISON if out is None else out)
+    compared = comparison.read([Path(folder) for folder in folders], path)
+    said = {**content(compared), "what": "Comparison of", **comparison.texts(compared)}
+    write_atomically(path, rendered(said).encode())
     return path
 
 
@@ -164,10 +182,9 @@ def _html(table: Table, sweep: Sweep) -> dict[str, str]:
     names = [first, "status", *(column.name for column in table.columns)]
     heads = "".join(f'<th scope="col">{_text(name)}' for name in names)
     numbers = [n for n, one in enumerate(table.columns, 3) if one.kind != "choice"]
-    key = "folder" if table.id == "points" or not sweep.repeated else "best_run"
-    tops = {str(top[key]) for top in sweep.tops}
+    best = best_rows(sweep, sweep.points if table.id == "points" else sweep.runs)
     rows = [
-        _row(row, place, table, sweep, str(row["folder"]) in tops)
+        _row(row, place, table, sweep, place in best)
         for row, place in zip(table.rows, table.places, strict=True)
     ]
     body = "\n".join(rows)

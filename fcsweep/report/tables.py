@@ -65,7 +65,15 @@ def columns(sweep: Sweep, rows: Sequence[Run]) -> list[Column]:
     measured = [
         Column(key, name, _kind_of(rows, key), False) for key, name in _measured(sweep, rows)
     ]
-    return [*given, *measured]
+    judged = [one for one in measured if one.key in _judged(sweep)]
+    return [*judged, *given, *(one for one in measured if one not in judged)]
+
+
+def _judged(sweep: Sweep) -> list[str]:
+    """The measured columns that hold the objectives."""
+    if sweep.study is not None:
+        return [REACHED + name for name in sweep.study.objectives]
+    return [f"best_{run['objective']}" for run in sweep.runs[:1]]
 
 
 def tables(sweep: Sweep) -> list[Table]:
@@ -77,9 +85,17 @@ def tables(sweep: Sweep) -> list[Table]:
 
 
 def _table(name: str, title: str, sweep: Sweep, rows: Sequence[Run]) -> Table:
-    order = sorted(range(len(rows)), key=lambda place: _rank(sweep, rows[place]))
+    best = best_rows(sweep, rows)
+    order = sorted(range(len(rows)), key=lambda n: (n not in best, _rank(sweep, rows[n])))
     shown = [rows[place] for place in order]
     return Table(name, title, columns(sweep, rows), shown, order)
+
+
+def best_rows(sweep: Sweep, rows: Sequence[Run]) -> set[int]:
+    """The places of the best runs or points among the rows."""
+    whose = "folder" if rows and "seeds" in rows[0] else "best_run"
+    tops = {str(top.get(whose, top["folder"])) for top in sweep.tops}
+    return {place for place, row in enumerate(rows) if str(row["folder"]) in tops}
 
 
 def _rank(sweep: Sweep, row: Run) -> tuple[bool, bool, float]:
@@ -129,6 +145,9 @@ def trial(row: Run, top: Path) -> str:
     """The number of a job, or the numbers of a point; the folder where that says more."""
     if "seeds" in row:
         return str(row["runs"])
+    if "compared.sweep" in row:
+        number = row.get("number")
+        return row["compared.sweep"] + ("" if missing(number) else f"/{number}")
     name = Path(row["folder"])
     inside = name.relative_to(top) if top in name.parents else Path(name.name)
     alone = missing(row.get("number")) or len(inside.parts) > 1

@@ -10,6 +10,7 @@ const isAccuracy = (key) => Boolean(objective.accuracy) && (key === objective.ke
 // Accuracies near 1 are told apart by their errors on a log axis, turned round: up stays better. An
 // error of 0 has no logarithm; it is drawn below the smallest other one.
 function errorAxis(label, accuracies) {
+  if (!accuracies.some((one) => one > 0.8)) return numberAxis(label, accuracies);
   const errors = accuracies.map((one) => 1 - one).filter((one) => one > 1e-9);
   const [low, high] = errors.length ? extent(errors) : [0.01, 1];
   const floor = errors.length < accuracies.length ? low / 2 : low;
@@ -64,8 +65,8 @@ function heightOf(key, item) {
 // --- Names and colours ----------------------------------------------------------------------------
 
 function nameOf(item) {
-  const given = items.count <= PALETTE.length ? describe(item).slice(0, 3) : [];
-  return given.length ? given.join(", ") : called(items, item);
+  const names = items.count <= PALETTE.length ? describe(item).slice(0, 3) : [];
+  return names.length ? names.join(", ") : called(items, item);
 }
 
 function told(item) {
@@ -100,7 +101,7 @@ function linesOf(column, styles) {
   const lines = [];
   runs.names.forEach((_, run) => {
     if (!isRunShown(run)) return;
-    const style = styles.get(itemOf[run]);
+    const style = styles.has(itemOf[run]) && { ...styles.get(itemOf[run]), thin: runsOf(itemOf[run]).length > 1 };
     const { xs, ys } = curveOf(run, column);
     if (xs.length) lines.push({ kind: "line", run, item: itemOf[run], runs: [run], xs, ys, style: lineStyle(style) });
   });
@@ -109,7 +110,7 @@ function linesOf(column, styles) {
 
 function lineStyle(style) {
   if (!style) return { colour: theme.quiet, width: 0.8, alpha: runs.count > 100 ? 0.3 : 0.5, behind: true };
-  return points ? { ...style, dash: [], width: 0.8, alpha: 0.7 } : { ...style, width: 2 };
+  return style.thin ? { ...style, dash: [], width: 0.8, alpha: 0.7 } : { ...style, width: 2 };
 }
 
 // The mean of a point over the epochs that all its runs have, and their range.
@@ -214,7 +215,17 @@ function shapesShown(shown) {
   return [...names].map(([text, shape]) => ({ text, shape, colour: isTold(text) ? theme.ink : poorColour(text), size: 4 }));
 }
 
-const numberOf = (item) => (points || data.compared || items.names.some((name) => !/^\d+$/.test(name)) ? item : Number(items.names[item]));
+// The number of a trial; of a point its place; in a comparison its place in its sweep.
+const numbered = !points && items.names.every((name) => /^\d+$/.test(name));
+const groupOf = data.compared ? items.column("compared.sweep").values : items.names.map(() => "");
+const places = new Map();
+const numberOfItems = items.names.map((name, item) => {
+  places.set(groupOf[item], (places.get(groupOf[item]) ?? -1) + 1);
+  return numbered ? Number(name) : places.get(groupOf[item]);
+});
+const groups = [...places.keys()];
+const groupColour = (item) => PALETTE[groups.indexOf(groupOf[item]) % PALETTE.length];
+const numberOf = (item) => numberOfItems[item];
 
 function historyChart() {
   const shown = shownItems().filter(hasValue);
@@ -225,20 +236,25 @@ function historyChart() {
     runs: runsOf(item),
     xs: [numberOf(item)],
     ys: [axis.at(valueOf(item))],
-    style: { shape: shapeOf(item), size: 4, colour: isTold(items.verdict[item]) ? PALETTE[0] : poorColour(items.verdict[item]) },
+    style: { shape: shapeOf(item), size: 4, colour: isTold(items.verdict[item]) ? groupColour(item) : poorColour(items.verdict[item]) },
     ring: isBest(item),
     told: () => told(item),
   }));
-  const steps = bestSoFar(shown);
-  const line = { kind: "line", xs: steps.flatMap(([x, , next]) => [x, next]), ys: steps.flatMap(([, y]) => [axis.at(y), axis.at(y)]), style: { colour: PALETTE[1], dash: [], width: 2 } };
-  const marks = [...(steps.length ? [line] : []), ...targetRule(axis), ...dots];
+  const soFar = groups.map((group, n) => stepsOf(shown.filter((item) => groupOf[item] === group), axis, groups.length > 1 ? n : 1));
+  const marks = [...soFar.filter((line) => line.xs.length), ...targetRule(axis), ...dots];
   return {
     x: numberAxis(points ? "point, in the order of its first trial" : "trial", shown.map(numberOf), { whole: true }),
     y: withTarget(axis, shown),
     marks,
-    legend: [{ text: "best so far", colour: PALETTE[1], dash: [] }, ...shapesShown(shown)],
+    legend: [...soFar.map(({ style }, n) => ({ ...style, text: `best so far${groups.length > 1 ? ` of ${groups[n]}` : ""}` })), ...shapesShown(shown)],
     numbers: () => ({ head: ["trial", "status", objective.name], rows: shown.map((item) => [items.names[item], items.status[item], valueOf(item)]) }),
   };
+}
+
+function stepsOf(shown, axis, colour) {
+  const steps = bestSoFar(shown);
+  const style = { colour: PALETTE[colour % PALETTE.length], dash: [], width: 2 };
+  return { kind: "line", xs: steps.flatMap(([x, , next]) => [x, next]), ys: steps.flatMap(([, y]) => [axis.at(y), axis.at(y)]), style };
 }
 
 function withTarget(axis, shown) {
@@ -315,20 +331,20 @@ function numbersOf(shown, columns) {
 // --- Repeats --------------------------------------------------------------------------------------
 
 function repeatsChart() {
-  const told_ = ranked.filter(isShown).slice(0, MOST_REPEATS);
+  const first = ranked.filter((item) => isShown(item) && runsOf(item).length > 1).slice(0, MOST_REPEATS);
   const values = runs.column(objective.key).values;
-  const each = told_.flatMap((item) => runsOf(item).filter((run) => values[run] !== null).map((run) => [item, run]));
+  const each = first.flatMap((item) => runsOf(item).filter((run) => values[run] !== null).map((run) => [item, run]));
   const axis = isAccuracy(objective.key) && isLogError() ? errorAxis(objective.name, each.map(([, run]) => values[run])) : numberAxis(runs.column(objective.key).name === objective.name ? objective.name : "value", each.map(([, run]) => values[run]));
   const dots = each.map(([item, run]) => ({
     kind: "dot",
     item,
     runs: [run],
     xs: [axis.at(values[run])],
-    ys: [told_.indexOf(item)],
-    style: { shape: "disc", size: 4, alpha: 0.8, colour: PALETTE[told_.indexOf(item) % PALETTE.length] },
+    ys: [first.indexOf(item)],
+    style: { shape: "disc", size: 4, alpha: 0.8, colour: PALETTE[first.indexOf(item) % PALETTE.length] },
     told: () => [called(runs, run), short(values[run])],
   }));
-  const means = told_.map((item, n) => ({
+  const means = first.map((item, n) => ({
     kind: "dot",
     item,
     runs: runsOf(item),
@@ -337,6 +353,6 @@ function repeatsChart() {
     style: { shape: "bar", size: 7, colour: theme.ink },
     told: () => told(item),
   }));
-  const named = { ...choiceAxis(points ? "" : "", []), names: told_.map(legendOf), turned: true, label: "point" };
+  const named = { ...choiceAxis(points ? "" : "", []), names: first.map(legendOf), turned: true, label: "point" };
   return { x: axis, y: named, marks: [...dots, ...means], numbers: () => ({ head: ["trial", "point", "value"], rows: each.map(([item, run]) => [runs.names[run], items.names[item], values[run]]) }) };
 }

@@ -18,6 +18,12 @@ class Table {
     return this.columns.find((one) => [one.name, one.key].some((text) => plain(text) === plain(name)));
   }
 
+  // What was searched; without a word of that, what differs.
+  get searched() {
+    const searched = this.columns.filter((column) => column.searched && column.key !== "seed");
+    return searched.length ? searched : this.given;
+  }
+
   get given() {
     return this.columns.filter((column) => column.given);
   }
@@ -53,7 +59,7 @@ function short(value) {
 }
 
 function called(table, row) {
-  return (table === runs ? "trial " : "trials ") + table.names[row];
+  return (table.names[row].includes(", ") ? "trials " : "trial ") + table.names[row];
 }
 
 const extent = (numbers) => numbers.reduce(([low, high], one) => [Math.min(low, one), Math.max(high, one)], [Infinity, -Infinity]);

@@ -38,7 +38,8 @@ function rampColour(height) {
 // Colour and dash of the items that are told apart: the selected ones, else the best.
 function toldApart(most = PALETTE.length) {
   const selected = [...new Set(state.selected.map((run) => itemOf[run]))];
-  const told = (selected.length ? selected : ranked.filter(isShown)).slice(0, most);
+  const best = ranked.filter((item) => isShown(item) && (!data.compared || isBest(item)));
+  const told = (selected.length ? selected : best).slice(0, most);
   return new Map(told.map((item, place) => [item, { colour: PALETTE[place % PALETTE.length], dash: DASHES[place % DASHES.length] }]));
 }
 

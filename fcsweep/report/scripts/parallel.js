@@ -47,8 +47,8 @@ class Drawing {
   }
 }
 
-const SIDE = 56; // CSS pixels beside the outer axes
-const HEAD = 34; // above them
+const SIDE = 48; // CSS pixels beside the outer axes
+const HEAD = 44; // above them: names in two rows
 const FOOT = 14;
 
 class Parallel extends Drawing {
@@ -60,7 +60,7 @@ class Parallel extends Drawing {
   }
 
   get columns() {
-    return [...items.given.filter((column) => column.key !== "seed"), ...data.objectives.map((one) => items.column(one.key))];
+    return [...items.searched, ...data.objectives.map((one) => items.column(one.key))];
   }
 
   across(n) {
@@ -98,10 +98,11 @@ class Parallel extends Drawing {
     const axis = axisOfColumn(column.key);
     const x = this.across(n);
     paintLine(ctx, [x, x], [this.up(0), this.up(1)], { colour: theme.ink, width: 1 }, scale);
-    const room = Math.max(56, (this.width - 2 * SIDE) / Math.max(1, this.columns.length - 1) - 8);
+    const apart = (this.width - 2 * SIDE) / Math.max(1, this.columns.length - 1);
+    const room = Math.max(40, apart - 8);
     const [first, last] = [n === 0, n === this.columns.length - 1];
     const at = first ? 4 * scale : last ? this.canvas.width - 4 * scale : x;
-    paintText(ctx, cut(axis.label, first || last ? room + SIDE / 2 : room), at, 12 * scale, scale, { align: first ? "left" : last ? "right" : "center" });
+    paintText(ctx, cut(axis.label, first || last ? apart + SIDE : 2 * apart - 8), at, (n % 2 ? 10 : 26) * scale, scale, { align: first ? "left" : last ? "right" : "center" });
     for (const [height, text] of endsOf(axis)) this.tick(ctx, x, height, cut(text, room - 8, 11), scale);
     const kept = brushes().get(column.key);
     if (kept) this.brushed(ctx, x, kept, scale);

@@ -223,7 +223,7 @@ function scaleOf(axis) {
 
 function axisOf(axis, which) {
   const names = (value) => (axis.scale === "choice" ? axis.names[value] ?? "" : axis.format ? axis.format(value) : short(value));
-  const space = which === "x" ? 70 : 32;
+  const space = which === "x" ? 70 : 26;
   return {
     scale: which,
     label: axis.label,
@@ -235,10 +235,10 @@ function axisOf(axis, which) {
     grid: { stroke: theme.line, width: 1 },
     ticks: { stroke: theme.line, width: 1, size: 4 },
     gap: 4,
-    size: (plot, texts) => (which === "x" ? 28 : Math.min(110, 14 + Math.max(8, ...(texts ?? []).map((text) => widthOf(text ?? ""))))),
+    size: (plot, texts) => (which === "x" ? 28 : Math.min(plot.width / 3, 14 + Math.max(8, ...(texts ?? []).map((text) => widthOf(text ?? ""))))),
     splits: (plot, _, low, high) => ticksOf(axis, low, high, Math.max(2, Math.floor((which === "x" ? plot.width - 60 : plot.height - 60) / space))),
     filter: (_, ticks) => ticks,
-    values: (_, ticks) => ticks.map((tick) => cut(String(names(tick)), which === "x" ? 84 : 92)),
+    values: (plot, ticks) => ticks.map((tick) => cut(String(names(tick)), which === "x" ? 84 : plot.width / 3 - 16)),
   };
 }
 
@@ -257,7 +257,7 @@ function place(mark, plot) {
   if (mark.kind === "band") return { ...mark, px: mark.xs.map(across), low: mark.low.map(up), high: mark.high.map(up) };
   const xs = mark.kind === "rule" ? [plot.scales.x.min, plot.scales.x.max] : mark.xs;
   const ys = mark.kind === "rule" ? [mark.y, mark.y] : mark.ys;
-  return { ...mark, px: xs.map(across), py: ys.map(up) };
+  return { ...mark, px: xs.map(across), py: ys.map(up), edge: plot.bbox.left + plot.bbox.width };
 }
 
 function paintMark(ctx, mark, scale) {
@@ -266,7 +266,14 @@ function paintMark(ctx, mark, scale) {
   else if (mark.kind === "band") paintBand(ctx, mark.px, mark.low, mark.high, style);
   else paintLine(ctx, mark.px, mark.py, style, scale);
   if (mark.ring) paintRing(ctx, mark.px[0], mark.py[0], (style.size ?? 4) + 5, scale);
-  if (mark.text) paintText(ctx, mark.text, mark.px[0] + (mark.kind === "rule" ? 4 : 12) * scale, mark.py[0] - 8 * scale, scale);
+  if (mark.text) paintNote(ctx, mark, scale);
+}
+
+// The text of a mark beside it, within the chart.
+function paintNote(ctx, mark, scale) {
+  const [right, down] = mark.kind === "rule" ? [4, 9] : [12, -8];
+  const left = mark.px[0] + (right + widthOf(mark.text)) * scale > mark.edge;
+  paintText(ctx, mark.text, mark.px[0] + (left ? -right : right) * scale, mark.py[0] + down * scale, scale, { align: left ? "right" : "left" });
 }
 
 function paintChosen(ctx, mark, scale) {
@@ -340,8 +347,8 @@ function tipOf({ mark, n }) {
 
 // What is known of an item, a line each.
 function describe(item) {
-  const given = items.given.filter((column) => column.values[item] !== null);
-  return given.slice(0, 8).map((column) => `${column.name} ${short(column.values[item])}`);
+  const searched = items.searched.filter((column) => column.values[item] !== null);
+  return searched.slice(0, 8).map((column) => `${column.name} ${short(column.values[item])}`);
 }
 
 const tip = element("div", { class: "tip", hidden: "", "aria-hidden": "true" });
@@ -375,5 +382,5 @@ function errorTicks(low, high, count) {
   const ticks = [];
   for (let power = Math.floor(Math.log10(low)); power <= 0; power++) for (const one of [1, 2, 5]) ticks.push(Number(`${one}e${power}`));
   const kept = ticks.filter((one) => one >= low * 0.999 && one <= Math.min(1, high * 1.001));
-  return kept.length > count ? kept.filter((one) => /^(1|0\.0*1$|1e)/.test(String(one))) : kept.length > 1 ? kept : logTicks(low, high, count);
+  return kept.length > count ? kept.filter((one) => /^(1|0\.0*1$|1e)/.test(String(one))) : kept.length > 2 ? kept : linearTicks(low, high, count);
 }

@@ -53,7 +53,7 @@ const errors = () => (objective.accuracy ? [logError()] : []);
 const FIGURES = {
   loss: (figure) => [[new Plot(figure, stepsChart)], logLoss(), smoothing()],
   accuracy: (figure) => [[new Plot(figure, accuracyChart)], logError()],
-  learning_curves: (figure) => [OF_CURVES.map((one) => new Plot(figure, curvesChart(one), { height: 250, name: `${figure.id}-${one[0].replace(" ", "_")}` })), logLoss(), ...errors(), smoothing()],
+  learning_curves: (figure) => [OF_CURVES.map((one) => new Plot(figure, curvesChart(one), { height: 290, name: `${figure.id}-${one[0].replace(" ", "_")}` })), logLoss(), ...errors(), smoothing()],
   repeats: (figure) => [[new Plot(figure, repeatsChart, { height: 90 + 30 * Math.min(MOST_REPEATS, points.count) })], ...errors()],
   history: (figure) => [[new Plot(figure, historyChart)], ...errors()],
   landscape: (figure) => [[new Plot(figure, landscapeChart, { height: 340 })], ...["x", "y", "colour"].map((name) => choice(name, name, items.columns))],

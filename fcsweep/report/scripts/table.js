@@ -120,7 +120,7 @@ function renderSelection() {
 function headOf(run, style) {
   const folder = runs.folders[run];
   const name = called(runs, run) + (runs.best.includes(run) ? " ★" : "");
-  const head = element("th", { scope: "col" }, folder === null ? name : element("a", { href: `${folder.split("/").map(encodeURIComponent).join("/")}/` }, name));
+  const head = element("th", { scope: "col" }, element("a", { href: `${folder.split("/").map(encodeURIComponent).join("/")}/` }, name));
   if (style) head.style.borderTop = `4px solid ${style.colour}`;
   return head;
 }
@@ -130,6 +130,7 @@ function headOf(run, style) {
 function makeControls() {
   const filter = document.getElementById("filter");
   filter.addEventListener("input", () => change({ filter: filter.value }));
+  document.getElementById("beside").addEventListener("click", () => document.getElementById("selection").scrollIntoView({ block: "center" }));
   document.getElementById("clear").addEventListener("click", () => change({ selected: [], brush: "", filter: "" }));
   const statuses = [...new Set(runs.status)];
   const hide = document.getElementById("hide");
@@ -151,5 +152,6 @@ function renderControls() {
   const shown = shownItems().length;
   const what = points ? "points" : "trials";
   document.getElementById("shown").textContent = state.error || `${shown} of ${items.count} ${what} shown${state.selected.length ? `, ${state.selected.length} selected` : ""}`;
+  document.getElementById("beside").disabled = !state.selected.length;
   document.getElementById("clear").disabled = !state.selected.length && !state.filter && !state.brush;
 }
