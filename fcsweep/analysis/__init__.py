@@ -12,6 +12,7 @@ brings them when it is first asked for, and findings need them only for tables o
 
 =================  ==============================================================
 ``findings.py``    what a sweep found, as tables
+``variation.py``   how much of the values a parameter explains
 ``curves.py``      curves over epochs and steps
 ``repeats.py``     runs that differ in their seed alone, as points with means
 ``landscapes.py``  values over parameters and trials

@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fcsweep.analysis.variation import explained
 from fcsweep.config import read
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import printable
@@ -36,8 +37,6 @@ CHANCE = 0.2
 classes, since among few images one class is more frequent."""
 LEAST_FOR_IMPORTANCE = 10
 """Runs; with fewer a ranking of the parameters would be noise."""
-MOST_GROUPS, LEAST_IN_GROUP = 8, 5
-"""Of runs with neighbouring values of a parameter, for its importance."""
 
 Direction = Literal["maximize", "minimize"]
 Row = Mapping[Any, Any]
@@ -160,58 +159,20 @@ def verdict(run: Row) -> str:
 def importance(runs: pd.DataFrame | Sequence[Row], searched: Sequence[Axis]) -> dict[str, float]:
     """How much of the variation of the values each parameter explains alone; the largest first.
 
-    The correlation ratio of the ranks of the values of completed runs, corrected for chance
-    (epsilon squared; Kelley, 1935): 1 where a parameter decides the order of the runs, 0 where it
-    says nothing of it. Runs are grouped by the values of a choice, or by neighbouring values of a
-    number. What only several parameters together explain is in none of the parts, so that they need
-    not add up to 1. Empty if there are under two parameters or ten such runs, or all values are
-    equal.
+    A part is `explained` of the completed runs. What only several parameters together explain is in
+    none of them, so that they need not add up to 1. Empty if there are under two parameters or ten
+    such runs, or all values are equal.
     """
     done = [r for r in rows_of(runs) if r["status"] == "completed" and not missing(r.get("value"))]
-    parts = {axis.key: _explained(done, axis) for axis in searched if axis.key != "seed"}
-    told = {key: part for key, part in parts.items() if part is not None}
-    if len(told) < 2:
-        return {}
-    return dict(sorted(told.items(), key=lambda part: -part[1]))
-
-
-def _explained(runs: Sequence[Row], axis: Axis) -> float | None:
-    """The part of one parameter; None where there is too little to tell."""
-    having = [run for run in runs if not missing(run.get(axis.key))]
-    if len(having) < LEAST_FOR_IMPORTANCE:
-        return None
-    ranks = _ranks([run["value"] for run in having])
-    grouped: dict[object, list[float]] = {}
-    for group, rank in zip(_grouped([run[axis.key] for run in having], axis), ranks, strict=True):
-        grouped.setdefault(group, []).append(rank)
-    total, within = _variation(ranks), sum(map(_variation, grouped.values()))
-    if len(grouped) < 2 or not total:
-        return None
-    spare = len(ranks) - len(grouped)
-    return max(0.0, 1 - within / spare * (len(ranks) - 1) / total) if spare else 0.0
-
-
-def _grouped(values: Sequence[Any], axis: Axis) -> list[object]:
-    """The group that each value is in: equal ones together, and neighbours of a number."""
-    if axis.kind == "choice":
-        return [comparable(value) for value in values]
-    most = max(2, min(MOST_GROUPS, len(values) // LEAST_IN_GROUP))
-    if len(set(values)) <= most:
-        return list(values)
-    return [int(most * rank / len(values)) for rank in _ranks(values)]
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """From 0; equal values share the mean of theirs."""
-    places: dict[float, list[int]] = {}
-    for place, value in enumerate(sorted(values)):
-        places.setdefault(value, []).append(place)
-    return [(places[value][0] + places[value][-1]) / 2 for value in values]
-
-
-def _variation(values: Sequence[float]) -> float:
-    mean = sum(values) / len(values)
-    return sum((value - mean) ** 2 for value in values)
+    told: dict[str, float] = {}
+    for axis in searched:
+        having = [run for run in done if not missing(run.get(axis.key))]
+        if axis.key == "seed" or len(having) < LEAST_FOR_IMPORTANCE:
+            continue
+        outcomes, values = ([run[key] for run in having] for key in ("value", axis.key))
+        part = explained(outcomes, values, axis.kind == "choice")
+        told |= {} if part is None else {axis.key: part}
+    return dict(sorted(told.items(), key=lambda part: -part[1])) if len(told) > 1 else {}
 
 
 def groups(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,14 +43,11 @@ def _report(folder: Path, rows: Sequence[sweep_table.Row]) -> None:
     """Write the page of a sweep; that it cannot be is said, and changes nothing else."""
     if not rows:
         return
-    for name in ("matplotlib", "PIL"):  # hydra.verbose=true would show every font that they try
-        if logging.getLogger(name).level == logging.NOTSET:
-            logging.getLogger(name).setLevel(logging.WARNING)
     try:
         with nothing_collected():
-            from fcsweep.report import write  # imports pandas and matplotlib: not for --help
+            from fcsweep.report import write  # not for --help
 
-            page = write(folder)
+            page = write(folder, readings=[row.found for row in rows if row.found])
     except Exception as error:
         print(f"report.html was not written: {one_line(error)}", file=sys.stderr)
     else:

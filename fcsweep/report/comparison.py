@@ -166,6 +166,13 @@ def _judged(compared: Comparison) -> str:
 
 
 def _objective(sweep: Sweep) -> str:
+    """What its runs are judged by, whether alone or by the mean over seeds."""
+    if sweep.study is not None:
+        return next(iter(sweep.study.objectives))
+    return words.objective(sweep.runs[0])
+
+
+def _judged_by(sweep: Sweep) -> str:
     if sweep.study is not None:
         return next(iter(sweep.study.objectives))
     return words.objective(sweep.points[0])
@@ -219,7 +226,7 @@ def _best_of_each(compared: Comparison) -> dict[str, Any]:
     rows = []
     for name, sweep in zip(compared.names, compared.sweeps, strict=True):
         top = next(iter(sweep.tops), None)
-        rows.append([name, _objective(sweep), str(len(sweep.runs)), *_told(sweep, top)])
+        rows.append([name, _judged_by(sweep), str(len(sweep.runs)), *_told(sweep, top)])
     head = ["sweep", "judged by", "runs", "best", "value", "standard error", "seeds", "with"]
     return {"id": "best", "title": "The best of each", "head": head, "rows": rows}
 

@@ -77,6 +77,8 @@ def _objectives(sweep: Sweep) -> list[dict[str, Any]]:
 def _judged(sweep: Sweep) -> str:
     """What all runs are judged by."""
     names = {words.objective(point) for point in sweep.points}
+    if isinstance(sweep, Comparison):
+        names = {words.objective(run) for run in sweep.runs}
     return names.pop() if len(names) == 1 else "value"
 
 

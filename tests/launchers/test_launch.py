@@ -64,7 +64,7 @@ SAVED = (".hydra/config.yaml", ".hydra/overrides.yaml")
 @pytest.fixture
 def fcsweep(tmp_path, monkeypatch, capfd):
     """The program, called in an empty folder; what it printed and how it ended. It has no page."""
-    no_page = SimpleNamespace(write=lambda folder: Path(folder, "report.html"))
+    no_page = SimpleNamespace(write=lambda folder, **_: Path(folder, "report.html"))
     monkeypatch.setitem(sys.modules, "fcsweep.report", no_page)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)

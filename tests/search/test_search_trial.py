@@ -177,7 +177,7 @@ def test_a_search_whose_constraints_are_never_met(tmp_path, capsys):
     ways = "hydra.sweeper.direction=[minimize,minimize]"
     sweep(tmp_path, task, {"x": 0.0}, *X, FOUR, ways)
     assert capsys.readouterr().out.endswith("none of 4 trials meets its constraints\n")
-    assert read_study(tmp_path).front().empty
+    assert read_study(tmp_path).front() == []
 
 
 def test_the_notes_of_a_job_that_was_killed_are_kept_once(tmp_path):
