@@ -26,7 +26,7 @@ from fcsweep.system.bounded import bounded
 MOST_EPOCHS, LEAST_OF_A_CURVE, MOST_STEPS = 16_000, 10, 1_000
 """Epochs drawn of all runs together; of each run at least; steps of a single run."""
 LARGEST_LOSSES = 100_000_000  # bytes
-CURVES = ("loss", "train_accuracy", "val_accuracy")
+LARGEST_LOSS = 1e100
 
 
 def as_script(content: Mapping[str, Any]) -> str:
@@ -99,7 +99,7 @@ def _rows(sweep: Sweep, rows: Sequence[Run]) -> dict[str, Any]:
     """A table: what each row is called, how it ended, and its columns."""
     objectives = [Column(one["key"], one["name"], "linear", False) for one in _objectives(sweep)]
     searched = {axis.key for axis in sweep.searched}
-    named = {column.key: column for column in [*columns(sweep, rows), *objectives]}
+    named = {column.key: column for column in [*objectives, *columns(sweep, rows)]}
     return {
         "names": [trial(row, sweep.folder) for row in rows],
         "status": [str(row["status"]) for row in rows],
@@ -178,9 +178,9 @@ def _steps(folder: Path) -> list[list[Any]] | None:
     return [[min((n + 1) * size, len(losses)) for n in range(len(parts))], means]
 
 
-def _significant(value: float | None) -> float | None:
-    """With four digits: more cannot be seen."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
+def _significant(value: float) -> float | None:
+    """With four digits: more cannot be seen. A loss beyond every axis is not drawn."""
+    return float(f"{value:.4g}") if abs(value) < LARGEST_LOSS else None
 
 
 def _round(value: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -9,44 +10,99 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.written_sweeps import write_search
+from support.written_sweeps import SEARCHED, config_of, write_run, write_sweep
 
 from fcsweep import report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None and "FCSWEEP_CHROMIUM" not in os.environ, reason="needs chromium"
+    ),
+]
 
-HARNESS = Path(__file__).with_name("harness.html")
-"""Shows the page at a width, sorts its table, and writes what it sees as JSON."""
+READER = Path(__file__).with_name("reader.html")
+"""Shows the page at a width, does what a reader does, and writes what it sees as JSON."""
+ENDS: list[tuple[tuple[float, ...], str, str | None]] = [
+    ((0.3, 0.7, 0.95), "completed", None),
+    ((0.3, 0.5, 0.6), "completed", None),
+    ((0.1, 0.12), "diverged", "loss is inf at epoch 2, step 4"),
+    ((0.2,), "pruned", "fell behind at epoch 1"),
+    ((), "failed", "RuntimeError: <b>not bold</b>"),
+]
+PICTURES = ("png", "svg")
+FIGURES = ["learning_curves", "landscape", "history", "importance", "parallel"]
+TEXTS = {
+    "completed": lambda row: row["status"] == "completed",
+    "learning_rate >= 0.1 and status = completed": lambda row: (
+        row["rate"] >= 0.1 and row["status"] == "completed"
+    ),
+    "not (pruned or failed) weight_scale < 0.001": lambda row: (
+        row["status"] not in ("pruned", "failed") and row["scale"] < 0.001
+    ),
+}
+WRONG = {
+    "learning_rate >": "learning_rate > needs a value",
+    "colour = red": "there is no column colour",
+    "(completed": "a bracket is not closed",
+}
+
+
+def rows_of(count: int) -> list[dict[str, Any]]:
+    """What is searched in each trial, and how it ends."""
+    return [
+        {
+            "status": ENDS[number % len(ENDS)][1],
+            "scale": 10 ** (-4 + 5 * number / count),
+            "rate": 10 ** (-3 + 3 * (number * 7 % count) / count),
+        }
+        for number in range(count)
+    ]
 
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
-    folder = write_search(tmp_path_factory.mktemp("rendered") / "search", 60)
+    space = SEARCHED | {"model.reg": "choice(0,0.1)"}
+    folder = write_sweep(tmp_path_factory.mktemp("read") / "search", space)
+    for number, row in enumerate(rows_of(60)):
+        config = config_of(row["scale"], row["rate"])
+        config["model"]["reg"] = 0.1 * (number % 2)
+        accuracies, status, reason = ENDS[number % len(ENDS)]
+        some = tuple(one - number / 1000 for one in accuracies)
+        write_run(folder / str(number), config, some, status, reason=reason, target=None)
     report.write(folder)
     return folder
 
 
-def rendered(folder, width: int, dark: bool, profile) -> tuple[dict[str, Any], str]:
-    """What the page measures at a width, and what its console said."""
-    harness = folder / f"harness_{width}.html"
-    harness.write_text(HARNESS.read_text().replace("WIDTH", str(width)))
+def read(page: Path, steps: str, profile, width=1280, dark=False) -> tuple[dict[str, Any], str]:
+    """What a reader sees of a page who does these steps, and what its console said."""
+    reader = page.with_name(f"reader_{width}.html")
+    texts = json.dumps([*TEXTS, *WRONG])
+    filled = {"WIDTH": str(width), "PAGE": page.name, "[STEPS]": f"[{steps}]", "TEXTS": texts}
+    text = READER.read_text()
+    for name, value in filled.items():
+        text = text.replace(name, value)
+    reader.write_text(text)
     flags = [
         "--headless=new",
         "--no-sandbox",
         "--disable-gpu",
         "--enable-logging=stderr",
         "--hide-scrollbars",
+        "--allow-file-access-from-files",
+        f"--user-data-dir={profile}",
+        "--virtual-time-budget=60000",
+        "--window-size=1400,1000",
+        f"--blink-settings=preferredColorScheme={0 if dark else 1}",
     ]
-    flags += ["--allow-file-access-from-files", f"--user-data-dir={profile}"]
-    flags += ["--virtual-time-budget=5000", "--window-size=1400,3200"]
-    flags += [f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
-    command = [str(CHROMIUM), *flags, "--dump-dom", harness.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    command = [str(CHROMIUM), *flags, "--dump-dom", reader.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found and found[1], done.stderr[-2000:]
-    said = "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
-    return json.loads(html.unescape(found[1])), said
+    seen = json.loads(html.unescape(found[1]))
+    assert "error" not in seen, seen["error"]
+    return seen, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
 
 
 def brightness(colour: str) -> float:
@@ -56,19 +112,103 @@ def brightness(colour: str) -> float:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_page_of_a_search(sweep, tmp_path, width, dark):
-    seen, console = rendered(sweep, width, dark, tmp_path)
+def test_what_a_page_looks_like(sweep, tmp_path, width, dark):
+    seen, console = read(sweep / "report.html", "look, print", tmp_path, width, dark)
     assert console == ""
-    assert seen["width"] == width and seen["wide"] <= 0
-    assert seen["texts"] > 50 and seen["cut"] == [] and seen["over"] == []
-    brightness = [sum(map(float, re.findall(r"[\d.]+", seen[key])[:3])) for key in ("paper", "ink")]
-    assert (
-        (brightness[0] < 150 < 600 < brightness[1])
-        if dark
-        else (brightness[1] < 150 < 700 < brightness[0])
-    )
-    assert seen["before"] == [str(number) for number in range(60)]
-    there = [[float(cell) for cell in seen["sorted"][way] if cell] for way in ("up", "down")]
-    assert len(there[0]) == 50 and there[0] == sorted(there[0]) and there[1] == there[0][::-1]
-    assert seen["sorted"]["up"][-10:] == seen["sorted"]["down"][-10:] == [""] * 10
-    assert seen["sort"] == "descending"
+    assert seen["width"] == width and seen["wide"] <= 0 and seen["outside"] == 0
+    assert list(seen["painted"]) == FIGURES and len(seen["painted"]["learning_curves"]) == 3
+    assert all(count > 1000 for counts in seen["painted"].values() for count in counts)
+    assert all(label and len(label) > 20 for label in seen["labels"])
+    paper, ink = brightness(seen["paper"]), brightness(seen["ink"])
+    assert (paper < 0.2 and ink > 0.8) if dark else (ink < 0.2 and paper > 0.9)
+    assert brightness(seen["printed"][0]) > 0.9 and seen["printed"][1] == dark
+
+
+def test_a_reader_selects_sorts_filters_and_zooms(sweep, tmp_path):
+    steps = "sort, filter, select, zoom, choose, keys, save, again"
+    seen, console = read(sweep / "report.html", steps, tmp_path)
+    assert console == ""
+    there = [[float(cell) for cell in seen[way] if cell] for way in ("up", "down")]
+    assert there[0] == sorted(there[0]) and there[1] == there[0][::-1] and len(there[0]) == 48
+    assert seen["up"][-12:] == seen["down"][-12:] == [""] * 12
+    assert seen["sort"] == ["descending", "#sort=-best+train"]
+    check_filters(seen)
+    check_selection(seen)
+    check_views(seen)
+    check_files(seen)
+    keys = seen["keys"]
+    assert keys["said"].startswith("trial 1 (completed)") and keys["chosen"] == [1]
+    assert keys["focused"] and keys["zoomed"] and len(keys["row"]) == 1
+    assert seen["numbers"] == 1 + 48
+    again = seen["again"]
+    assert again["chosen"] == [0, 7] and again["beside"] == 3 and again["sort"] == "seconds"
+    assert again["x"] == "best_val_accuracy" and again["filter"] == "weight_scale > 0.001"
+    assert again["rows"] == sum(row["scale"] > 0.001 for row in rows_of(60))
+
+
+def check_filters(seen):
+    for text, keeps in TEXTS.items():
+        expected = {place for place, row in enumerate(rows_of(60)) if keeps(row)}
+        assert set(seen["filters"][text]["rows"]) == expected, text
+        assert f"{len(expected)} of 60 trials shown" == seen["filters"][text]["said"]
+        assert "filter=" in seen["filters"][text]["address"]
+    for text, said in WRONG.items():
+        assert (seen["filters"][text]["said"], seen["filters"][text]["invalid"]) == (said, "true")
+    assert seen["hidden"][0] == 48 and "hide=diverged" in seen["hidden"][1]
+
+
+def check_selection(seen):
+    for figure, pressed in seen["press"].items():
+        (number,) = pressed["chosen"]
+        assert pressed["told"].startswith(f"trial {number}"), figure
+        assert "learning_rate" in pressed["told"]
+        assert f"trial={number}" in pressed["address"]
+    assert "trial=" in seen["row"]
+    heads, *rows = seen["beside"]
+    assert len(heads) == 3 and heads[0] == "what differs"
+    assert {"weight_scale", "learning_rate"} <= {row[0] for row in rows}
+    assert all(row[1] != row[2] for row in rows if row[0] != "status")
+    assert all(re.fullmatch(r"\d+/", link) for link in seen["links"])
+    assert seen["cleared"] == [False, True]
+
+
+def check_views(seen):
+    for figure, (unmoved, back, chosen) in seen["zoom"].items():
+        assert (unmoved, back, chosen) == (False, True, 0), figure
+    assert 0 < seen["brush"][0] < 48 and "brush=" in seen["brush"][1]
+    for name, (changed, address) in seen["changes"].items():
+        assert changed, name
+        assert f"{name}=" in address or f"log={name}" in address or f",{name}" in address, name
+
+
+def check_files(seen):
+    names = [name.removeprefix("search-") for name, _ in seen["files"]]
+    panels = [f"learning_curves-{one}" for one in ("loss", "train_accuracy", "validation_accuracy")]
+    whole = {f"{one}.csv" for one in ("learning_curves", "landscape", "parallel", "trials")}
+    pictures = [f"{one}.{end}" for one in (*panels, "landscape", "parallel") for end in PICTURES]
+    assert {*names} == {*whole, *pictures} and len(names) == 4 + 10
+    drawn = [text for text in seen["texts"] if text.startswith("<svg")]
+    assert len(drawn) == 5 and all("</svg>" in one and "<text" in one for one in drawn)
+    (trials,) = [text for text in seen["texts"] if text.startswith("trial,status,best_train")]
+    assert trials.count("\n") == 1 + 60
+
+
+def test_a_page_of_a_running_sweep_loads_itself_again(sweep, tmp_path):
+    running = Path(shutil.copytree(sweep, tmp_path / "s"))
+    (running / "60" / ".hydra").mkdir(parents=True)
+    report.write(running)
+    seen, _ = read(running / "report.html", "live", tmp_path / "profile")
+    assert not seen["live"][0] and "It has not ended" in seen["live"][1]
+    assert seen["after"] == "#live=1" and seen["loaded"]
+
+
+def test_a_page_that_compares_and_one_of_a_single_run(sweep, tmp_path):
+    alone = report.write(sweep / "0")
+    seen, console = read(alone, "look", tmp_path / "a")
+    assert console == "" and list(seen["painted"]) == ["loss", "accuracy"]
+    other = Path(shutil.copytree(sweep, sweep.parent / "other"))
+    page = report.compare([sweep, other], sweep.parent / "both.html")
+    seen, console = read(page, "look, zoom", tmp_path / "b")
+    assert console == "" and seen["wide"] <= 0
+    assert [one for one in FIGURES if one != "importance"] == list(seen["painted"])
+    assert all(not unmoved for unmoved, *_ in seen["zoom"].values())

@@ -126,7 +126,7 @@ def test_many_trials_are_quick_and_small(tmp_path):
     start = time.process_time()
     path = report.write(sweep, readings=readings)
     assert time.process_time() - start < 1  # 0.1 alone; benchmarks/bench_page.py measures 1,000
-    assert path.stat().st_size < 200_000
+    assert path.stat().st_size < 250_000
     assert path.read_text().count("<tr") > 250
 
 

@@ -78,7 +78,7 @@ def test_a_penalty_tells_the_sampler_and_is_never_the_best(sampler, way, worst, 
     study = sweep(tmp_path, lambda cfg: ends[number()], {"x": 0.0}, *X, *fields)
     assert [trial.value for trial in study.trials] == ends
     assert study.best_value == {"minimize": 0.25, "maximize": 0.75}[way]
-    assert read_study(tmp_path).trials["value"].count() == 3
+    assert sum(trial["value"] is not None for trial in read_study(tmp_path).trials) == 3
 
 
 def test_what_is_not_finite_ends_no_search_and_is_told(tmp_path, capsys):

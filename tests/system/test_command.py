@@ -41,7 +41,7 @@ STRUCK = """
 import os, signal, sys
 from {module} import main
 import {where} as place
-def strike(*_):
+def strike(*_, **__):
     os.kill(os.getpid(), signal.{number})
     print("and on")
 place.{name} = strike

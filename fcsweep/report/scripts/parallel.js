@@ -55,8 +55,8 @@ class Parallel extends Drawing {
   constructor(figure) {
     super(figure, { height: 320 });
     this.box.addEventListener("pointerdown", (event) => this.grab(event));
-    this.box.addEventListener("pointermove", (event) => this.drag(event));
-    this.box.addEventListener("pointerup", () => this.drop());
+    addEventListener("pointermove", (event) => this.drag(event));
+    addEventListener("pointerup", () => this.drop());
   }
 
   get columns() {
@@ -154,7 +154,7 @@ class Parallel extends Drawing {
     const x = (event.clientX - box.left) * this.scale;
     const n = this.columns.findIndex((_, place) => Math.abs(this.across(place) - x) < 9 * this.scale);
     this.held = n < 0 ? null : { key: this.columns[n].key, from: this.heightAt(event), to: null };
-    if (this.held) this.box.setPointerCapture(event.pointerId);
+    if (this.held) event.preventDefault(); // no text is selected on the way
   }
 
   heightAt(event) {
