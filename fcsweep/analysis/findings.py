@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,14 +65,20 @@ def rows_of(table: pd.DataFrame | Sequence[Row]) -> Sequence[Row]:
 def differing(runs: pd.DataFrame | Sequence[Row]) -> list[str]:
     """The config keys with more than one value among the runs that have them."""
     rows = rows_of(runs)
-    return [key for key in config_keys(rows) if len(set(map(comparable, _values(rows, key)))) > 1]
+    return [key for key in config_keys(rows) if _differ(_values(rows, key))]
+
+
+def _differ(values: Sequence[Any]) -> bool:
+    if values.count(values[0]) == len(values) if values else True:
+        return False
+    return len(set(map(comparable, values))) > 1
 
 
 def config_keys(runs: pd.DataFrame | Sequence[Row]) -> list[str]:
     """The columns that stand for config keys."""
     groups = ("model.", "optimizer.", "data.", "solver.")
     top = ("seed", "device", "dtype", "objective", "target")
-    names = dict.fromkeys(str(name) for row in rows_of(runs) for name in row)
+    names = map(str, dict.fromkeys(chain.from_iterable(rows_of(runs))))
     return [name for name in names if name.startswith(groups) or name in top]
 
 
@@ -85,7 +91,8 @@ def configs_of(runs: pd.DataFrame | Sequence[Row]) -> list[dict[str, Any]]:
 
 def _values(rows: Iterable[Row], key: str) -> list[Any]:
     """The values of a column that are there."""
-    return [row[key] for row in rows if not missing(row.get(key))]
+    found = (row.get(key) for row in rows)
+    return [value for value in found if value is not None and not missing(value)]
 
 
 def axes(folder: str | Path, runs: pd.DataFrame | Sequence[Row]) -> list[Axis]:

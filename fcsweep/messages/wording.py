@@ -59,7 +59,10 @@ def one_line(error: BaseException) -> str:
 
 def printable(text: object) -> str:
     r"""A text whose every character can be seen: a line break as ``\n``, an escape as ``\x1b``."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(text))
+    told = str(text)
+    if told.isprintable():
+        return told
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in told)
 
 
 def squeezed(text: str) -> str:

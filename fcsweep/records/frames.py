@@ -23,7 +23,7 @@ import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import HISTORY, LOSSES, find_runs, place
 from fcsweep.records.formats import HistoryRow, Result
-from fcsweep.records.reader import losses_of, none_of_others, read_history, read_run
+from fcsweep.records.reader import losses_of, none_of_others, read_columns, read_run
 from fcsweep.system.bounded import bounded
 
 LARGEST = 100_000_000  # bytes of a history, or of the losses: 25 million steps
@@ -151,9 +151,8 @@ def column(table: pd.DataFrame, name: str) -> pd.Series:
 
 def _history(path: Path) -> list[list[float]]:
     """The columns of ``history.csv``; an empty cell is NaN."""
-    rows = [vars(row) for row in read_history(path)]
-    names = [field.name for field in fields(HistoryRow)]
-    return [[math.nan if row[name] is None else row[name] for row in rows] for name in names]
+    columns = vars(read_columns(path)).values()
+    return [[math.nan if value is None else value for value in column] for column in columns]
 
 
 def _losses(path: Path) -> list[list[float]]:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -271,11 +271,35 @@ def _is_finite(value: object) -> bool:
 LARGEST_HISTORY = 100_000_000  # bytes
 
 
+@dataclass(frozen=True)
+class History:
+    """The columns of a ``history.csv``: those of `HistoryRow`, an entry an epoch."""
+
+    epoch: Sequence[int] = ()
+    step: Sequence[int] = ()
+    loss: Sequence[float] = ()
+    train_accuracy: Sequence[float | None] = ()
+    val_accuracy: Sequence[float | None] = ()
+    learning_rate: Sequence[float] = ()
+
+    def __len__(self) -> int:
+        return len(self.epoch)
+
+
 def read_history(path: Path) -> list[HistoryRow]:
     """The rows of a ``history.csv``.
 
     Raises:
         OSError, ValueError: it cannot be read, or is damaged.
+    """
+    columns = vars(read_columns(path)).values()
+    return [HistoryRow(*cells) for cells in zip(*columns, strict=True)]
+
+
+def read_columns(path: Path) -> History:
+    """The columns of a ``history.csv``.
+
+    Raises: as `read_history`.
     """
     text = bounded(path, LARGEST_HISTORY).decode()
     heading, *lines = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
@@ -283,12 +307,11 @@ def read_history(path: Path) -> list[HistoryRow]:
         raise ValueError("it has no heading")
     if any(len(line) != len(heading) for line in lines):
         raise ValueError("a row has too few or too many cells")
-    return [
-        HistoryRow(
-            int(epoch), int(step), float(loss), _accuracy(train), _accuracy(val), float(rate)
-        )
-        for epoch, step, loss, train, val, rate in lines
-    ]
+    if not lines:
+        return History()
+    kinds: list[Callable[[str], Any]] = [int, int, float, _accuracy, _accuracy, float]
+    columns = zip(*lines, strict=True)
+    return History(*([*map(kind, one)] for kind, one in zip(kinds, columns, strict=True)))
 
 
 def _accuracy(cell: str) -> float | None:

@@ -314,6 +314,8 @@ def as_text(value: object) -> str:
 
 def comparable(value: object) -> str:
     """Equal for equal values, whether an older record has 1 or 1.0."""
+    if isinstance(value, str):
+        return f'"{value}"'
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(float(value))
     return json.dumps(value, default=str)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ from fcsweep.analysis.findings import Axis, Direction
 from fcsweep.messages.errors import FolderError
 from fcsweep.records import sweep_table
 from fcsweep.records.filenames import HISTORY, find_runs, is_sweep, place
-from fcsweep.records.formats import HistoryRow
-from fcsweep.records.reader import Reading, are_ours, read_history, read_run
+from fcsweep.records.reader import History, Reading, are_ours, read_columns, read_run
 from fcsweep.report import foreign_study
 from fcsweep.report.foreign_study import REACHED, Study, read_study
 
@@ -29,7 +29,7 @@ class Sweep:
 
     folder: Path
     runs: list[Run]
-    curves: list[list[HistoryRow]]
+    curves: list[History]
     """Of each run; empty of one that has none or is damaged."""
     searched: list[Axis]
     points: list[Run]
@@ -48,6 +48,11 @@ class Sweep:
     def repeated(self) -> bool:
         """Whether runs are repeats, which differ in their seed alone."""
         return len(self.points) < len(self.runs)
+
+    @cached_property
+    def differing(self) -> list[str]:
+        """The config keys in which the runs differ."""
+        return findings.differing(self.runs)
 
     @property
     def single(self) -> bool:
@@ -107,19 +112,19 @@ def read(folder: Path, readings: Sequence[Reading] | None = None) -> Sweep:
     return Sweep(folder, runs, [*map(_curve, readings)], searched, points, parts)
 
 
-def _curve(reading: Reading) -> list[HistoryRow]:
+def _curve(reading: Reading) -> History:
     if reading.damage:
-        return []
+        return History()
     try:
-        return read_history(reading.folder / HISTORY)
+        return read_columns(reading.folder / HISTORY)
     except (OSError, ValueError, csv.Error):  # not yet written, or of a run that was killed
-        return []
+        return History()
 
 
 def _of_study(study: Study) -> Sweep:
     trials, searched = study.trials, study.searched
     parts = findings.importance(trials, searched)
-    none: list[list[HistoryRow]] = [[] for _ in trials]
+    none = [History()] * len(trials)
     return Sweep(study.folder, trials, none, searched, trials, parts, study)
 
 

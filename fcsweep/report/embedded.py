@@ -14,8 +14,7 @@ from fcsweep.analysis.findings import is_number, missing
 from fcsweep.messages.errors import UserError
 from fcsweep.messages.wording import printable
 from fcsweep.records.filenames import LOSSES
-from fcsweep.records.formats import HistoryRow
-from fcsweep.records.reader import losses_of
+from fcsweep.records.reader import History, losses_of
 from fcsweep.report import words
 from fcsweep.report.comparison import Comparison
 from fcsweep.report.contents import Run, Sweep
@@ -23,10 +22,12 @@ from fcsweep.report.foreign_study import PARAMS
 from fcsweep.report.tables import Column, best_rows, columns, trial
 from fcsweep.system.bounded import bounded
 
-MOST_EPOCHS, LEAST_OF_A_CURVE, MOST_STEPS = 16_000, 10, 1_000
+MOST_EPOCHS, LEAST_OF_A_CURVE, MOST_STEPS = 10_000, 10, 1_000
 """Epochs drawn of all runs together; of each run at least; steps of a single run."""
 LARGEST_LOSSES = 100_000_000  # bytes
 LARGEST_LOSS = 1e100
+UNIT = 1e-4
+"""Of the accuracies of curves."""
 
 
 def as_script(content: Mapping[str, Any]) -> str:
@@ -38,8 +39,8 @@ def as_script(content: Mapping[str, Any]) -> str:
 def embedded(sweep: Sweep) -> dict[str, Any]:
     """Everything that the scripts know of a page.
 
-    ``runs`` and, where some are repeats, ``points`` are tables by column: `_rows`. ``curves`` has
-    for each run the epochs (null: 1, 2, ...), the losses and the accuracies.
+    ``runs`` and, where some are repeats, ``points`` are tables by column, as `_rows` makes them;
+    ``curves`` has a `_curve` for each run.
     """
     most = max(LEAST_OF_A_CURVE, MOST_EPOCHS // max(1, len(sweep.runs)))
     return {
@@ -49,14 +50,17 @@ def embedded(sweep: Sweep) -> dict[str, Any]:
         "compared": isinstance(sweep, Comparison),
         "objectives": _objectives(sweep),
         "target": _target(sweep),
-        "unit": findings.loss_unit(sweep.runs),
+        "unit_of_accuracies": UNIT,
+        "unit_of_loss": findings.loss_unit(sweep.runs),
         "runs": _rows(sweep, sweep.runs),
         "points": _points(sweep) if sweep.repeated else None,
         "curves": [
             _curve(curve, run, most) for curve, run in zip(sweep.curves, sweep.runs, strict=True)
         ],
         "steps": _steps(sweep.folder) if sweep.single and any(sweep.curves) else None,
-        "importance": {key.removeprefix(PARAMS): _round(part) for key, part in sweep.parts.items()},
+        "importance": {
+            key.removeprefix(PARAMS): round(part, 4) for key, part in sweep.parts.items()
+        },
     }
 
 
@@ -144,26 +148,27 @@ def _value(value: Any) -> Any:
     return printable(value)
 
 
-def _curve(rows: Sequence[HistoryRow], run: Run, most: int) -> list[Any] | None:
-    if not rows:
+def _curve(curve: History, run: Run, most: int) -> list[Any] | None:
+    """The epochs (null: 1, 2, ...), losses, and accuracies as integers in units of `UNIT`."""
+    if not curve:
         return None
-    chosen = _thinned(rows, most, run.get("best_epoch"))
-    epochs = [row.epoch for row in chosen]
-    counted = epochs == list(range(1, len(epochs) + 1))
+    kept = _thinned(curve, most, run.get("best_epoch"))
+    epochs = [curve.epoch[place] for place in kept]
     return [
-        None if counted else epochs,
-        [_significant(row.loss) for row in chosen],
-        [_round(row.train_accuracy) for row in chosen],
-        [_round(row.val_accuracy) for row in chosen],
+        None if epochs == [*range(1, len(epochs) + 1)] else epochs,
+        [_significant(curve.loss[place]) for place in kept],
+        [_in_units(curve.train_accuracy[place]) for place in kept],
+        [_in_units(curve.val_accuracy[place]) for place in kept],
     ]
 
 
-def _thinned(rows: Sequence[HistoryRow], most: int, best: int | None) -> Sequence[HistoryRow]:
-    """At most so many epochs, evenly spaced, and the best one."""
-    if len(rows) <= most:
-        return rows
-    kept = {round(n * (len(rows) - 1) / (most - 1)) for n in range(most)}
-    return [row for n, row in enumerate(rows) if n in kept or row.epoch == best]
+def _thinned(curve: History, most: int, best: int | None) -> Sequence[int]:
+    """The places of at most so many epochs, evenly spaced, and of the best one."""
+    every = range(len(curve))
+    if len(every) <= most:
+        return every
+    kept = {round(n * (len(every) - 1) / (most - 1)) for n in range(most)}
+    return [place for place in every if place in kept or curve.epoch[place] == best]
 
 
 def _steps(folder: Path) -> list[list[Any]] | None:
@@ -179,9 +184,11 @@ def _steps(folder: Path) -> list[list[Any]] | None:
 
 
 def _significant(value: float) -> float | None:
-    """With four digits: more cannot be seen. A loss beyond every axis is not drawn."""
-    return float(f"{value:.4g}") if abs(value) < LARGEST_LOSS else None
+    """With three digits: more cannot be seen. A loss beyond every axis is not drawn."""
+    return float(f"{value:.3g}") if abs(value) < LARGEST_LOSS else None
 
 
-def _round(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, 5)
+def _in_units(accuracy: float | None) -> int | None:
+    if accuracy is None or not math.isfinite(accuracy):
+        return None
+    return round(accuracy / UNIT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,8 @@ class Table:
 def columns(sweep: Sweep, rows: Sequence[Run]) -> list[Column]:
     """What tells runs or points apart, and what came out of them."""
     kinds = {axis.key: axis.kind for axis in sweep.searched}
-    differ = [key for key in findings.differing(rows) if key not in kinds]
+    differing = sweep.differing if rows is sweep.runs else findings.differing(rows)
+    differ = [key for key in differing if key not in kinds]
     keys = [*kinds, *differ]
     kinds |= {key: findings.kind(_there(rows, key), "") for key in differ}
     names = _short([key.removeprefix(PARAMS) for key in keys])
@@ -148,6 +150,8 @@ def trial(row: Run, top: Path) -> str:
     if "compared.sweep" in row:
         number = row.get("number")
         return row["compared.sweep"] + ("" if missing(number) else f"/{number}")
+    if os.path.dirname(row["folder"]) == str(top) and not missing(row.get("number")):
+        return str(row["number"])
     name = Path(row["folder"])
     inside = name.relative_to(top) if top in name.parents else Path(name.name)
     alone = missing(row.get("number")) or len(inside.parts) > 1

@@ -5,6 +5,7 @@ from support.written_sweeps import SEARCHED, config_of, write_run, write_search,
 
 from fcsweep.analysis import findings
 from fcsweep.analysis.findings import Axis
+from fcsweep.analysis.variation import explained
 from fcsweep.messages.errors import ConfigError
 from fcsweep.records.frames import load_runs
 
@@ -117,6 +118,22 @@ def test_the_parameter_that_decides_is_the_important_one(tmp_path):
     assert findings.importance(runs.to_dict("records"), findings.axes(sweep, runs)) == parts
     few = runs.head(findings.LEAST_FOR_IMPORTANCE - 1)
     assert findings.importance(few, findings.axes(sweep, runs)) == {}
+
+
+@pytest.mark.parametrize(
+    "outcomes, values, choice, part",
+    [
+        ([1, 2, 3, 4, 5, 6], [1, 1, 1, 2, 2, 2], False, 1 - (4 / 4) / (17.5 / 5)),
+        ([1, 1, 5, 5], ["a", "a", "b", "b"], True, 1.0),
+        ([1, 2, 1, 2], ["a", "a", "b", "b"], True, 0.0),
+        ([1, 1, 1, 1], [1, 2, 3, 4], False, None),
+        ([1, 2, 3, 4], ["a"] * 4, True, None),
+        (range(40), range(40), False, 1 - (8 * 10 / 32) / (5330 / 39)),
+    ],
+)
+def test_how_much_a_parameter_explains(outcomes, values, choice, part):
+    found = explained(outcomes, values, choice)
+    assert found == (part if part is None else pytest.approx(part))
 
 
 def test_how_sure_a_validation_accuracy_is():

@@ -91,9 +91,9 @@ function smooth(values) {
 
 // The epochs and values of a run, where there are any.
 function curveOf(run, column) {
-  const curve = data.curves[run];
+  const curve = curves[run];
   if (!curve) return { xs: [], ys: [] };
-  const kept = curve[column].map((value, n) => [curve[0] ? curve[0][n] : n + 1, value]).filter(([, value]) => value !== null);
+  const kept = curve[column].map((value, n) => [curve[0][n], value]).filter(([, value]) => value !== null);
   return { xs: kept.map(([epoch]) => epoch), ys: smooth(kept.map(([, value]) => value)) };
 }
 
@@ -139,7 +139,7 @@ function curvesChart([label, column]) {
     const front = lines.filter((line) => !line.style.behind);
     const values = (front.length ? front : lines).flatMap((line) => line.ys);
     const log = column === 1 && isLogLoss(lines);
-    const named = column === 1 ? numberAxis(`loss (${data.unit})`, values, { log }) : isLogError() ? errorAxis(label, values) : numberAxis(label, values);
+    const named = column === 1 ? numberAxis(`loss (${data.unit_of_loss})`, values, { log }) : isLogError() ? errorAxis(label, values) : numberAxis(label, values);
     const epochs = lines.flatMap((line) => [line.xs[0], line.xs.at(-1)]);
     const marks = [...means.filter((one) => one.kind === "band"), ...lines, ...means.filter((one) => one.kind === "line")];
     return {
@@ -166,8 +166,8 @@ function withHeights(mark, axis, label) {
 
 function numbersOfCurves(lines) {
   const rows = lines.flatMap(({ run }) => {
-    const [epochs, ...columns] = data.curves[run];
-    return columns[0].map((_, n) => [runs.names[run], epochs ? epochs[n] : n + 1, ...columns.map((one) => one[n])]);
+    const [epochs, ...columns] = curves[run];
+    return epochs.map((epoch, n) => [runs.names[run], epoch, ...columns.map((one) => one[n])]);
   });
   return { head: ["trial", "epoch", "loss", "train_accuracy", "val_accuracy"], rows };
 }
@@ -179,7 +179,7 @@ function stepsChart() {
   const ys = smooth(losses);
   const style = { colour: PALETTE[0], dash: [], width: 1.5 };
   const line = { kind: "line", runs: [0], xs, ys, style };
-  const axis = numberAxis(`loss (${data.unit})`, ys, { log: isLogLoss([line]) });
+  const axis = numberAxis(`loss (${data.unit_of_loss})`, ys, { log: isLogLoss([line]) });
   const mark = { ...withHeights({ ...line, run: 0, item: undefined }, axis, "loss"), told: (n) => [`step ${xs[n]}`, `loss ${short(ys[n])}`] };
   return { x: numberAxis("step (updates)", xs, { whole: true }), y: axis, marks: [mark], numbers: () => ({ head: ["step", "loss"], rows: xs.map((x, n) => [x, losses[n]]) }) };
 }

@@ -29,6 +29,14 @@ class Table {
   }
 }
 
+// The epochs, losses and accuracies of each run; null where there are none.
+const curves = data.curves.map((curve) => {
+  if (!curve) return null;
+  const [epochs, losses, ...accuracies] = curve;
+  const fractions = accuracies.map((all) => all.map((one) => one && Number((one * data.unit_of_accuracies).toFixed(6))));
+  return [epochs ?? losses.map((_, n) => n + 1), losses, ...fractions];
+});
+
 const runs = new Table(data.runs);
 const points = data.points && new Table(data.points);
 const items = points || runs; // what is compared: runs, or points of repeats
