@@ -195,7 +195,8 @@ def _answer(compared: Comparison) -> str:
     lead = ""
     if len(ranked) > 1:
         ahead = abs(top["value"] - ranked[1][1]["value"])
-        lead = f", {ahead:.4f} from the best of {ranked[1][0]} ({_value(ranked[1][1])})"
+        way = "above" if compared.objectives["value"] == "maximize" else "below"
+        lead = f", {ahead:.4f} {way} the best of {ranked[1][0]} ({_value(ranked[1][1])})"
         lead = f", as {ranked[1][0]} does" if ahead == 0 else lead
     return f"{name} reaches {_judged(compared)} {_value(top)}{lead}."
 
@@ -213,10 +214,7 @@ def _trust(compared: Comparison) -> list[str]:
     if error is not None:
         close = sum(top["value"] > ranked[0][1]["value"] - 2 * error for _, top in ranked[1:])
         note = f"One standard error of the best validation accuracy is {error:.4f}"
-        are = "is" if close == 1 else "are"
-        notes.append(
-            f"{note}: the best of {close} other{'s' * (close != 1)} {are} within two of it."
-        )
+        notes.append(f"{note}; {close} of the other {len(ranked) - 1} bests are within two of it.")
     if any(sweep.repeated for sweep in compared.sweeps):
         notes.append("± is the standard deviation over the seeds.")
     return notes

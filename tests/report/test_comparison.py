@@ -31,7 +31,7 @@ def test_the_best_of_each_and_what_differs(tmp_path):
     page = compared(plain, seeds, out=tmp_path / "both.html")
     said = page.text()
     assert "Which of 2 sweeps found the best train accuracy?" in said
-    lead = "plain reaches train accuracy 0.8500, 0.1000 from the best of seeds (0.7500 ± 0.0500)."
+    lead = "plain reaches train accuracy 0.8500, 0.1000 above the best of seeds (0.7500 ± 0.0500)."
     assert lead in said
     assert "plain train accuracy 3 1 0.8500" in said and "learning_rate 0.2" in said
     assert "seeds mean train accuracy 9 0, 1, 2 0.7500 ± 0.0500" in said
