@@ -16,7 +16,7 @@ brings them when it is first asked for, and findings need them only for tables o
 ``curves.py``      curves over epochs and steps
 ``repeats.py``     runs that differ in their seed alone, as points with means
 ``landscapes.py``  values over parameters and trials
-``style.py``       the style; `save` for a file, `svg` for a part of a page
+``style.py``       the style; `save` for a file
 =================  ==============================================================
 """
 
@@ -36,12 +36,11 @@ if TYPE_CHECKING:
     from fcsweep.analysis.landscapes import parallel as parallel
     from fcsweep.analysis.landscapes import progress as progress
     from fcsweep.analysis.style import save as save
-    from fcsweep.analysis.style import svg as svg
 
 MODULES = {
     "curves": ("accuracies", "learning_curves", "loss_per_step", "speeds", "spread"),
     "landscapes": ("importance", "landscape", "parallel", "progress"),
-    "style": ("save", "svg"),
+    "style": ("save",),
 }
 """Where each picture is drawn."""
 

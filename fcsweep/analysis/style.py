@@ -1,13 +1,8 @@
-"""One style for every picture, and how a picture becomes a file or a part of a page.
-
-The text is drawn in one colour (`INK`), so that a page can let it follow the reader's light or dark
-mode; every other colour is seen on both.
-"""
+"""One style for every picture, and how a picture becomes a file."""
 
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -95,17 +90,6 @@ def label(name: str) -> str:
     """The text of an axis, with its unit where it has one; of a config key its last part."""
     short = name.removesuffix(".name").rpartition(".")[2]
     return LABELS.get(short, short.replace("_", " ") if short in ("value",) else short)
-
-
-def svg(figure: Figure) -> str:
-    """A figure as an SVG element for an HTML page, whose text and axes have the page's colour."""
-    text = _render(figure, "svg").decode()
-    text = text[text.index("<svg") :]
-    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)  # HTML knows them; no address in the page
-    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r' id="[a-zA-Z]+[\w.]*_\d+"', "", text)  # the same in every figure of a page
-    text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
-    return text.replace(INK, "currentColor")
 
 
 def save(figure: Figure, path: str | Path) -> None:

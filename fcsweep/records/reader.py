@@ -117,8 +117,7 @@ def read_run(folder: Path) -> Reading:
     damages = [
         found.damage if started else None,
         wrong and f"{folder}: {wrong}",
-        damage,
-        changed_since(folder, found),
+        damage or changed_since(folder, found, facts),
     ]
     named = "; ".join(dict.fromkeys(one for one in damages if one))
     result = {} if named or found.result is None else found.result
@@ -186,7 +185,9 @@ def _is_ours(config: dict[str, Any]) -> bool:
     return True
 
 
-def damaged_since(folder: Path, gone: bool = True) -> str | None:
+def damaged_since(
+    folder: Path, gone: bool = True, facts: Mapping[str, Any] | None = None
+) -> str | None:
     """Which file of a run that has ended is not as the run left it; None if all are.
 
     A run without ``provenance.json`` has no seal to compare with.
@@ -194,12 +195,13 @@ def damaged_since(folder: Path, gone: bool = True) -> str | None:
     Args:
         folder: of the run.
         gone: whether a file that is not there any more counts.
+        facts: what ``provenance.json`` holds, if it is known already.
     """
     path = folder / PROVENANCE
     if not path.exists():
         return None
     try:
-        provenance = read_json(path)
+        provenance = read_json(path) if facts is None else facts
         if not isinstance(provenance.get("files"), Mapping):
             raise ValueError("it has no sha256 of the files that the run left")
         found = altered(folder, provenance)
@@ -209,25 +211,23 @@ def damaged_since(folder: Path, gone: bool = True) -> str | None:
     return f"{', '.join(names)} changed since it ended" if names else None
 
 
-def changed_since(folder: Path, found: Found) -> str | None:
+def changed_since(folder: Path, found: Found, facts: Mapping[str, Any]) -> str | None:
     """Which file was changed after the record says that the run has ended; None if none was.
 
     For tables of runs: a file that is gone tells nothing false, such as parameters that were
     removed for their size.
+
+    Args:
+        folder: of the run.
+        found: what it has left there.
+        facts: what ``provenance.json`` holds.
     """
     if found.finished:
-        return damaged_since(folder, gone=False)
-    if found.result is None or found.result["status"] == "running" or not _is_sealed(folder):
+        return damaged_since(folder, gone=False, facts=facts)
+    if found.result is None or found.result["status"] == "running" or "files" not in facts:
         return None
-    changed = damaged_since(folder, gone=False)
+    changed = damaged_since(folder, gone=False, facts=facts)
     return changed if changed and not is_held(folder) else None  # else it goes on, and writes
-
-
-def _is_sealed(folder: Path) -> bool:
-    try:
-        return "files" in read_json(folder / PROVENANCE)
-    except (OSError, ValueError):
-        return False
 
 
 def read_json(path: Path) -> dict[str, Any]:

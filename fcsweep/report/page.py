@@ -27,16 +27,8 @@ from fcsweep.system.atomic import write_atomically
 
 FILE, COMPARISON = "report.html", "comparison.html"
 SCRIPTS = (
-    "data",
-    "filter",
-    "state",
-    "paint",
-    "svg",
-    "plot",
-    "charts",
-    "parallel",
-    "table",
-    "start",
+    *("data", "filter", "state", "paint", "svg", "ticks", "pointer", "plot"),
+    *("columns", "curves", "charts", "parallel", "table", "start"),
 )
 """Of ``scripts/``, in this order one program."""
 MOST_ALIGNED = 40

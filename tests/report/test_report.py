@@ -20,6 +20,7 @@ from fcsweep import report
 from fcsweep.messages.errors import FolderError
 from fcsweep.records import load_history, load_runs, sweep_table
 from fcsweep.report import embedded, words
+from fcsweep.report.page import SCRIPTS
 from fcsweep.system.atomic import RecordError
 
 UPLOT = {
@@ -117,6 +118,12 @@ def test_uplot_is_as_it_was_published():
         path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()
     }
     assert digests == UPLOT
+
+
+def test_the_scripts_are_one_program_in_short_files():
+    files = [*(Path(report.__file__).parent / "scripts").iterdir()]
+    assert sorted(path.stem for path in files) == sorted(SCRIPTS)
+    assert max(path.read_text().count("\n") for path in files) <= 350
 
 
 def test_many_trials_are_quick_and_small(tmp_path):

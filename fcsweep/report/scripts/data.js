@@ -15,7 +15,9 @@ class Table {
   // The column that a reader calls so: by its heading, or by its full name.
   named(name) {
     const plain = (text) => text.toLowerCase().replaceAll(/[ _]/g, "");
-    return this.columns.find((one) => [one.name, one.key].some((text) => plain(text) === plain(name)));
+    return this.columns.find((one) =>
+      [one.name, one.key].some((text) => plain(text) === plain(name)),
+    );
   }
 
   // What was searched; without a word of that, what differs.
@@ -33,7 +35,9 @@ class Table {
 const curves = data.curves.map((curve) => {
   if (!curve) return null;
   const [epochs, losses, ...accuracies] = curve;
-  const fractions = accuracies.map((all) => all.map((one) => one && Number((one * data.unit_of_accuracies).toFixed(6))));
+  const fractions = accuracies.map((all) =>
+    all.map((one) => one && Number((one * data.unit_of_accuracies).toFixed(6))),
+  );
   return [epochs ?? losses.map((_, n) => n + 1), losses, ...fractions];
 });
 
@@ -52,7 +56,11 @@ const hasValue = (item) => valueOf(item) !== null;
 
 // Items with a value, the best first; of points with a failed seed none comes before the others.
 const ranked = items.names.map((_, item) => item).filter(hasValue);
-ranked.sort((a, b) => isBest(b) - isBest(a) || (better(valueOf(a), valueOf(b)) ? -1 : better(valueOf(b), valueOf(a)) ? 1 : 0));
+ranked.sort(
+  (a, b) =>
+    isBest(b) - isBest(a) ||
+    (better(valueOf(a), valueOf(b)) ? -1 : better(valueOf(b), valueOf(a)) ? 1 : 0),
+);
 
 function isBest(item) {
   return items.best.includes(item) ? 1 : 0;
@@ -63,11 +71,24 @@ function short(value) {
   if (!isNumber(value)) return String(value);
   if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value);
   const text = Number(value.toPrecision(4));
-  return Math.abs(text) >= 1e6 || (text !== 0 && Math.abs(text) < 1e-4) ? text.toExponential() : String(text);
+  return Math.abs(text) >= 1e6 || (text !== 0 && Math.abs(text) < 1e-4)
+    ? text.toExponential()
+    : String(text);
 }
 
 function called(table, row) {
   return (table.names[row].includes(", ") ? "trials " : "trial ") + table.names[row];
 }
 
-const extent = (numbers) => numbers.reduce(([low, high], one) => [Math.min(low, one), Math.max(high, one)], [Infinity, -Infinity]);
+const extent = (numbers) =>
+  numbers.reduce(
+    ([low, high], one) => [Math.min(low, one), Math.max(high, one)],
+    [Infinity, -Infinity],
+  );
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}

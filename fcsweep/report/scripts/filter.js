@@ -2,7 +2,10 @@
 //   learning_rate > 0.01 and (status = completed or pruned) and not optimizer = sgd
 
 function tokens(text) {
-  return Array.from(text.matchAll(/\s*(<=|>=|!=|==|[=<>~()]|"[^"]*"|[^\s<>=!~()"]+|!)/g), (found) => found[1]);
+  return Array.from(
+    text.matchAll(/\s*(<=|>=|!=|==|[=<>~()]|"[^"]*"|[^\s<>=!~()"]+|!)/g),
+    (found) => found[1],
+  );
 }
 
 // A function of table and row, or an Error that says what is wrong.
@@ -65,14 +68,28 @@ function word(text) {
   const wanted = text.toLowerCase();
   const has = (value) => String(value).toLowerCase().includes(wanted);
   return (table, row) =>
-    has(table.status[row]) || table.names[row] === text || table.columns.some((one) => !isNumber(one.values[row]) && has(one.values[row] ?? ""));
+    has(table.status[row]) ||
+    table.names[row] === text ||
+    table.columns.some((one) => !isNumber(one.values[row]) && has(one.values[row] ?? ""));
 }
 
 function holds(value, sign, wanted) {
   if (value === null || value === undefined) return false;
-  const number = isNumber(value) || (value !== "" && !Number.isNaN(Number(value)) && !Number.isNaN(Number(wanted)));
-  const [a, b] = number ? [Number(value), Number(wanted)] : [String(value).toLowerCase(), wanted.toLowerCase()];
-  const does = { "=": a === b, "==": a === b, "!=": a !== b, "<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b };
+  const number =
+    isNumber(value) ||
+    (value !== "" && !Number.isNaN(Number(value)) && !Number.isNaN(Number(wanted)));
+  const [a, b] = number
+    ? [Number(value), Number(wanted)]
+    : [String(value).toLowerCase(), wanted.toLowerCase()];
+  const does = {
+    "=": a === b,
+    "==": a === b,
+    "!=": a !== b,
+    "<": a < b,
+    "<=": a <= b,
+    ">": a > b,
+    ">=": a >= b,
+  };
   return sign === "~" ? String(value).toLowerCase().includes(wanted.toLowerCase()) : does[sign];
 }
 

@@ -2,7 +2,18 @@
 
 const PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9"]; // Okabe and Ito
 const DASHES = [[], [7, 3], [7, 3, 2, 3], [2, 3], [9, 2, 2, 2, 2, 2], [4, 4]];
-const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"];
+const CIVIDIS = [
+  "#00224e",
+  "#123570",
+  "#3b496c",
+  "#575d6d",
+  "#707173",
+  "#8a8678",
+  "#a59c74",
+  "#c3b369",
+  "#e1cc55",
+  "#fee838",
+];
 const FONT = "12px system-ui, sans-serif";
 const SHAPES = {
   "reaches the target": "star",
@@ -31,7 +42,11 @@ function rampColour(height) {
   if (height === null) return theme.quiet;
   const place = Math.max(0, Math.min(1, height)) * (theme.ramp.length - 1);
   const [a, b] = [theme.ramp[Math.floor(place)], theme.ramp[Math.ceil(place)]];
-  const part = (from) => Math.round(parseInt(a.slice(from, from + 2), 16) * (1 - (place % 1)) + parseInt(b.slice(from, from + 2), 16) * (place % 1));
+  const part = (from) =>
+    Math.round(
+      parseInt(a.slice(from, from + 2), 16) * (1 - (place % 1)) +
+        parseInt(b.slice(from, from + 2), 16) * (place % 1),
+    );
   return `rgb(${part(1)}, ${part(3)}, ${part(5)})`;
 }
 
@@ -40,7 +55,12 @@ function toldApart(most = PALETTE.length) {
   const selected = [...new Set(state.selected.map((run) => itemOf[run]))];
   const best = ranked.filter((item) => isShown(item) && (!data.compared || isBest(item)));
   const told = (selected.length ? selected : best).slice(0, most);
-  return new Map(told.map((item, place) => [item, { colour: PALETTE[place % PALETTE.length], dash: DASHES[place % DASHES.length] }]));
+  return new Map(
+    told.map((item, place) => [
+      item,
+      { colour: PALETTE[place % PALETTE.length], dash: DASHES[place % DASHES.length] },
+    ]),
+  );
 }
 
 function trace(ctx, xs, ys) {
@@ -49,7 +69,8 @@ function trace(ctx, xs, ys) {
 }
 
 function paintLine(ctx, xs, ys, style, scale) {
-  if (xs.length === 1) return paintDot(ctx, xs[0], ys[0], { shape: "disc", size: 2 + style.width, ...style }, scale);
+  if (xs.length === 1)
+    return paintDot(ctx, xs[0], ys[0], { shape: "disc", size: 2 + style.width, ...style }, scale);
   ctx.save();
   ctx.globalAlpha = style.alpha ?? 1;
   ctx.strokeStyle = style.colour;
@@ -73,13 +94,29 @@ function paintBand(ctx, xs, low, high, style) {
 const OUTLINES = {
   disc: (ctx, x, y, r) => ctx.arc(x, y, r, 0, 2 * Math.PI),
   ring: (ctx, x, y, r) => ctx.arc(x, y, r, 0, 2 * Math.PI),
-  triangle: (ctx, x, y, r) => polygon(ctx, [[x - r, y - 0.8 * r], [x + r, y - 0.8 * r], [x, y + r]]),
-  star: (ctx, x, y, r) => polygon(ctx, Array.from({ length: 10 }, (_, n) => starPoint(x, y, n % 2 ? 0.75 * r : 1.8 * r, n))),
-  cross: (ctx, x, y, r) => strokes(ctx, [[x - r, y - r, x + r, y + r], [x - r, y + r, x + r, y - r]]),
+  triangle: (ctx, x, y, r) =>
+    polygon(ctx, [
+      [x - r, y - 0.8 * r],
+      [x + r, y - 0.8 * r],
+      [x, y + r],
+    ]),
+  star: (ctx, x, y, r) =>
+    polygon(
+      ctx,
+      Array.from({ length: 10 }, (_, n) => starPoint(x, y, n % 2 ? 0.75 * r : 1.8 * r, n)),
+    ),
+  cross: (ctx, x, y, r) =>
+    strokes(ctx, [
+      [x - r, y - r, x + r, y + r],
+      [x - r, y + r, x + r, y - r],
+    ]),
   bar: (ctx, x, y, r) => strokes(ctx, [[x, y - 1.6 * r, x, y + 1.6 * r]]),
 };
 
-const starPoint = (x, y, r, n) => [x + r * Math.sin((n * Math.PI) / 5), y - r * Math.cos((n * Math.PI) / 5)];
+const starPoint = (x, y, r, n) => [
+  x + r * Math.sin((n * Math.PI) / 5),
+  y - r * Math.cos((n * Math.PI) / 5),
+];
 
 function polygon(ctx, corners) {
   corners.forEach(([x, y], n) => (n ? ctx.lineTo(x, y) : ctx.moveTo(x, y)));
@@ -170,7 +207,8 @@ function paintLegend(ctx, rows, x, y, scale) {
 }
 
 function paintKey(ctx, entry, x, y, scale) {
-  if (entry.ramp) for (let n = 0; n < 24; n++) paintSwatch(ctx, x + n * scale, y - 5 * scale, scale, n / 23);
+  if (entry.ramp)
+    for (let n = 0; n < 24; n++) paintSwatch(ctx, x + n * scale, y - 5 * scale, scale, n / 23);
   else if (entry.shape) paintDot(ctx, x + 16 * scale, y, entry, scale);
   else paintLine(ctx, [x, x + 26 * scale], [y, y], { width: 2, ...entry }, scale);
 }

@@ -29,7 +29,10 @@ class Drawing {
 
   under(event) {
     const box = this.canvas.getBoundingClientRect();
-    return this.nearest((event.clientX - box.left) * this.scale, (event.clientY - box.top) * this.scale);
+    return this.nearest(
+      (event.clientX - box.left) * this.scale,
+      (event.clientY - box.top) * this.scale,
+    );
   }
 
   get stops() {
@@ -74,12 +77,24 @@ class Parallel extends Drawing {
 
   draw(ctx, scale) {
     const columns = this.columns;
-    const known = items.names.map((_, item) => item).filter((item) => hasValue(item) && !runsOf(item).every((run) => isHidden(runs.status[run])));
-    const marks = known.map((item) => this.line(item, columns)).filter((mark) => mark.px.length > 1);
+    const known = items.names
+      .map((_, item) => item)
+      .filter((item) => hasValue(item) && !runsOf(item).every((run) => isHidden(runs.status[run])));
+    const marks = known
+      .map((item) => this.line(item, columns))
+      .filter((mark) => mark.px.length > 1);
     marks.sort((a, b) => a.shown - b.shown || a.height - b.height);
     ctx.clearRect(0, 0, this.canvas.width, this.canvas.height);
     for (const mark of marks) paintLine(ctx, mark.px, mark.py, mark.style, scale);
-    for (const mark of marks) if (isSelected(mark.runs) || isBest(mark.item)) paintLine(ctx, mark.px, mark.py, { ...mark.style, width: isSelected(mark.runs) ? 4 : 3, alpha: 1 }, scale);
+    for (const mark of marks)
+      if (isSelected(mark.runs) || isBest(mark.item))
+        paintLine(
+          ctx,
+          mark.px,
+          mark.py,
+          { ...mark.style, width: isSelected(mark.runs) ? 4 : 3, alpha: 1 },
+          scale,
+        );
     columns.forEach((column, n) => this.axis(ctx, column, n, scale));
     this.placed = marks.filter((mark) => mark.shown);
   }
@@ -90,8 +105,20 @@ class Parallel extends Drawing {
     const shown = isShown(item);
     const height = heightOf(objective.key, item);
     const good = objective.minimize ? 1 - height : height;
-    const style = shown ? { colour: rampColour(height), width: 1.5, alpha: 0.85 } : { colour: theme.quiet, width: 0.6, alpha: 0.25 };
-    return { kind: "line", item, runs: runsOf(item), shown, height: good, style, px: there.map((n) => this.across(n)), py: there.map((n) => this.up(heights[n])), told: () => told(item) };
+    const style = shown
+      ? { colour: rampColour(height), width: 1.5, alpha: 0.85 }
+      : { colour: theme.quiet, width: 0.6, alpha: 0.25 };
+    return {
+      kind: "line",
+      item,
+      runs: runsOf(item),
+      shown,
+      height: good,
+      style,
+      px: there.map((n) => this.across(n)),
+      py: there.map((n) => this.up(heights[n])),
+      told: () => told(item),
+    };
   }
 
   axis(ctx, column, n, scale) {
@@ -102,8 +129,16 @@ class Parallel extends Drawing {
     const room = Math.max(40, apart - 8);
     const [first, last] = [n === 0, n === this.columns.length - 1];
     const at = first ? 4 * scale : last ? this.canvas.width - 4 * scale : x;
-    paintText(ctx, cut(axis.label, first || last ? apart + SIDE : 2 * apart - 8), at, (n % 2 ? 10 : 26) * scale, scale, { align: first ? "left" : last ? "right" : "center" });
-    for (const [height, text] of endsOf(axis)) this.tick(ctx, x, height, cut(text, room - 8, 11), scale);
+    paintText(
+      ctx,
+      cut(axis.label, first || last ? apart + SIDE : 2 * apart - 8),
+      at,
+      (n % 2 ? 10 : 26) * scale,
+      scale,
+      { align: first ? "left" : last ? "right" : "center" },
+    );
+    for (const [height, text] of endsOf(axis))
+      this.tick(ctx, x, height, cut(text, room - 8, 11), scale);
     const kept = brushes().get(column.key);
     if (kept) this.brushed(ctx, x, kept, scale);
   }
@@ -132,7 +167,9 @@ class Parallel extends Drawing {
   highlight() {
     const ctx = this.over.getContext("2d");
     ctx.clearRect(0, 0, this.over.width, this.over.height);
-    for (const mark of this.placed) if (mark.runs.some((run) => hovered.includes(run))) paintLine(ctx, mark.px, mark.py, { colour: theme.ink, width: 3 }, this.scale);
+    for (const mark of this.placed)
+      if (mark.runs.some((run) => hovered.includes(run)))
+        paintLine(ctx, mark.px, mark.py, { colour: theme.ink, width: 3 }, this.scale);
   }
 
   nearest(x, y) {
@@ -152,7 +189,9 @@ class Parallel extends Drawing {
   grab(event) {
     const box = this.canvas.getBoundingClientRect();
     const x = (event.clientX - box.left) * this.scale;
-    const n = this.columns.findIndex((_, place) => Math.abs(this.across(place) - x) < 9 * this.scale);
+    const n = this.columns.findIndex(
+      (_, place) => Math.abs(this.across(place) - x) < 9 * this.scale,
+    );
     this.held = n < 0 ? null : { key: this.columns[n].key, from: this.heightAt(event), to: null };
     if (this.held) event.preventDefault(); // no text is selected on the way
   }
@@ -171,7 +210,8 @@ class Parallel extends Drawing {
     if (!this.held) return;
     const { key, from, to } = this.held;
     this.held = null;
-    if (to !== null && Math.abs(to - from) > 0.02) brush(key, [Math.min(from, to), Math.max(from, to)]);
+    if (to !== null && Math.abs(to - from) > 0.02)
+      brush(key, [Math.min(from, to), Math.max(from, to)]);
     else if (brushes().has(key)) brush(key, null);
   }
 
@@ -187,7 +227,8 @@ class Parallel extends Drawing {
 // Heights and texts of an axis: its names, or its ends and what lies between.
 function endsOf(axis) {
   const count = Math.max(1, axis.names?.length - 1);
-  if (axis.scale === "choice") return axis.names.map((name, n) => [axis.names.length > 1 ? n / count : 0.5, name]);
+  if (axis.scale === "choice")
+    return axis.names.map((name, n) => [axis.names.length > 1 ? n / count : 0.5, name]);
   const log = axis.scale === "log";
   const [low, high] = log ? [Math.log(axis.low), Math.log(axis.high)] : [axis.low, axis.high];
   if (!(high > low)) return [[0.5, short(axis.low)]];
@@ -207,13 +248,18 @@ class Importance extends Drawing {
 
   draw(ctx, scale) {
     const names = Object.keys(data.importance);
-    const left = Math.min(0.45 * this.width, 14 + Math.max(...names.map((name) => widthOf(this.label(name)))));
+    const left = Math.min(
+      0.45 * this.width,
+      14 + Math.max(...names.map((name) => widthOf(this.label(name)))),
+    );
     ctx.clearRect(0, 0, this.canvas.width, this.canvas.height);
     this.placed = names.map((name, n) => {
       const part = data.importance[name];
       const y = (6 + (n + 0.5) * BAR) * scale;
       const width = Math.max(1, part * (this.width - left - 50));
-      paintText(ctx, cut(this.label(name), left - 10), (left - 8) * scale, y, scale, { align: "right" });
+      paintText(ctx, cut(this.label(name), left - 10), (left - 8) * scale, y, scale, {
+        align: "right",
+      });
       ctx.fillStyle = PALETTE[0];
       ctx.fillRect(left * scale, y - 9 * scale, width * scale, 18 * scale);
       paintText(ctx, part.toFixed(2), (left + width + 6) * scale, y, scale);
@@ -222,7 +268,10 @@ class Importance extends Drawing {
   }
 
   label(name) {
-    return items.columns.find((column) => column.key === name || column.key === `params.${name}`)?.name ?? name;
+    return (
+      items.columns.find((column) => column.key === name || column.key === `params.${name}`)
+        ?.name ?? name
+    );
   }
 
   nearest() {
@@ -230,7 +279,9 @@ class Importance extends Drawing {
   }
 
   spoken() {
-    return `Importance: ${Object.entries(data.importance).map(([name, part]) => `${this.label(name)} ${part.toFixed(2)}`).join(", ")}`;
+    return `Importance: ${Object.entries(data.importance)
+      .map(([name, part]) => `${this.label(name)} ${part.toFixed(2)}`)
+      .join(", ")}`;
   }
 
   numbers() {

@@ -5,13 +5,19 @@ const MOST_NUMBERS = 500; // rows of numbers below a chart; the CSV has all
 function tools(figure, own, ...controls) {
   const bar = element("div", { class: "tools" }, ...controls);
   const press = (name, does) => {
-    const button = element("button", { type: "button", "aria-label": `Save ${figure.querySelector("h2").textContent} as ${name}` }, name);
+    const button = element(
+      "button",
+      { type: "button", "aria-label": `Save ${figure.querySelector("h2").textContent} as ${name}` },
+      name,
+    );
     button.addEventListener("click", does);
     bar.append(button);
   };
   press("CSV", () => saveAs(`${figure.id}.csv`, csvOf(own[0].numbers()), "text/csv"));
   press("PNG", () => own.forEach((chart) => saveAs(`${chart.name}.png`, pngOf(chart.layers()))));
-  press("SVG", () => own.forEach(async (chart) => saveAs(`${chart.name}.svg`, await chart.svg(), "image/svg+xml")));
+  press("SVG", () =>
+    own.forEach(async (chart) => saveAs(`${chart.name}.svg`, await chart.svg(), "image/svg+xml")),
+  );
   figure.querySelector("h2").after(bar);
   figure.append(numbersBelow(own[0]));
 }
@@ -22,9 +28,32 @@ function numbersBelow(chart) {
   const fill = () => {
     if (!details.open) return;
     const { head, rows } = chart.numbers();
-    const body = rows.slice(0, MOST_NUMBERS).map((row) => element("tr", {}, ...row.map((cell) => element("td", {}, short(cell)))));
-    const more = rows.length > MOST_NUMBERS ? [element("p", { class: "hint" }, `${rows.length - MOST_NUMBERS} more rows are in the CSV`)] : [];
-    box.replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, ...body)), ...more);
+    const body = rows
+      .slice(0, MOST_NUMBERS)
+      .map((row) => element("tr", {}, ...row.map((cell) => element("td", {}, short(cell)))));
+    const more =
+      rows.length > MOST_NUMBERS
+        ? [
+            element(
+              "p",
+              { class: "hint" },
+              `${rows.length - MOST_NUMBERS} more rows are in the CSV`,
+            ),
+          ]
+        : [];
+    box.replaceChildren(
+      element(
+        "table",
+        {},
+        element(
+          "thead",
+          {},
+          element("tr", {}, ...head.map((name) => element("th", { scope: "col" }, name))),
+        ),
+        element("tbody", {}, ...body),
+      ),
+      ...more,
+    );
   };
   details.addEventListener("toggle", fill);
   listeners.push(fill);
@@ -32,20 +61,42 @@ function numbersBelow(chart) {
 }
 
 function smoothing() {
-  const slide = element("input", { type: "range", min: 0, max: 0.95, step: 0.05, "aria-label": "Smoothing" });
+  const slide = element("input", {
+    type: "range",
+    min: 0,
+    max: 0.95,
+    step: 0.05,
+    "aria-label": "Smoothing",
+  });
   slide.addEventListener("input", () => change({ smooth: slide.value === "0" ? "" : slide.value }));
   listeners.push(() => (slide.value = state.smooth || 0));
   return element("label", { class: "check" }, "smoothing ", slide);
 }
 
 function choice(label, name, columns) {
-  const select = element("select", {}, ...columns.map((column) => element("option", { value: column.key }, column.key === objective.key ? objective.name : column.name)));
+  const select = element(
+    "select",
+    {},
+    ...columns.map((column) =>
+      element(
+        "option",
+        { value: column.key },
+        column.key === objective.key ? objective.name : column.name,
+      ),
+    ),
+  );
   select.addEventListener("change", () => change({ [name]: select.value }));
   listeners.push(() => (select.value = plane()[["x", "y", "colour"].indexOf(name)].key));
   return element("label", { class: "check" }, `${label} `, select);
 }
 
-const logLoss = () => checkbox("log loss", () => isLogLoss(data.single ? [{ style: {}, ys: data.steps?.[1] ?? [] }] : linesOf(1, toldApart())), () => flip("log", "loss"));
+const logLoss = () =>
+  checkbox(
+    "log loss",
+    () =>
+      isLogLoss(data.single ? [{ style: {}, ys: data.steps?.[1] ?? [] }] : linesOf(1, toldApart())),
+    () => flip("log", "loss"),
+  );
 const logError = () => checkbox("log error", isLogError, () => flip("log", "error"));
 const errors = () => (objective.accuracy ? [logError()] : []);
 
@@ -53,10 +104,27 @@ const errors = () => (objective.accuracy ? [logError()] : []);
 const FIGURES = {
   loss: (figure) => [[new Plot(figure, stepsChart)], logLoss(), smoothing()],
   accuracy: (figure) => [[new Plot(figure, accuracyChart)], logError()],
-  learning_curves: (figure) => [OF_CURVES.map((one) => new Plot(figure, curvesChart(one), { height: 290, name: `${figure.id}-${one[0].replace(" ", "_")}` })), logLoss(), ...errors(), smoothing()],
-  repeats: (figure) => [[new Plot(figure, repeatsChart, { height: 90 + 30 * Math.min(MOST_REPEATS, points.count) })], ...errors()],
+  learning_curves: (figure) => [
+    OF_CURVES.map(
+      (one) =>
+        new Plot(figure, curvesChart(one), {
+          height: 290,
+          name: `${figure.id}-${one[0].replace(" ", "_")}`,
+        }),
+    ),
+    logLoss(),
+    ...errors(),
+    smoothing(),
+  ],
+  repeats: (figure) => [
+    [new Plot(figure, repeatsChart, { height: 90 + 30 * Math.min(MOST_REPEATS, points.count) })],
+    ...errors(),
+  ],
   history: (figure) => [[new Plot(figure, historyChart)], ...errors()],
-  landscape: (figure) => [[new Plot(figure, landscapeChart, { height: 340 })], ...["x", "y", "colour"].map((name) => choice(name, name, items.columns))],
+  landscape: (figure) => [
+    [new Plot(figure, landscapeChart, { height: 340 })],
+    ...["x", "y", "colour"].map((name) => choice(name, name, items.columns)),
+  ],
   parallel: (figure) => [[new Parallel(figure)]],
   importance: (figure) => [[new Importance(figure)]],
 };
@@ -100,7 +168,8 @@ function watch() {
     refresh();
   });
   addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && (event.target === document.body || event.target.closest("table"))) change({ selected: [] });
+    if (event.key === "Escape" && (event.target === document.body || event.target.closest("table")))
+      change({ selected: [] });
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   addEventListener("beforeprint", () => onPaper(true));

@@ -1,6 +1,17 @@
 // What the reader has chosen. It is in the address, so that a link or a reload shows the same.
 
-const CHOICES = { filter: "", hide: "", x: "", y: "", colour: "", sort: "", log: "", smooth: "", brush: "", live: "" };
+const CHOICES = {
+  filter: "",
+  hide: "",
+  x: "",
+  y: "",
+  colour: "",
+  sort: "",
+  log: "",
+  smooth: "",
+  brush: "",
+  live: "",
+};
 const state = { ...CHOICES, selected: [] }; // selected: runs, in the order in which they were chosen
 const listeners = [];
 let keeps = () => true; // the filter
@@ -15,8 +26,10 @@ function readAddress() {
 
 function writeAddress() {
   const told = new URLSearchParams();
-  if (state.selected.length) told.set("trial", state.selected.map((run) => runs.names[run]).join(","));
-  for (const name of Object.keys(CHOICES)) if (state[name] !== CHOICES[name]) told.set(name, state[name]);
+  if (state.selected.length)
+    told.set("trial", state.selected.map((run) => runs.names[run]).join(","));
+  for (const name of Object.keys(CHOICES))
+    if (state[name] !== CHOICES[name]) told.set(name, state[name]);
   const text = told.toString().replaceAll("%2C", ",");
   if (text !== location.hash.slice(1)) history.replaceState(null, "", `#${text}`);
 }
@@ -47,7 +60,11 @@ function listOf(name) {
 
 function flip(name, word) {
   const words = listOf(name);
-  change({ [name]: (words.includes(word) ? words.filter((one) => one !== word) : [...words, word]).join(",") });
+  change({
+    [name]: (words.includes(word) ? words.filter((one) => one !== word) : [...words, word]).join(
+      ",",
+    ),
+  });
 }
 
 const isLog = (what) => listOf("log").includes(what);
@@ -65,7 +82,11 @@ function brushes() {
 
 function brush(key, range) {
   const all = brushes();
-  if (range) all.set(key, range.map((one) => Number(one.toFixed(3))));
+  if (range)
+    all.set(
+      key,
+      range.map((one) => Number(one.toFixed(3))),
+    );
   else all.delete(key);
   change({ brush: Array.from(all, ([name, [low, high]]) => `${name}:${low}:${high}`).join(";") });
 }

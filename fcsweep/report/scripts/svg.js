@@ -4,14 +4,45 @@ class SvgContext {
   constructor(width, height) {
     Object.assign(this, { width, height, parts: [], path: "", stack: [], dash: [] });
     this.now = { move: [0, 0], turn: 0, clip: "" };
-    Object.assign(this, { fillStyle: "#000", strokeStyle: "#000", lineWidth: 1, globalAlpha: 1, font: "12px sans-serif", textAlign: "left", textBaseline: "alphabetic", lineJoin: "miter", lineCap: "butt" });
+    Object.assign(this, {
+      fillStyle: "#000",
+      strokeStyle: "#000",
+      lineWidth: 1,
+      globalAlpha: 1,
+      font: "12px sans-serif",
+      textAlign: "left",
+      textBaseline: "alphabetic",
+      lineJoin: "miter",
+      lineCap: "butt",
+    });
     this.canvas = { width, height };
     this.clips = 0;
   }
 
   save() {
-    const { fillStyle, strokeStyle, lineWidth, globalAlpha, font, textAlign, textBaseline, lineJoin, dash } = this;
-    this.stack.push({ fillStyle, strokeStyle, lineWidth, globalAlpha, font, textAlign, textBaseline, lineJoin, dash, now: { ...this.now } });
+    const {
+      fillStyle,
+      strokeStyle,
+      lineWidth,
+      globalAlpha,
+      font,
+      textAlign,
+      textBaseline,
+      lineJoin,
+      dash,
+    } = this;
+    this.stack.push({
+      fillStyle,
+      strokeStyle,
+      lineWidth,
+      globalAlpha,
+      font,
+      textAlign,
+      textBaseline,
+      lineJoin,
+      dash,
+      now: { ...this.now },
+    });
   }
 
   restore() {
@@ -75,19 +106,30 @@ class SvgContext {
 
   stroke() {
     const dash = this.dash.length ? ` stroke-dasharray="${this.dash.map(fixed).join(" ")}"` : "";
-    this.add(`<path d="${this.path}" fill="none" stroke="${this.strokeStyle}" stroke-width="${fixed(this.lineWidth)}" stroke-linejoin="${this.lineJoin}"${dash}`, "/>");
+    this.add(
+      `<path d="${this.path}" fill="none" stroke="${this.strokeStyle}" stroke-width="${fixed(this.lineWidth)}" stroke-linejoin="${this.lineJoin}"${dash}`,
+      "/>",
+    );
   }
 
   fillText(text, x, y) {
-    const anchor = { left: "start", right: "end", center: "middle", start: "start", end: "end" }[this.textAlign];
+    const anchor = { left: "start", right: "end", center: "middle", start: "start", end: "end" }[
+      this.textAlign
+    ];
     const down = { middle: ".35em", top: ".8em", bottom: "-.2em" }[this.textBaseline] ?? "0";
     const font = escaped(this.font.replaceAll('"', "'"));
-    this.add(`<text x="${fixed(x)}" y="${fixed(y)}" dy="${down}" text-anchor="${anchor}" fill="${this.fillStyle}" style="font:${font}"`, `>${escaped(text)}</text>`);
+    this.add(
+      `<text x="${fixed(x)}" y="${fixed(y)}" dy="${down}" text-anchor="${anchor}" fill="${this.fillStyle}" style="font:${font}"`,
+      `>${escaped(text)}</text>`,
+    );
   }
 
   add(head, tail) {
     const { move, turn, clip } = this.now;
-    const transform = move[0] || move[1] || turn ? ` transform="translate(${move.map(fixed).join(" ")}) rotate(${fixed(turn)})"` : "";
+    const transform =
+      move[0] || move[1] || turn
+        ? ` transform="translate(${move.map(fixed).join(" ")}) rotate(${fixed(turn)})"`
+        : "";
     const alpha = this.globalAlpha < 1 ? ` opacity="${fixed(this.globalAlpha)}"` : "";
     const drawn = `${head}${transform}${alpha}${tail}`;
     this.parts.push(clip ? `<g${clip}>${drawn}</g>` : drawn);
@@ -100,9 +142,16 @@ class SvgContext {
   }
 }
 
-const SVG = new DOMParser().parseFromString("<svg></svg>", "text/html").querySelector("svg").namespaceURI;
+const SVG = new DOMParser()
+  .parseFromString("<svg></svg>", "text/html")
+  .querySelector("svg").namespaceURI;
 const fixed = (number) => Number(number.toFixed(2));
-const escaped = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+const escaped = (text) =>
+  String(text)
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;");
 
 function csvOf({ head, rows }) {
   const cell = (value) => {
@@ -115,7 +164,10 @@ function csvOf({ head, rows }) {
 function saveAs(name, content, type) {
   const link = document.createElement("a");
   link.download = `${data.title}-${name}`;
-  link.href = typeof content === "string" && content.startsWith("data:") ? content : URL.createObjectURL(new Blob([content], { type }));
+  link.href =
+    typeof content === "string" && content.startsWith("data:")
+      ? content
+      : URL.createObjectURL(new Blob([content], { type }));
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
