@@ -108,7 +108,7 @@ const FIGURES = {
     OF_CURVES.map(
       (one) =>
         new Plot(figure, curvesChart(one), {
-          height: 290,
+          height: Object.keys(data.importance).length ? 350 : 290, // as high as the figures beside them
           name: `${figure.id}-${one[0].replace(" ", "_")}`,
         }),
     ),
