@@ -11,7 +11,7 @@
 ``meaning.py``       what each key means, as ``--help`` tells it
 ``sizes.py``         how large a run is: its parameters, its steps, the bytes of a number
 ``check.py``         `typed`: check a config, return plain dataclasses
-``saved.py``         `read`, `read_list`: what a run saved, as data; `flat`, `differences`
+``saved.py``         `read`: the config of a run as data; `flat` and `differences`
 ``import_paths.py``  which code of the user's own a config names
 ===================  ====================================================================
 
@@ -22,7 +22,7 @@ package imports neither torch nor Hydra.
 from fcsweep.config.allowed import Range, Rows
 from fcsweep.config.check import typed
 from fcsweep.config.meaning import allowed_of
-from fcsweep.config.saved import differences, flat, read, read_list
+from fcsweep.config.saved import differences, flat, read
 from fcsweep.config.schemas import (
     GROUPS,
     NO_NUMBER,
@@ -73,6 +73,5 @@ __all__ = [
     "flat",
     "known_keys",
     "read",
-    "read_list",
     "typed",
 ]

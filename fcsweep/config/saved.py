@@ -24,31 +24,15 @@ def read(path: str | Path) -> dict[str, Any]:
         ConfigError: The file is missing, larger than 1 MB, deeper than 20 levels, uses aliases (a
             few hundred bytes of them can stand for gigabytes), or does not hold a mapping.
     """
-    content = _content(path)
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} cannot be read: expected a mapping, found {shown(content)}")
-    return cast("dict[str, Any]", content)
-
-
-def read_list(path: str | Path) -> list[str]:
-    """Read a saved list of texts, such as ``.hydra/overrides.yaml``.
-
-    Raises:
-        ConfigError: as `read`; or the file does not hold such a list.
-    """
-    content = _content(path)
-    if not isinstance(content, list):
-        raise ConfigError(f"{path} cannot be read: expected a list, found {shown(content)}")
-    return [str(one) for one in cast("list[object]", content)]
-
-
-def _content(path: str | Path) -> object:
     try:
         text = bounded(path, LARGEST)
         check_bounds(text)
-        return yaml.load(text, SafeLoader)  # noqa: S506  it is the safe one
+        content = yaml.load(text, SafeLoader)  # noqa: S506  it is the safe one
     except (OSError, yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} cannot be read: expected a mapping, found {shown(content)}")
+    return cast("dict[str, Any]", content)
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

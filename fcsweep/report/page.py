@@ -15,7 +15,8 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 
 from fcsweep.analysis import findings
-from fcsweep.config import ConfigError, read_list
+from fcsweep.composition.folders import longer
+from fcsweep.config import ConfigError
 from fcsweep.messages.wording import printable
 from fcsweep.records.reader import Reading
 from fcsweep.report import comparison, contents, words
@@ -146,13 +147,10 @@ def commands(run: Run, single: bool) -> list[tuple[str, str]]:
         (f"Test {the}", f"python -m fcsweep.evaluate {folder}"),
     ]
     try:
-        asked = read_list(Path(run["folder"]) / ".hydra" / "overrides.yaml")
+        command = longer(Path(run["folder"]))
     except ConfigError:
         return told
-    epochs = f"solver.num_epochs={2 * run.get('solver.num_epochs', 10)}"
-    rest = [one for one in asked if not one.startswith("solver.num_epochs=")]
-    longer = shlex.join(["python", "-m", "fcsweep", *rest, epochs])
-    return [*told, (f"Train the config of {the} for twice as long", longer)]
+    return [*told, (f"Train the config of {the} for twice as long", command)]
 
 
 def _said_of(sweep: Sweep) -> dict[str, Any]:

@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 
 from fcsweep import analysis
 from fcsweep.analysis import findings
-from fcsweep.analysis.findings import Axis
 from fcsweep.records import frames
 from fcsweep.report.contents import Sweep
-from fcsweep.report.figures import figures, has_plane
+from fcsweep.report.figures import figures
 
 FIGURES = "figures"
 
@@ -58,7 +57,7 @@ def _of_search(sweep: Sweep, names: Sequence[str]) -> Iterator[tuple[str, Figure
     searched = [axis for axis in sweep.searched if axis.key != "seed"]
     (direction,) = sweep.objectives.values()
     if "landscape" in names:
-        x, y = _plane(sweep, searched)
+        x, y = findings.plane(points, searched)
         yield "landscape", analysis.landscape(points, verdicts, x, y)
     if "history" in names:
         yield "history", analysis.progress(points, verdicts, direction)
@@ -66,14 +65,6 @@ def _of_search(sweep: Sweep, names: Sequence[str]) -> Iterator[tuple[str, Figure
         yield "parallel", analysis.parallel(points, searched, direction)
     if "importance" in names:
         yield "importance", analysis.importance(sweep.parts)
-
-
-def _plane(sweep: Sweep, searched: Sequence[Axis]) -> list[Axis]:
-    """The two parameters that matter most, in the order of the search."""
-    ranked = sorted(searched, key=lambda axis: -sweep.parts.get(axis.key, 0.0))
-    if not has_plane(ranked[:2]):
-        ranked.sort(key=lambda axis: axis.kind == "choice")
-    return [axis for axis in searched if axis in ranked[:2]]
 
 
 def _values(runs: pd.DataFrame, groups: dict[str, list[str]]) -> dict[str, list[float]]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shlex
 import sys
 from pathlib import Path
 
-from fcsweep.composition.folders import with_folder
-from fcsweep.config import read, typed
+from fcsweep.composition.folders import longer
 from fcsweep.messages.wording import printable
 from fcsweep.records.filenames import CONFIG
 from fcsweep.rerun.repeat import rerun
@@ -35,16 +33,6 @@ def main() -> None:
         if repeated and len(arguments.run_dir) == 1 and (run / CONFIG).is_file():
             print(printable(f"to train it longer: {longer(run)}"))
         sys.exit(0 if repeated else 1)
-
-
-def longer(run: Path) -> str:
-    """The command that trains the config of a run for twice as many epochs, in a new folder."""
-    config = run / CONFIG
-    here = "" if run.is_absolute() else '"$PWD"/'  # Hydra takes another path for one in the package
-    words = [f"solver.num_epochs={2 * typed(read(config)).solver.num_epochs}"]
-    words = with_folder(words, "hydra.run.dir", f"{run}_longer")
-    start = f"python -m fcsweep --config-path {here}{shlex.quote(str(config.parent))}"
-    return f"{start} --config-name {config.stem} {shlex.join(words)}"
 
 
 if __name__ == "__main__":
