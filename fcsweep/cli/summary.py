@@ -47,7 +47,8 @@ def _report(folder: Path, rows: Sequence[sweep_table.Row]) -> None:
         with nothing_collected():
             from fcsweep.report import write  # not for --help
 
-            page = write(folder, readings=[row.found for row in rows if row.found])
+            found = [row.found for row in rows if row.found]  # none of another app
+            page = write(folder, readings=found or None)
     except Exception as error:
         print(f"report.html was not written: {one_line(error)}", file=sys.stderr)
     else:
