@@ -713,9 +713,10 @@ def test_the_command_to_go_on_has_no_password(tmp_path):
 
 
 def on_a_terminal(*command: str, cwd: Path) -> str:
-    """What a command shows on a terminal."""
+    """What a command shows on a terminal, where nobody turns the pages of a pager."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen(command, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs):
+    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    with subprocess.Popen(command, cwd=cwd, **ends, env={**os.environ, "PAGER": "cat"}):
         os.close(theirs)
         shown = b""
         with suppress(OSError):  # at the end of what a terminal shows

@@ -10,7 +10,14 @@ from support import preloaded
 from fcsweep.messages.errors import FolderError
 from fcsweep.system.command import command
 
-PROGRAMS = ["fcsweep", "fcsweep.rerun", "fcsweep.evaluate", "fcsweep.report"]
+PROGRAMS = {
+    "fcsweep": ["hydra.run.dir=x/y"],
+    "fcsweep.rerun": ["x/y"],
+    "fcsweep.evaluate": ["x/y"],
+    "fcsweep.report": ["x/y"],
+    "fcsweep.find_lr": ["data=cifar10", "data.root=x/y"],
+    "fcsweep.grade": ["r", "--out", "x/y"],
+}
 
 
 def test_errors_of_the_user_are_one_line_and_faults_pass(capfd):
@@ -28,9 +35,8 @@ def test_errors_of_the_user_are_one_line_and_faults_pass(capfd):
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_each_program_tells_a_mistake_in_one_line(program, tmp_path):
-    words = ["hydra.run.dir=x/y"] if program == "fcsweep" else ["x/y"]
     (tmp_path / "x").touch()
-    run = [sys.executable, "-W", "error", "-m", program, *words]
+    run = [sys.executable, "-W", "error", "-m", program, *PROGRAMS[program]]
     done = preloaded.run(run, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
@@ -50,7 +56,7 @@ main()
 """
 PLACES = {
     "fcsweep.rerun": ("fcsweep.rerun.__main__", "fcsweep.rerun.__main__", "rerun"),
-    "fcsweep.evaluate": ("fcsweep.evaluate", "fcsweep.evaluate", "_is_sweep"),
+    "fcsweep.evaluate": ("fcsweep.evaluate", "fcsweep.evaluate", "is_sweep"),
     "fcsweep.report": ("fcsweep.report.__main__", "fcsweep.report.__main__", "write"),
 }
 
