@@ -15,7 +15,7 @@ PROGRAMS = {
     "fcsweep.rerun": ["x/y"],
     "fcsweep.evaluate": ["x/y"],
     "fcsweep.report": ["x/y"],
-    "fcsweep.find_lr": ["data=cifar10", "data.root=x/y"],
+    "fcsweep.find_lr": ["seed=x/y"],
     "fcsweep.grade": ["r", "--out", "x/y"],
 }
 
