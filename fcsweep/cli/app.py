@@ -45,8 +45,8 @@ from fcsweep.cli.summary import Failure, advise, ending, refuse_failures, table_
 from fcsweep.composition.loader import CheckedLoader
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
-from fcsweep.launchers.children import started, workers_of
-from fcsweep.launchers.unfinished import Unfinished
+from fcsweep.launchers.children import require_program, started, workers_of
+from fcsweep.launchers.unfinished import SharedOut, Unfinished
 from fcsweep.messages.errors import ConfigError, DataError, FolderError, StudyError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import ownership, sweep_table
@@ -164,6 +164,7 @@ class App(Hydra):
             )
         grid = checked_grid(sweeper, cfg, context)
         searches = checked_search(sweeper, cfg, context)
+        require_program(workers_of(cfg.hydra.launcher))
         count = 1 if grid is None else workers_of(cfg.hydra.launcher)  # as a search does itself
         folder, made = folder_of(cfg, "hydra.sweep.dir")
         self.folder = folder
@@ -221,7 +222,7 @@ def _unfinished(
         print(printable(f"joining {folder}: {others + 1} workers, {told}"))
     elif finished:
         print(printable(f"resuming {folder}: {told}"))
-    sweeper.launcher = unfinished = Unfinished(sweeper.launcher, finished, folder, crew)
+    sweeper.launcher = unfinished = SharedOut(sweeper.launcher, finished, folder, crew)
     return unfinished
 
 

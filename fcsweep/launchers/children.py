@@ -47,6 +47,16 @@ def workers_of(launcher: Any) -> int:
     raise ConfigError(f"{KEY} is {shown(given)}; expected auto or a whole number >= 1")
 
 
+def require_program(count: int) -> None:
+    """Refuse several workers where no command can be started again, as in a notebook.
+
+    Raises:
+        ConfigError: this process is not a program of its own.
+    """
+    if count > 1 and not is_listening():
+        raise ConfigError(f"{KEY} is {count}; from Python a sweep has one worker: use a command")
+
+
 def _devices() -> list[str]:
     """The GPUs of NVIDIA that this process may use, without an import of torch."""
     told = os.environ.get(DEVICES)
@@ -136,8 +146,7 @@ def started(count: int, folder: Path, cwd: Path) -> Generator[Children]:
         ConfigError: this process is not a program that can be started again, as in a notebook.
         WorkerFailed: one has ended with an error, or all were killed.
     """
-    if not is_listening():
-        raise ConfigError(f"{KEY} is {count}; from Python a sweep has one worker: use a command")
+    require_program(count)
     children, share = Children(), _shares(count)
     log.info(f"{count} workers, {_told(share[0])} each")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from fcsweep.launchers.numbered import launch_numbered
 from fcsweep.launchers.protocols import NumberingLauncher
 from fcsweep.records.filenames import FINISHED, RESULT
 from fcsweep.system.crew import Crew
+from fcsweep.system.locks import wait_until_free
+from fcsweep.system.parent import GRACE
 from fcsweep.system.signals import end_if_asked
 
 POLL = 0.1
@@ -32,21 +34,15 @@ class Unfinished(Launcher):
     """Hands another launcher the jobs that are not finished yet; a failed job costs only itself.
 
     Hydra's grid sweeper stops at the batch with the first failure and shows only that one. Here it
-    goes on; the records tell which jobs failed. Other processes may work on the same grid: each
-    takes jobs that train together and that nobody else has taken, until none are left.
+    goes on; the records tell which jobs failed.
 
     Args:
         launcher: of the jobs.
         finished: numbers of those that need not be launched.
-        folder: of the sweep.
-        crew: the processes that work on it.
     """
 
-    def __init__(
-        self, launcher: Launcher, finished: Sequence[int], folder: Path, crew: Crew
-    ) -> None:
+    def __init__(self, launcher: Launcher, finished: Sequence[int]) -> None:
         self.launcher, self.over = launcher, set(finished)
-        self.folder, self.crew, self.began = folder, crew, time.time()
         self.failures: dict[int, BaseException] = {}
 
     def setup(
@@ -60,8 +56,7 @@ class Unfinished(Launcher):
         """Launch what is left; each job keeps its number."""
         jobs: Jobs = dict(enumerate(job_overrides, initial_job_idx))
         launched: dict[int, JobReturn] = {}
-        parts = self._parts({n: one for n, one in jobs.items() if n not in self.over})
-        while part := self._claim(parts):
+        for part in self.claims({n: one for n, one in jobs.items() if n not in self.over}):
             done = launch_numbered(self.launcher, [(number, jobs[number]) for number in part])
             launched |= zip(part, done, strict=True)
             self.over |= set(part)
@@ -72,6 +67,37 @@ class Unfinished(Launcher):
                 self.failures[number] = one.return_value
             one.status, one.return_value = JobStatus.COMPLETED, None
         return returned
+
+    def claims(self, jobs: Jobs) -> Iterator[list[int]]:
+        """Numbers of jobs to launch together: all of them."""
+        yield list(jobs)
+
+
+class SharedOut(Unfinished):
+    """The same where other processes may work on the grid.
+
+    Each takes jobs that train together and that nobody else has taken, until none are left.
+
+    Args:
+        launcher: of the jobs.
+        finished: numbers of those that need not be launched.
+        folder: of the sweep.
+        crew: the processes that work on it.
+    """
+
+    def __init__(
+        self, launcher: Launcher, finished: Sequence[int], folder: Path, crew: Crew
+    ) -> None:
+        super().__init__(launcher, finished)
+        self.folder, self.crew, self.began = folder, crew, time.time()
+
+    def claims(self, jobs: Jobs) -> Iterator[list[int]]:
+        """Numbers of jobs that are this worker's."""
+        parts = self._parts(jobs)
+        while part := self._claim(parts):
+            for number in part:  # a job may outlive the worker that had it before
+                wait_until_free(self.folder / str(number), GRACE)
+            yield part
 
     def _parts(self, jobs: Jobs) -> list[list[int]]:
         """What is taken at once: a stack, a job, or all of a launcher that runs many at a time."""

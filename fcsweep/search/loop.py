@@ -36,10 +36,7 @@ from fcsweep.search.outcomes import (
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress, best, follow, without_best
 from fcsweep.search.pruning import PRUNED_AT
-from fcsweep.search.results import (
-    write_results,
-    write_trials,
-)
+from fcsweep.search.results import write_results, write_trials
 from fcsweep.search.study.batches import Batch, create, draw, next_batch
 from fcsweep.search.study.duplicates import REUSED, distinct, duplicates, reuse
 from fcsweep.search.study.rebuild import PastRuns, report_again, report_last
@@ -58,6 +55,8 @@ from fcsweep.search.study.trial import RETURNED, Session, searching
 from fcsweep.search.study.window import Batches, numbered, show_until, view
 from fcsweep.system.atomic import giving_way
 from fcsweep.system.crew import Crew, LostClaim, others_at_work
+from fcsweep.system.locks import wait_until_free
+from fcsweep.system.parent import GRACE
 from fcsweep.system.signals import end_if_asked
 
 log = logging.getLogger(__name__)
@@ -224,6 +223,7 @@ class Search:
             return None
         if self.recorded is not None:
             folder = self._folder(job)
+            wait_until_free(folder, GRACE)  # a job may outlive the worker whose batch this was
             record = self.recorded(folder) or (self.past and self.past.failed(job))
             if record is not None:
                 report_again(self.seen, self.repeats, job, folder)

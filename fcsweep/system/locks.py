@@ -7,6 +7,7 @@ are not kept apart there.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,6 +53,15 @@ def unlock(locked: int) -> None:
     """Let others have what `lock` has locked."""
     if locked != NO_LOCK:
         os.close(locked)
+
+
+def wait_until_free(path: Path, seconds: float) -> None:
+    """Wait until nobody has locked a folder or a file, at most so long."""
+    until = time.monotonic() + seconds
+    while (locked := lock(path)) is None and time.monotonic() < until:
+        time.sleep(0.05)
+    if locked is not None:
+        unlock(locked)
 
 
 def holder(path: Path) -> int | None:

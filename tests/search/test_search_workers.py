@@ -114,7 +114,7 @@ def test_one_and_three_workers_find_the_same_trials(sampler, pruning, tmp_path):
     assert found[1] == found[3]
     assert len(found[1]) == 13
     states = {state for _, state, *_ in found[1]}
-    assert states == {"COMPLETE", "PRUNED"} or pruning is not MEDIAN
+    assert states == {"COMPLETE", "PRUNED"} or sampler != "tpe" or pruning is not MEDIAN
 
 
 @pytest.mark.slow
@@ -200,7 +200,6 @@ def test_who_is_taken_for_dead_tells_nothing_more(tmp_path):
             path.unlink()
         return 1.0
 
-    before = None
     with pytest.raises(CompactHydraException, match="taken this one for dead") as error:
         sweep(tmp_path, struck_off, CONFIG, *SPACE, *COUNTS)
     assert isinstance(error.value.__cause__, FolderError)
