@@ -168,6 +168,7 @@ class App(Hydra):
         count = 1 if grid is None else workers_of(cfg.hydra.launcher)  # as a search does itself
         folder, made = folder_of(cfg, "hydra.sweep.dir")
         self.folder = folder
+        ownership.check_sweep(folder, None)
         # A search holds its folder itself, as it does for other apps.
         key, crew = "hydra.sweep.dir", Crew(folder, count if count > 1 else 0, digest(grid))
         held = nullcontext() if searches else ownership.hold(folder, key, together=True)
@@ -206,9 +207,8 @@ class App(Hydra):
 def _unfinished(
     sweeper: Any, grid: list[RunConfig] | None, cfg: DictConfig, folder: Path, crew: Crew
 ) -> Unfinished | None:
-    """Check what a folder holds; let the sweeper of a grid launch what is missing there."""
+    """Let the sweeper of a grid launch what is missing in its folder; None if it is no grid."""
     if grid is None:
-        ownership.check_sweep(folder, None)
         return None
     with crew.turn():
         finished = ownership.check_sweep(folder, grid)
