@@ -100,6 +100,8 @@ MEDIAN = pruner("median", n_startup_trials=3)
     ],
 )
 def test_one_and_three_workers_find_the_same_trials(sampler, pruning, tmp_path):
+    if sampler == "cmaes":
+        pytest.importorskip("cmaes")
     fields = {"nsga": ["hydra.sweeper.sampler.population_size=4"]}.get(sampler[:4], [])
     fields = ["hydra.sweeper.sampler.n_startup_trials=4"] if sampler in ("tpe", "gp") else fields
     words = [*pruning, f"hydra/sweeper/sampler={sampler}", *fields, "hydra.sweeper.ahead=3"]
