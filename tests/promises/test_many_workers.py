@@ -168,9 +168,8 @@ def test_workers_end_with_the_command_that_started_them(number, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_s_error_is_told_by_the_command_that_started_it(tmp_path):
-    words = [*SEARCH, "hydra.launcher.workers=2", "hydra.sweeper.max_failure_rate=0.0"]
-    words = [*words, "model.dtype=float64", "solver.num_epochs=1000000"]
+def test_a_command_whose_workers_were_all_killed_says_so(tmp_path):
+    words = [*SEARCH, "hydra.launcher.workers=2", "solver.num_epochs=1000000"]
     process = start(tmp_path, words)
     while not list(tmp_path.glob("out/*/result.json")):
         assert process.poll() is None
