@@ -52,7 +52,7 @@ from fcsweep.search.study.study import (
     reached,
 )
 from fcsweep.search.study.trial import RETURNED, Session, searching
-from fcsweep.search.study.window import Batches, numbered, show_until, view
+from fcsweep.search.study.window import Batches, show_until, view
 from fcsweep.system.atomic import giving_way
 from fcsweep.system.crew import Crew, LostClaim, others_at_work
 from fcsweep.system.locks import wait_until_free
@@ -261,7 +261,7 @@ class Search:
         ends = [end for end in each if end is not None]
         if len(ends) < len(each):
             return None
-        pruned = PRUNED_AT in numbered(self.study, number).user_attrs
+        pruned = PRUNED_AT in self._trials()[number].user_attrs
         return together(ends, self.repeats, self._signs(), pruned)
 
     def _signs(self) -> list[int]:
@@ -271,7 +271,7 @@ class Search:
         """Tell the study how a trial ended, and why."""
         self.crew.check()
         check_data(self.study, outcome.data)
-        trial = numbered(self.study, number)
+        trial = self._trials()[number]
         notes: dict[str, Any] = {REASON: outcome.reason or None, COUNTS: outcome.counts or None}
         notes |= noted(outcome.each)
         for name, note in notes.items():
@@ -284,7 +284,7 @@ class Search:
         self.progress.ended(number, outcome)
 
     def _trial_of(self, job: int) -> FrozenTrial:
-        return numbered(self.study, self.repeats.trial(job))
+        return self._trials()[self.repeats.trial(job)]
 
     def _trials(self) -> Sequence[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
