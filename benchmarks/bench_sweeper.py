@@ -43,7 +43,7 @@ from fcsweep.search.space import space_of
 from fcsweep.search.study.samplers import pruner_of, sampler_of
 from fcsweep.search.study.storage import storage_of
 from fcsweep.search.study.study import Start, open_study
-from fcsweep.search.study.trial import searching
+from fcsweep.system.crew import Crew
 
 EPOCHS, BATCH = 10, 5
 SPACE = space_of(
@@ -129,9 +129,10 @@ def ours(folder: Path, trials: int) -> Spent:
     study.sampler, study.pruner = plan.sampler(seed), plan.pruner
     progress = Progress(study, trials)
     own = OmegaConf.create({"hydra_logging": {"version": 1, "root": None}, "verbose": False})
-    search = Search(plan, folder, study, Reporting(spent), None, progress, own)
-    with search.results(), searching(study, progress):
-        search.run()
+    with Crew(folder) as crew:
+        search = Search(plan, folder, study, Reporting(spent), None, progress, own, crew)
+        with search.results():
+            search.run()
     spent.total = time.process_time() - began
     return spent
 

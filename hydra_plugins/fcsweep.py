@@ -34,6 +34,9 @@ class StackedLauncherConf:
     _target_: str = "hydra_plugins.fcsweep.StackedLauncher"
     max_trials: Any = "auto"
     """Trials that train together at most: a whole number >= 1, or ``auto``."""
+    workers: Any = 1
+    """Processes on this machine that share the sweep: a whole number >= 1, or ``auto``: one for
+    each GPU, and one where there is none."""
 
 
 ConfigStore.instance().store(
@@ -44,8 +47,8 @@ ConfigStore.instance().store(
 class StackedLauncher(Launcher):
     """Trains the jobs that may share a stack together; launches all others one by one."""
 
-    def __init__(self, max_trials: Any) -> None:
-        self.max_trials = max_trials
+    def __init__(self, max_trials: Any, workers: Any = 1) -> None:
+        self.max_trials, self.workers = max_trials, workers
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -65,6 +68,10 @@ class StackedLauncher(Launcher):
     def launch_numbered(self, jobs: Sequence[tuple[int, Sequence[str]]]) -> list[JobReturn]:
         """Launch jobs, each with its number; what they return, in the same order."""
         return self.sweep.launch(jobs)
+
+    def parts(self, jobs: Sequence[tuple[int, Sequence[str]]], workers: int) -> list[list[int]]:
+        """The numbers of the jobs that train together, shared out to several processes."""
+        return [[number for number, _ in stack] for stack, _ in self.sweep.stacks(jobs, workers)]
 
 
 class SearchConf(SearchPathPlugin):

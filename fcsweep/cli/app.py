@@ -24,6 +24,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig
 
 from fcsweep.cli.checks import (
     checked_grid,
@@ -43,12 +44,15 @@ from fcsweep.cli.help import help_of
 from fcsweep.cli.summary import Failure, advise, ending, refuse_failures, table_of
 from fcsweep.composition.loader import CheckedLoader
 from fcsweep.composition.secrets import hide_password
-from fcsweep.config import typed
-from fcsweep.launchers.unfinished import Unfinished
+from fcsweep.config import RunConfig, typed
+from fcsweep.launchers.children import require_program, started, workers_of
+from fcsweep.launchers.unfinished import SharedOut, Unfinished
 from fcsweep.messages.errors import ConfigError, DataError, FolderError, StudyError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import ownership, sweep_table
 from fcsweep.system.atomic import giving_way, writing
+from fcsweep.system.crew import Crew, LostClaim, digest, others_at_work
+from fcsweep.system.parent import end_with_sweep
 
 
 class App(Hydra):
@@ -151,6 +155,7 @@ class App(Hydra):
         """
         cfg = self.compose_config(config_name, overrides, RunMode.MULTIRUN, with_log_configuration)
         refuse_other_folder(cfg, "hydra.run.dir", "hydra.sweep.dir", "the folder of a sweep")
+        end_with_sweep()
         callbacks = Callbacks(cfg)
         context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
         with values_named(cfg, "hydra.sweeper", "hydra.launcher"):
@@ -159,41 +164,70 @@ class App(Hydra):
             )
         grid = checked_grid(sweeper, cfg, context)
         searches = checked_search(sweeper, cfg, context)
+        require_program(workers_of(cfg.hydra.launcher))
+        count = 1 if grid is None else workers_of(cfg.hydra.launcher)  # as a search does itself
         folder, made = folder_of(cfg, "hydra.sweep.dir")
         self.folder = folder
+        ownership.check_sweep(folder, None)
         # A search holds its folder itself, as it does for other apps.
-        held = nullcontext() if searches else ownership.hold(folder, "hydra.sweep.dir")
-        with ownership.unmade_if_unused(made), held:
-            finished = ownership.check_sweep(folder, grid)
-            if not elsewhere(cfg):
-                require_data(job for n, job in enumerate(grid or ()) if n not in finished)
-            for number in finished:
-                ownership.remove_checkpoints(folder / str(number))
-            if finished:
-                to_go = len(grid or ()) - len(finished)
-                text = f"resuming {folder}: {len(finished)} finished, {to_go} to go"
-                print(printable(text))
-            unfinished = Unfinished(sweeper.launcher, finished) if grid is not None else None
-            if unfinished is not None:
-                sweeper.launcher = unfinished
+        key, crew = "hydra.sweep.dir", Crew(folder, count if count > 1 else 0, digest(grid))
+        held = nullcontext() if searches else ownership.hold(folder, key, together=True)
+        with ownership.unmade_if_unused(made), held, nullcontext() if searches else crew:
+            unfinished = _unfinished(sweeper, grid, cfg, folder, crew)
             advise("go on", "hydra.sweep.dir", folder)
             rows: Sequence[sweep_table.Row] = ()
             with writing(folder):
                 try:
                     callbacks.on_multirun_start(config=cfg, config_name=config_name)
-                    returned = sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
+                    with started(count, folder, Path.cwd()) if count > 1 else nullcontext():
+                        arguments = list(cfg.hydra.overrides.task)
+                        returned = None if count > 1 else sweeper.sweep(arguments=arguments)
                     callbacks.on_multirun_end(config=cfg, config_name=config_name)
                 finally:
+                    crew.leave()
                     if folder.is_dir() and not _was_refused(sys.exc_info()[1]):
-                        with giving_way():
-                            sweep_table.end_lost(folder)
-                        rows = table_of(folder)
+                        rows = self._table(crew)
             if unfinished is not None:  # a search has rules of its own for failures
                 refuse_failures(rows, unfinished.failures)
         return returned
+
+    def _table(self, crew: Crew) -> Sequence[sweep_table.Row]:
+        """The table and the page, unless others still work: the last one writes them."""
+        assert self.folder is not None
+        with crew.turn():
+            others = len(crew.others())
+            if not others:
+                with giving_way():
+                    sweep_table.end_lost(self.folder)
+        if others:
+            print(others_at_work(others))
+        return () if others else table_of(self.folder)
+
+
+def _unfinished(
+    sweeper: Any, grid: list[RunConfig] | None, cfg: DictConfig, folder: Path, crew: Crew
+) -> Unfinished | None:
+    """Let the sweeper of a grid launch what is missing in its folder; None if it is no grid."""
+    if grid is None:
+        return None
+    with crew.turn():
+        finished = ownership.check_sweep(folder, grid)
+        others = sum(not other.starts for other in crew.others())
+    if not elsewhere(cfg):
+        require_data(job for n, job in enumerate(grid) if n not in finished)
+    for number in finished:
+        ownership.remove_checkpoints(folder / str(number))
+    told = f"{len(finished)} finished, {len(grid) - len(finished)} to go"
+    if others:
+        print(printable(f"joining {folder}: {others + 1} workers, {told}"))
+    elif finished:
+        print(printable(f"resuming {folder}: {told}"))
+    sweeper.launcher = unfinished = SharedOut(sweeper.launcher, finished, folder, crew)
+    return unfinished
 
 
 def _was_refused(error: BaseException | None) -> bool:
     """Whether a search was refused its folder: what lies there is another one's."""
     refusals = ConfigError, DataError, FolderError, StudyError
-    return isinstance(error, HydraException) and isinstance(error.__cause__, refusals)
+    cause = error.__cause__ if isinstance(error, HydraException) else None
+    return isinstance(error, LostClaim) or isinstance(cause, refusals)

@@ -37,18 +37,25 @@ def max_trials(given: object) -> int | None:
     raise ConfigError(f"hydra.launcher.max_trials is {shown(given)}; expected {expected}")
 
 
-def stacks(configs: Sequence[RunConfig], most: int | None = None) -> list[list[int]]:
+def stacks(
+    configs: Sequence[RunConfig], most: int | None = None, workers: int = 1
+) -> list[list[int]]:
     """The positions of the configs that train together, stack by stack, by first position.
 
     Args:
         configs: in order.
         most: trials in a stack; None for what `largest` says. A stack that would be larger is cut
             into parts of nearly equal size.
+        workers: processes that share the jobs: there is a stack for each, if there are as many
+            jobs.
     """
     alike: dict[Hashable, list[int]] = {}
     for position, config in enumerate(configs):
         alike.setdefault(shared(config), []).append(position)
-    parts = [cut(found, most or largest(configs[found[0]])) for found in alike.values()]
+    parts = [
+        cut(found, min(most or largest(configs[found[0]]), -(-len(found) // workers)))
+        for found in alike.values()
+    ]
     return sorted(list(stack) for each in parts for stack in each)
 
 

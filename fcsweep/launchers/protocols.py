@@ -90,6 +90,10 @@ class NumberingLauncher(Protocol):
         """Launch jobs, each with its number; what they return, in the same order."""
         ...
 
+    def parts(self, jobs: Sequence[Numbered], workers: int) -> list[list[int]]:
+        """The numbers of the jobs that it trains together, shared out to several processes."""
+        ...
+
 
 @runtime_checkable
 class GridSweeper(Protocol):

@@ -61,7 +61,7 @@ class Sweep:
         sweep_folder(self.config.hydra).mkdir(parents=True, exist_ok=True)
         log.info("Launching %d jobs locally", len(jobs))
         returned: dict[int, JobReturn] = {}
-        for stack, configs in self._stacks(jobs):
+        for stack, configs in self.stacks(jobs):
             for number, overrides in stack:
                 log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
             done = self._together(stack, configs) if configs else self._alone(*stack[0])
@@ -72,8 +72,13 @@ class Sweep:
     def _log_of_the_sweep(self) -> None:
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
 
-    def _stacks(self, jobs: Sequence[Numbered]) -> list[Stack]:
-        """The jobs that train together; each alone if the task is not ours to stack."""
+    def stacks(self, jobs: Sequence[Numbered], workers: int = 1) -> list[Stack]:
+        """The jobs that train together; each alone if the task is not ours to stack.
+
+        Args:
+            jobs: to launch.
+            workers: processes that share them.
+        """
         loader = self.context.config_loader
         in_its_folder = self.config.hydra.job.chdir  # a process can be in one folder only
         stackable = isinstance(self.task, StackableTask) and isinstance(loader, CheckingLoader)
@@ -83,7 +88,7 @@ class Sweep:
         configs = [loader.check_job(self.config, list(overrides)) for _, overrides in jobs]
         return [
             ([jobs[n] for n in stack], [configs[n] for n in stack] if len(stack) > 1 else [])
-            for stack in stacks(configs, self.max_trials)
+            for stack in stacks(configs, self.max_trials, workers)
         ]
 
     def _compose(self, number: int, overrides: Sequence[str]) -> DictConfig:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from fcsweep.config import RunConfig, differences, typed
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.records.filenames import CHECKPOINTS, LOG, SWEEP_ENDS, SWEEP_FILES
 from fcsweep.records.reader import damaged_since, look
+from fcsweep.system.crew import ROLL
 from fcsweep.system.locks import holder, lock, unlock
 
 
@@ -111,14 +113,19 @@ def unmade_if_unused(made: Sequence[Path]) -> Generator[None]:
 
 
 @contextmanager
-def hold(folder: Path, key: str) -> Generator[None]:
+def hold(folder: Path, key: str, together: bool = False) -> Generator[None]:
     """Make the folder if need be, and keep other processes out of it while the block runs.
+
+    Args:
+        folder: of a run or a sweep.
+        key: that names it.
+        together: let those in that call with the same: a `fcsweep.system.crew` shares the work.
 
     Raises:
         FolderError: It cannot be made, or another process uses it.
     """
     made = make(folder, key)
-    locked = lock(folder)
+    locked = lock(folder, together=together)
     if locked is None:
         _refuse(key, folder, f"is in use by {_user_of(folder)}")
     try:
@@ -170,9 +177,9 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def _entries(folder: Path, key: str) -> list[str]:
-    """The names in a folder, none if it is not there yet."""
+    """The names in a folder but for the roll of who works there; none if it is not there yet."""
     try:
-        return sorted(entry.name for entry in folder.iterdir())
+        return sorted({entry.name for entry in folder.iterdir()} - {ROLL})
     except FileNotFoundError:
         return []
     except NotADirectoryError:
@@ -185,8 +192,10 @@ def _refuse_odd(key: str, folder: Path) -> None:
     """What is written through a link lies outside the folder; from a pipe nothing may ever come."""
     for name in _entries(folder, key):
         path = folder / name
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            _refuse(key, folder, f"holds {name}, a link or no file")
+        with suppress(FileNotFoundError):  # others work in the folder of a sweep
+            mode = path.lstat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                _refuse(key, folder, f"holds {name}, a link or no file")
 
 
 def _refuse(key: str, folder: Path, why: str) -> NoReturn:

@@ -28,6 +28,7 @@ from fcsweep.records.ownership import remove_checkpoints, remove_half_written
 from fcsweep.records.reader import look, read_json
 from fcsweep.records.seal import as_json, sealed
 from fcsweep.system.atomic import spare_of, write_atomically
+from fcsweep.system.crew import fence
 from fcsweep.system.locks import is_held
 from fcsweep.system.rewrite import rewrite_atomically, settle
 
@@ -52,6 +53,7 @@ class RunRecord:
 
     Raises:
         RecordError: here and in every method, if a file cannot be written.
+        LostClaim: in every method, if another process has taken over the run; nothing is written.
     """
 
     def __init__(self, folder: Path, objective: str, target: float | None) -> None:
@@ -70,6 +72,7 @@ class RunRecord:
 
     def start(self) -> None:
         """Write the records of a run that starts, or starts again: nothing is known yet."""
+        fence()
         self._forget(self.result.objective, self.result.target)
         try:
             self._config = self._saved_config()
@@ -95,6 +98,7 @@ class RunRecord:
             past: of an unfinished run.
             best: ``best.safetensors`` as it was then; None if there was none.
         """
+        fence()
         self._rows, self._losses = past.rows[:], past.losses[:]
         self._history = _HEADING + "".join(_csv(vars(row).values()) for row in self._rows)
         self.result = replace(past.result, status="running", reason=None)
@@ -105,6 +109,7 @@ class RunRecord:
 
     def provenance(self, facts: Mapping[str, Any]) -> None:
         """Write where the numbers come from."""
+        fence()
         self._facts = dict(facts)
         rewrite_atomically(self.folder / PROVENANCE, as_json(facts), self._spare)
 
@@ -119,6 +124,7 @@ class RunRecord:
             seconds: since training started, or went on.
             best: the parameters as a safetensors file, if this epoch is the best so far.
         """
+        fence()
         result = self.result
         self._rows.append(row)
         self._history += _csv(vars(row).values())
@@ -138,6 +144,7 @@ class RunRecord:
 
     def finish(self, status: str, reason: str | None = None) -> Result:
         """Write how the run ended; one that came to its own end needs its checkpoints no more."""
+        fence()
         self.result.status, self.result.reason = status, reason
         settle(self._spare_best)
         try:

@@ -1,11 +1,17 @@
-"""The search itself: ask a batch of trials, launch them as jobs, tell the study how they ended."""
+"""The search itself: claim a batch of trials, launch them as jobs, tell the study how they ended.
+
+Several processes may do so at once, each a worker: the study says what there is to do, the crew who
+does what.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +23,21 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fcsweep.launchers.job import folder_of
 from fcsweep.launchers.numbered import launch_numbered
-from fcsweep.messages.errors import RecordError, UserError
+from fcsweep.messages.errors import RecordError
 from fcsweep.messages.wording import printable
-from fcsweep.search.outcomes import Outcome, noted, returned, together
-from fcsweep.search.plan import Plan
-from fcsweep.search.progress import Progress, best, without_best
-from fcsweep.search.pruning import PRUNED_AT
-from fcsweep.search.results import (
-    write_results,
-    write_trials,
+from fcsweep.search.outcomes import (
+    Outcome,
+    noted,
+    refuse_failures,
+    refuse_if_all_failed,
+    returned,
+    together,
 )
+from fcsweep.search.plan import Plan
+from fcsweep.search.progress import Progress, best, follow, without_best
+from fcsweep.search.pruning import PRUNED_AT
+from fcsweep.search.results import write_results, write_trials
+from fcsweep.search.study.batches import Batch, create, draw, next_batch
 from fcsweep.search.study.duplicates import REUSED, distinct, duplicates, reuse
 from fcsweep.search.study.rebuild import PastRuns, report_again, report_last
 from fcsweep.search.study.storage import JOURNAL
@@ -35,28 +46,26 @@ from fcsweep.search.study.study import (
     ENDED,
     FOLDER,
     REASON,
-    ask,
+    ahead_of,
     check_data,
-    complete,
     finished,
-    next_batch,
     reached,
 )
-from fcsweep.search.study.trial import RETURNED
+from fcsweep.search.study.trial import RETURNED, Session, searching
+from fcsweep.search.study.window import Batches, show_until, view
 from fcsweep.system.atomic import giving_way
+from fcsweep.system.crew import Crew, LostClaim, others_at_work
+from fcsweep.system.locks import wait_until_free
+from fcsweep.system.parent import GRACE
 from fcsweep.system.signals import end_if_asked
 
 log = logging.getLogger(__name__)
 
-SAME_FAILURES = 5
-"""Failures for one reason at the start that end a sweep: the sixth would be no other."""
+POLL = 0.1
+"""Seconds between two looks at what other workers have done."""
 
 Recorded = Callable[[Path], Outcome | None]
 """What the records in a job's folder prove, of a task that keeps some."""
-
-
-class SweepFailed(UserError):
-    """Too many trials failed."""
 
 
 class Search:
@@ -70,6 +79,7 @@ class Search:
         recorded: reads what a job has left in its folder, if the task keeps records.
         progress: is told of every start and end.
         hydra: Hydra's own part of the config.
+        crew: the processes that work on the study; this one is among them.
         past: runs in the folder that the study does not know.
     """
 
@@ -82,45 +92,77 @@ class Search:
         recorded: Recorded | None,
         progress: Progress,
         hydra: DictConfig,
+        crew: Crew,
         past: PastRuns | None = None,
     ) -> None:
         self.plan, self.folder, self.study = plan, folder, study
         self.launcher, self.recorded, self.progress = launcher, recorded, progress
         self.hydra, self.past, self.repeats = hydra, past, plan.repeats
+        self.crew, self.batches = crew, Batches(plan.n_jobs, ahead_of(study))
+        self.began = time.monotonic()
         self.stopped: str | None = None
         """Why it has stopped before its last trial; None if it has not."""
 
-    def to_go(self) -> tuple[list[int], int]:
-        """As `next_batch`; nothing once the target is reached and no trial is running."""
-        running, to_ask = next_batch(self.study, self.plan.n_jobs, self.plan.n_trials)
-        if not running and to_ask and ENDED in self.study.user_attrs:
+    def to_go(self) -> Batch | None:
+        """The batch to work on now, in a `Crew.turn`; None if there is none, or none any more."""
+        taken = {batch for other in self.crew.others() for batch in other.work}
+        batch = next_batch(self._trials(), self.batches, self.plan.n_trials, taken)
+        return None if batch is None or (not batch.running and self._is_over(batch)) else batch
+
+    def _is_over(self, batch: Batch) -> bool:
+        """Whether nothing more is asked; `stopped` says why."""
+        timeout, self.stopped = self.plan.timeout, None
+        good = reached(view(self.study, self.batches, batch.number), self.plan.target)
+        if ENDED in self.study.user_attrs:
             self.stopped = "the sampler has nothing more to try"
-            return [], 0
-        good = None if running else reached(self.study, self.plan.target)
-        if good is None:
-            return running, to_ask
-        self.stopped = f"target {self.plan.target} reached at trial {good.number}"
-        return [], 0
+        elif good is not None:
+            self.stopped = f"target {self.plan.target} reached at trial {good.number}"
+        elif timeout is not None and time.monotonic() - self.began > timeout:
+            self.stopped = f"reached hydra.sweeper.timeout ({timeout:g} s)"
+        return self.stopped is not None
 
     def run(self) -> None:
         """Search; a study that is finished already is left as it is."""
         self._say_where_it_stands()
-        began, timeout = time.monotonic(), self.plan.timeout
-        while any(batch := self.to_go()):
-            running, to_ask = batch
-            if not running and timeout is not None and time.monotonic() - began > timeout:
-                self.stopped = f"reached hydra.sweeper.timeout ({timeout:g} s)"
-                break
-            self._run_batch(running, to_ask)
-        ended = finished(self.study)
-        if ended and _all_failed(ended):
-            reason = ended[0].user_attrs.get(REASON)
-            raise SweepFailed(f"all {len(ended)} trials failed; the first: {reason}")
+        self.began = time.monotonic()
+        while (batch := self._claim()) is not None:
+            self._run_batch(batch)
+        refuse_if_all_failed(finished(self.study))
 
-    def _run_batch(self, running: Sequence[int], to_ask: int) -> None:
-        space, extend = self.plan.space, self.plan.extend
-        trials = [complete(self.study, number, space, extend) for number in running]
-        trials += [ask(self.study, space, extend) for _ in range(to_ask)]
+    def watch(self, working: Callable[[], bool]) -> None:
+        """Show what other processes do, until they have ended."""
+        self._say_where_it_stands()
+        follow(self.progress, working)
+        refuse_if_all_failed(finished(self.study))
+
+    def _claim(self) -> Batch | None:
+        """A batch that is now this worker's; None when nothing is left, for nobody."""
+        while True:
+            end_if_asked()
+            with self.crew.turn():
+                batch = self.to_go()
+                self.crew.take([] if batch is None else [batch.number])
+                if batch is not None:
+                    asked = [create(self.study) for _ in range(batch.to_ask)]
+                    return replace(batch, running=[*batch.running, *asked], to_ask=0)
+            if not any(trial.state is TrialState.RUNNING for trial in self._trials()):
+                return None
+            time.sleep(POLL)
+
+    def _run_batch(self, batch: Batch) -> None:
+        self.seen = view(self.study, self.batches, batch.number)
+        with searching(Session(self.seen, self.progress, self.repeats)):
+            self._train([self._draw(number) for number in batch.running])
+
+    def _draw(self, number: int) -> Trial:
+        """The trial of a number, with parameters from what was known before it."""
+        show_until(self.seen, number)
+        return draw(self.seen, number, self.plan.space, self.plan.extend)
+
+    def _train(self, trials: Sequence[Trial]) -> None:
+        """Train trials that were drawn, and tell how they ended."""
+        show_until(self.seen)
+        space = self.plan.space
         self._name_folders(trials)
         overrides = {
             job: self.repeats.overrides(space.overrides(trial.params), job)
@@ -138,7 +180,7 @@ class Search:
         ended = {number: outcome for number, outcome in ends.items() if outcome is not None}
         for number, outcome in ended.items():
             self._tell(number, outcome)
-        self._refuse_failures(list(ended.values()))
+        refuse_failures(list(ended.values()), finished(self.study), self.plan.max_failure_rate)
 
     def _missing(
         self, ends: dict[int, Outcome | None], outcomes: Mapping[int, Outcome | None]
@@ -152,9 +194,9 @@ class Search:
         end_if_asked()  # a job may have failed by what a signal raised
         ends |= {n: self._together(n, outcomes) for n, end in ends.items() if end is None}
         if self.plan.reuse:
-            ends |= reuse(self.study, ends)
+            ends |= reuse(self.seen, ends)
         trials = [number for number, end in ends.items() if end is None]
-        trials = distinct(self.study, trials) if self.plan.reuse else trials
+        trials = distinct(self.seen, trials) if self.plan.reuse else trials
         jobs = [job for number in trials for job in self.repeats.jobs(number)]
         return [job for job in jobs if outcomes[job] is None]
 
@@ -181,9 +223,10 @@ class Search:
             return None
         if self.recorded is not None:
             folder = self._folder(job)
+            wait_until_free(folder, GRACE)  # a job may outlive the worker whose batch this was
             record = self.recorded(folder) or (self.past and self.past.failed(job))
             if record is not None:
-                report_again(self.study, self.repeats, job, folder)
+                report_again(self.seen, self.repeats, job, folder)
             return record
         values = trial.user_attrs.get(self.repeats.note(RETURNED, job))
         if values is None:
@@ -218,7 +261,7 @@ class Search:
         ends = [end for end in each if end is not None]
         if len(ends) < len(each):
             return None
-        pruned = PRUNED_AT in self._trial(number).user_attrs
+        pruned = PRUNED_AT in self._trials()[number].user_attrs
         return together(ends, self.repeats, self._signs(), pruned)
 
     def _signs(self) -> list[int]:
@@ -226,8 +269,9 @@ class Search:
 
     def _tell(self, number: int, outcome: Outcome) -> None:
         """Tell the study how a trial ended, and why."""
+        self.crew.check()
         check_data(self.study, outcome.data)
-        trial = self._trial(number)
+        trial = self._trials()[number]
         notes: dict[str, Any] = {REASON: outcome.reason or None, COUNTS: outcome.counts or None}
         notes |= noted(outcome.each)
         for name, note in notes.items():
@@ -235,37 +279,26 @@ class Search:
                 self.study._storage.set_trial_user_attr(trial._trial_id, name, note)
         complete = outcome.state is TrialState.COMPLETE
         if outcome.each and not complete:
-            report_last(self.study, number, outcome.values[0])
-        self.study.tell(number, outcome.values if complete else None, state=outcome.state)
+            report_last(self.seen, number, outcome.values[0])
+        self.seen.tell(number, outcome.values if complete else None, state=outcome.state)
         self.progress.ended(number, outcome)
 
-    def _refuse_failures(self, outcomes: Sequence[Outcome]) -> None:
-        """End the sweep where too many trials fail, or the first ones all for one reason."""
-        failures = [outcome for outcome in outcomes if outcome.state is TrialState.FAIL]
-        failed = [outcome for outcome in failures if not outcome.tolerated]
-        if not failed:
-            return
-        first = failed[0]
-        if len(failed) > self.plan.max_failure_rate * len(outcomes):
-            raise SweepFailed(
-                f"{len(failed)} of {len(outcomes)} trials failed, more than "
-                f"hydra.sweeper.max_failure_rate={self.plan.max_failure_rate:g} allows: "
-                f"{first.reason}"
-            ) from first.error
-        start = finished(self.study)[:SAME_FAILURES]
-        reasons = {str(trial.user_attrs.get(REASON)) for trial in start}
-        if len(start) == SAME_FAILURES and len(reasons) == 1 and _all_failed(start):
-            why = f"the first {SAME_FAILURES} trials failed for one reason: {first.reason}"
-            raise SweepFailed(why) from first.error
-
     def _trial_of(self, job: int) -> FrozenTrial:
-        return self._trial(self.repeats.trial(job))
+        return self._trials()[self.repeats.trial(job)]
 
-    def _trial(self, number: int) -> FrozenTrial:
-        return self.study.get_trials(deepcopy=False)[number]
+    def _trials(self) -> Sequence[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
 
     def _say_where_it_stands(self) -> None:
-        trials, name = self.study.get_trials(deepcopy=False), printable(self.study.study_name)
+        trials, name = self._trials(), printable(self.study.study_name)
+        with self.crew.turn():
+            others = sum(not other.starts for other in self.crew.others())
+        if others:
+            ahead = self.batches.ahead
+            idle = f"; hydra.sweeper.ahead={ahead} keeps {others + 1 - ahead} of them waiting"
+            told = f"{others + 1} workers, {len(finished(self.study))} of {self.plan.n_trials}"
+            log.info(f"joining study {name}: {told} trials{idle if others >= ahead else ''}")
+            return
         if self.past is not None and self.past.lines:
             lines = f"{len(self.past.lines)} runs that {JOURNAL} does not hold"
             log.info(f"study {name}: rebuilt from the records of {lines}")
@@ -282,19 +315,29 @@ class Search:
 
     @contextmanager
     def results(self) -> Iterator[None]:
-        """Write what was found, however the search ends."""
+        """Write what was found, however the search ends; the last worker does it."""
         try:
             yield
         finally:
+            if not isinstance(sys.exc_info()[1], LostClaim):
+                self._write_results()
+
+    def _write_results(self) -> None:
+        self.crew.leave()
+        with self.crew.turn():
+            others = len(self.crew.others())
+        if others:
+            log.info(others_at_work(others))
+            return
+        with giving_way():
+            write_results(self.study, self.folder)
+        for line in self._ending():
+            log.info(printable(line))
+        if self.recorded is None:  # else its records make a richer table
             with giving_way():
-                write_results(self.study, self.folder)
-            for line in self._ending():
-                log.info(printable(line))
-            if self.recorded is None:  # else its records make a richer table
-                with giving_way():
-                    write_trials(self.study, self.folder)
-                if not self.progress.in_table or len(self.study.directions) > 1:
-                    log.info(printable(best(self.study, ".4g") or without_best(self.study)))
+                write_trials(self.study, self.folder)
+            if not self.progress.in_table or len(self.study.directions) > 1:
+                log.info(printable(best(self.study, ".4g") or without_best(self.study)))
 
     def _ending(self) -> list[str]:
         """How the search ended, what failed for one reason, and how to go on if it may."""
@@ -305,7 +348,3 @@ class Search:
             again = f"the same command with hydra.sweep.dir={self.hydra.sweep.dir}"
             lines.append(f"to go on: {again}")
         return lines
-
-
-def _all_failed(trials: Sequence[FrozenTrial]) -> bool:
-    return all(trial.state is TrialState.FAIL for trial in trials)

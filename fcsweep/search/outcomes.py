@@ -11,13 +11,21 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from optuna.exceptions import TrialPruned
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from fcsweep.messages.errors import FolderError
+from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.messages.wording import one_line, shown
 from fcsweep.records.reader import damaged_since, look, read_json
 from fcsweep.search.study.repeats import VALUES, Repeats
+from fcsweep.search.study.study import REASON
 from fcsweep.search.study.trial import numbers_in
+
+SAME_FAILURES = 5
+"""Failures for one reason at the start that end a sweep: the sixth would be no other."""
+
+
+class SweepFailed(UserError):
+    """Too many trials failed."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,51 @@ def noted(each: Sequence[float]) -> dict[str, Any]:
     if not all(map(math.isfinite, each)) or len(each) < 2:
         return {}
     return {VALUES: list(each), "std": stdev(each)}
+
+
+def refuse_failures(
+    outcomes: Sequence[Outcome], ended: Sequence[FrozenTrial], max_failure_rate: float
+) -> None:
+    """End the sweep where too many trials fail, or the first ones all for one reason.
+
+    Args:
+        outcomes: of a batch.
+        ended: all trials that have ended.
+        max_failure_rate: fraction of a batch that may fail.
+
+    Raises:
+        SweepFailed: they do.
+    """
+    failures = [outcome for outcome in outcomes if outcome.state is TrialState.FAIL]
+    failed = [outcome for outcome in failures if not outcome.tolerated]
+    if not failed:
+        return
+    first = failed[0]
+    if len(failed) > max_failure_rate * len(outcomes):
+        raise SweepFailed(
+            f"{len(failed)} of {len(outcomes)} trials failed, more than "
+            f"hydra.sweeper.max_failure_rate={max_failure_rate:g} allows: {first.reason}"
+        ) from first.error
+    start = ended[:SAME_FAILURES]
+    reasons = {str(trial.user_attrs.get(REASON)) for trial in start}
+    if len(start) == SAME_FAILURES and len(reasons) == 1 and _all_failed(start):
+        why = f"the first {SAME_FAILURES} trials failed for one reason: {first.reason}"
+        raise SweepFailed(why) from first.error
+
+
+def refuse_if_all_failed(ended: Sequence[FrozenTrial]) -> None:
+    """End a sweep that has found nothing.
+
+    Raises:
+        SweepFailed: every trial failed.
+    """
+    if ended and _all_failed(ended):
+        reason = ended[0].user_attrs.get(REASON)
+        raise SweepFailed(f"all {len(ended)} trials failed; the first: {reason}")
+
+
+def _all_failed(trials: Sequence[FrozenTrial]) -> bool:
+    return all(trial.state is TrialState.FAIL for trial in trials)
 
 
 def _values(value: Any, objectives: int) -> tuple[float, ...]:

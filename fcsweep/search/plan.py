@@ -17,6 +17,7 @@ from optuna.samplers import BaseSampler
 
 from fcsweep.composition.conditional import OptionKeys
 from fcsweep.config import NO_NUMBER, flat
+from fcsweep.launchers.children import workers_of
 from fcsweep.launchers.protocols import CheckingLoader
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import masked
@@ -24,10 +25,11 @@ from fcsweep.messages.wording import hint, listed, one_line, shown
 from fcsweep.search.overrides import place
 from fcsweep.search.settings import KEYS, MOVED
 from fcsweep.search.space import Space, older_space, space_of
+from fcsweep.search.study.batches import Extend
 from fcsweep.search.study.repeats import AGGREGATES, ONCE, Repeats
 from fcsweep.search.study.samplers import is_grid, pruner_of, sampler_of, seed_of, set_fields
 from fcsweep.search.study.storage import check_url, url_of
-from fcsweep.search.study.study import Extend, Start
+from fcsweep.search.study.study import Start
 from fcsweep.search.study.targets import described
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,8 @@ class Plan:
     reuse: bool = False
     """Whether a trial with the point of a completed one takes its value."""
     repeats: Repeats = ONCE
+    workers: int = 1
+    """Processes on this machine that work on it."""
 
 
 def plan_of(
@@ -94,12 +98,9 @@ def plan_of(
     ours = isinstance(context.config_loader, CheckingLoader)
     values = _flat(task, space, without=NO_NUMBER if ours else ())
     n_jobs = _count("n_jobs", settings["n_jobs"])
-    groups = [set_fields(group, settings[group]) for group in ("sampler", "pruner")]
-    search = {**groups[0], **groups[1], "n_jobs": n_jobs}
     repeats = _repeats(settings, task, space)
-    if repeats.count > 1:  # the values depend on them; older studies have none
-        search |= {"repeats": repeats.count, "repeats_as": repeats.kind}
-    directions = _directions(settings["direction"])
+    search = _decisive(settings, n_jobs, repeats)
+    directions, ahead = _directions(settings["direction"]), _ahead(settings.get("ahead"))
     _warn_of_quotes(space)
     return Plan(
         task=task,
@@ -110,7 +111,9 @@ def plan_of(
             None if settings["custom_search_space"] else space,  # which may ask for other keys
         ),
         pruner=pruner_of(settings["pruner"]),
-        start=Start(directions, space.as_json(), values, enqueue, seed, search, _overlaid(space)),
+        start=Start(
+            directions, space.as_json(), values, enqueue, seed, search, _overlaid(space), ahead
+        ),
         n_trials=n_trials if grid is None else min(n_trials, len(grid)),
         n_jobs=n_jobs,
         max_failure_rate=_rate(settings["max_failure_rate"]),
@@ -119,7 +122,17 @@ def plan_of(
         extend=_extend(settings["custom_search_space"], config),
         reuse=_reuse(settings.get("duplicates", DUPLICATES[0])),
         repeats=repeats,
+        workers=workers_of(config.hydra.launcher),
     )
+
+
+def _decisive(settings: Mapping[str, Any], n_jobs: int, repeats: Repeats) -> dict[str, Any]:
+    """The settings on which the points depend, beside the space and the seed."""
+    groups = [set_fields(group, settings[group]) for group in ("sampler", "pruner")]
+    search = {**groups[0], **groups[1], "n_jobs": n_jobs}
+    if repeats.count > 1:  # the values depend on them; older studies have none
+        search |= {"repeats": repeats.count, "repeats_as": repeats.kind}
+    return search
 
 
 def _refuse_unknown(settings: Mapping[str, Any]) -> None:
@@ -238,6 +251,10 @@ def _count(name: str, value: Any) -> int:
         given = f"hydra.sweeper.{name} is {shown(value)}"
         raise ConfigError(f"{given}; expected a whole number >= 1")
     return value
+
+
+def _ahead(value: Any) -> int | None:
+    return None if value is None else _count("ahead", value)
 
 
 def _rate(value: Any) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +16,12 @@ from fcsweep.messages.wording import printable
 from fcsweep.records.sweep_table import ties
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.results import RESULTS, STATES, counts
-from fcsweep.search.study.study import best_of, counting, feasible, finished
+from fcsweep.search.study.study import REASON, best_of, counting, feasible, finished
 
 log = logging.getLogger(__name__)
 
+EVERY = 0.2
+"""Seconds between two looks at what other processes have done."""
 SHOWN = 5
 """Trials of a Pareto front that the last line names."""
 
@@ -125,6 +127,34 @@ class Progress:
             f"{count} more trial{'s' if count > 1 else ''} failed as trial {first}"
             for count, first in again
         ]
+
+
+def follow(progress: Progress, working: Callable[[], bool]) -> None:
+    """Show a search that other processes do, until they have ended."""
+    known = {trial.number for trial in finished(progress.study)}
+    while working():
+        _show_news(progress, known)
+        time.sleep(EVERY)
+    _show_news(progress, known)
+
+
+def _show_news(progress: Progress, known: set[int]) -> None:
+    """Show the trials that have ended and are not known yet, and those that are running."""
+    trials = progress.study.get_trials(deepcopy=False)
+    running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    progress.running = {trial.number: _last(trial) for trial in running}
+    for trial in finished(progress.study):
+        if trial.number not in known:
+            known.add(trial.number)
+            reason = str(trial.user_attrs.get(REASON, ""))
+            values = tuple(trial.values or ())
+            progress.ended(trial.number, Outcome(trial.state, values, reason=reason))
+
+
+def _last(trial: FrozenTrial) -> tuple[int, float] | None:
+    """What a trial last reported: step and value."""
+    step = trial.last_step
+    return None if step is None else (step, trial.intermediate_values[step])
 
 
 def ending(trial: FrozenTrial, outcome: Outcome, digits: str) -> str:

@@ -126,35 +126,13 @@ def _decide(trial: Trial, step: int) -> bool:
     decided_until = reported.last_step if pruned_at is None else pruned_at
     if decided_until is not None and step < decided_until:
         return False  # decided so before the job was interrupted, and what was known is the same
+    from fcsweep.search.study.window import Unwritten
+
     study = copy.copy(trial.study)
-    notes: Any = _Notes(study._storage)
+    notes: Any = Unwritten(study._storage)
     study._storage = notes
     stop = study.pruner.prune(study, reported) or pruned_at is not None
     if stop and pruned_at is None:
         trial.set_user_attr(PRUNED_AT, step)
     notes.write()
     return stop
-
-
-class _Notes:
-    """A storage in which what a pruner notes of a trial waits until its decision is kept.
-
-    Successive halving notes the rung that a trial has completed, and would let pass a trial that
-    was killed between that note and its end.
-    """
-
-    def __init__(self, storage: Any) -> None:
-        self._storage = storage
-        self._waiting: list[tuple[Any, ...]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
-
-    def set_trial_system_attr(self, *note: Any) -> None:
-        """Keep a note for later."""
-        self._waiting.append(note)
-
-    def write(self) -> None:
-        """Write what has waited."""
-        for note in self._waiting:
-            self._storage.set_trial_system_attr(*note)

@@ -121,6 +121,9 @@ class OptunaSweeperConf:
     """Trials in total, those before a restart and failed ones included; >= 1."""
     n_jobs: int = 2
     """Trials asked at once and handed to the launcher together; >= 1."""
+    ahead: int | None = None
+    """Such batches that may be under way at once, by several workers; >= 1. Null is as the study
+    has it, of a new one twice ``hydra.launcher.workers``, and one for one worker."""
     max_failure_rate: float = 0.0
     """Fraction of the trials asked at once that may fail; in [0, 1]. More end the sweep."""
     params: dict[str, Any] | None = None

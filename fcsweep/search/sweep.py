@@ -6,6 +6,7 @@ import functools
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -14,6 +15,7 @@ from hydra.types import TaskFunction
 from fcsweep.composition.folders import sweep_folder, with_folder
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
+from fcsweep.launchers.children import started
 from fcsweep.launchers.logs import lost_lines_told
 from fcsweep.launchers.protocols import RecordingTask
 from fcsweep.records import ownership
@@ -26,8 +28,10 @@ from fcsweep.search.study.rebuild import Guided, PastRuns
 from fcsweep.search.study.samplers import quiet
 from fcsweep.search.study.storage import password_handed_on, storage_of
 from fcsweep.search.study.study import ENDED, name_of, open_study
-from fcsweep.search.study.trial import Kept, searching
+from fcsweep.search.study.trial import Kept
 from fcsweep.system.atomic import writing
+from fcsweep.system.crew import Crew
+from fcsweep.system.parent import end_with_sweep
 from fcsweep.system.signals import advise, is_listening, listening, this_program
 from fcsweep.system.stdout import all_printed
 
@@ -48,6 +52,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
     folder = sweep_folder(config.hydra)
     task: TaskFunction = sweeper.task_function
     proven = _recorded_by(task)
+    end_with_sweep()
     prepare = sweeper.prepare or (lambda: None)
     with ExitStack() as stack:
         if proven is None:  # another app, which has no program of ours around it
@@ -60,30 +65,45 @@ def sweep(sweeper: Any, plan: Plan) -> None:
             hydra_context=sweeper.hydra_context,
             task_function=task if proven else Kept(task),
         )
-        stack.enter_context(ownership.hold(folder, "hydra.sweep.dir"))
+        stack.enter_context(ownership.hold(folder, "hydra.sweep.dir", together=True))
         stack.enter_context(writing(folder))
         if new := not any(folder.iterdir()):
             prepare()  # before anything is made
+        crew = stack.enter_context(Crew(folder, plan.workers if plan.workers > 1 else 0))
         in_folder = proven is not None and settings["storage"] is None
         configured, extended = functools.partial(_config_of, sweeper), plan.extend is not None
         past = PastRuns(folder, plan.space, configured, extended, plan.repeats)
-        storage = storage_of(settings["storage"], folder, in_folder)
-        name = name_of(storage, settings["study_name"], folder)
-        study, seed = open_study(storage, name, folder, plan.start, past if in_folder else None)
-        if proven and not study.metric_names:
-            study.set_metric_names([str(config.objective)])  # for dashboards
+        ahead = 2 * plan.workers if plan.workers > 1 else 1
+        with crew.turn():
+            storage = storage_of(settings["storage"], folder, in_folder)
+            name = name_of(storage, settings["study_name"], folder)
+            known = past if in_folder else None
+            study, seed = open_study(storage, name, folder, plan.start, known, ahead)
+            if proven and not study.metric_names:
+                study.set_metric_names([str(config.objective)])  # for dashboards
         study.sampler, study.pruner = Guided(plan.sampler(seed), past), plan.pruner
         study.stop = functools.partial(study.set_user_attr, ENDED, True)  # for samplers that do
         digits = ".4f" if proven else ".4g"  # an accuracy, or any number
         progress = (sweeper.display or Progress)(study, plan.n_trials, digits)
-        search = Search(plan, folder, study, launcher, proven, progress, config.hydra, past)
-        if not new and any(search.to_go()):
+        search = Search(plan, folder, study, launcher, proven, progress, config.hydra, crew, past)
+        with crew.turn():
+            more = search.to_go()
+        if not new and more is not None:
             prepare()
         write_multirun(config, folder, seed)
         stack.enter_context(search.results())
         stack.enter_context(progress)
-        stack.enter_context(searching(study, progress, plan.repeats))
+        _carry_out(search, Path(str(config.hydra.runtime.cwd)))
+
+
+def _carry_out(search: Search, cwd: Path) -> None:
+    """Search in this process, or in several that it starts."""
+    workers = search.plan.workers
+    if workers == 1:
         search.run()
+    else:
+        with started(workers, search.folder, cwd) as children:
+            search.watch(children.working)
 
 
 def _recorded_by(task: object) -> Recorded | None:

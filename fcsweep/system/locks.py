@@ -7,6 +7,7 @@ are not kept apart there.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,24 +19,26 @@ except ImportError:  # Windows
 NO_LOCK = -1
 
 
-def lock(path: Path, wait: bool = False) -> int | None:
+def lock(path: Path, wait: bool = False, together: bool = False) -> int | None:
     """Lock a folder or a file; it leaves nothing behind.
 
     Args:
         path: of the folder or the file, which is there.
         wait: for whoever has it.
+        together: several may have it that ask for this.
 
     Returns:
         What `unlock` takes; None if another has it, NO_LOCK where there are no locks.
     """
-    how = os.O_RDONLY if path.is_dir() else os.O_RDWR  # as NFS wants it
+    opening = os.O_RDONLY if path.is_dir() else os.O_RDWR  # as NFS wants it
     try:
-        descriptor = os.open(path, how)
+        descriptor = os.open(path, opening)
     except OSError:  # it cannot be opened; whoever uses it will say so
         return NO_LOCK
     try:
         if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            how = fcntl.LOCK_SH if together else fcntl.LOCK_EX
+            fcntl.flock(descriptor, how | (0 if wait else fcntl.LOCK_NB))
             return descriptor
     except BlockingIOError:
         os.close(descriptor)
@@ -50,6 +53,15 @@ def unlock(locked: int) -> None:
     """Let others have what `lock` has locked."""
     if locked != NO_LOCK:
         os.close(locked)
+
+
+def wait_until_free(path: Path, seconds: float) -> None:
+    """Wait until nobody has locked a folder or a file, at most so long."""
+    until = time.monotonic() + seconds
+    while (locked := lock(path)) is None and time.monotonic() < until:
+        time.sleep(0.05)
+    if locked is not None:
+        unlock(locked)
 
 
 def holder(path: Path) -> int | None:

@@ -10,7 +10,7 @@ from fcsweep.launchers.protocols import TrialError
 from fcsweep.messages import errors
 from fcsweep.messages.errors import ConfigError, UserError
 from fcsweep.messages.wording import one_line
-from fcsweep.search.loop import SweepFailed
+from fcsweep.search.outcomes import SweepFailed
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type)]
 

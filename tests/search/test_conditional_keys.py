@@ -9,8 +9,8 @@ from support.toy_app import sweep, told
 from fcsweep.messages.errors import ConfigError
 from fcsweep.search.settings import SAMPLERS
 from fcsweep.search.space import Space, space_of
+from fcsweep.search.study.batches import create, draw
 from fcsweep.search.study.samplers import quiet, sampler_of
-from fcsweep.search.study.study import ask, complete
 
 HAVE = {"rule.momentum": ("nesterov", "momentum"), "rule.epsilon": ("adam",), "net.p": ("deep",)}
 """The options that have a key."""
@@ -102,9 +102,9 @@ def test_a_trial_that_was_cut_off_while_it_was_asked_gets_the_same_values(name):
             for number in range(12):
                 if number == cut:
                     study.ask().suggest_categorical("rule", ("sgd", "momentum", "adam"))
-                    trial = complete(study, number, found, None)
+                    trial = draw(study, number, found, None)
                 else:
-                    trial = ask(study, found, None)
+                    trial = draw(study, create(study), found, None)
                 study.tell(trial, len(trial.params["rule"]) + trial.params.get("rule.momentum", 0))
         studies.append([trial.params for trial in study.trials])
     assert studies[0] == studies[1]

@@ -414,7 +414,7 @@ def test_several_objectives_are_not_pruned(tmp_path):
 
 
 def test_jobs_of_one_epoch_report_before_any_is_decided_on():
-    from fcsweep.search.study.trial import searching
+    from fcsweep.search.study.trial import Session, searching
 
     pruner = optuna.pruners.PercentilePruner(50.0, n_startup_trials=0)
     study = optuna.create_study(pruner=pruner)
@@ -426,7 +426,7 @@ def test_jobs_of_one_epoch_report_before_any_is_decided_on():
         study.ask()
     heard = []
     listener = SimpleNamespace(reported=lambda *report: heard.append(report))
-    with searching(study, listener):
+    with searching(Session(study, listener)):
         assert prune({3: 0.5, 4: 9.0, 5: 2.5}, 0) == {4, 5}
     assert heard == [(3, 0, 0.5), (4, 0, 9.0), (5, 0, 2.5)]
     assert "pruned_at" not in study.trials[3].user_attrs

@@ -16,8 +16,8 @@ from fcsweep.messages.errors import ConfigError
 from fcsweep.search.settings import PRUNERS, SAMPLERS
 from fcsweep.search.space import space_of
 from fcsweep.search.study import samplers, targets
+from fcsweep.search.study.batches import create, draw
 from fcsweep.search.study.samplers import is_grid, pruner_of, quiet, sampler_of, seed_of
-from fcsweep.search.study.study import ask, complete
 
 INSTALLED = [
     name
@@ -75,7 +75,7 @@ def test_every_sampler_builds_with_nulls_and_draws(name):
     with quiet():
         study = optuna.create_study(sampler=make(0))
         for _ in range(3):
-            trial = ask(study, space, None)
+            trial = draw(study, create(study), space, None)
             study.tell(trial, trial.number)
     assert all(set(trial.params) == {"x", "y"} for trial in study.trials)
 
@@ -221,7 +221,10 @@ def _study(name, trials, seed=7, start=None):
     fields |= {"population_size": 4} if name.startswith("nsga") else {}
     study = optuna.create_study(sampler=sampler_of(node(SAMPLERS, name, **fields))(seed))
     while len(study.trials) < trials:
-        batch = [ask(study, SPACE, None) for _ in range(min(3, trials - len(study.trials)))]
+        batch = [
+            draw(study, create(study), SPACE, None)
+            for _ in range(min(3, trials - len(study.trials)))
+        ]
         for trial in batch:
             study.tell(trial, _value(trial))
     return study
@@ -240,9 +243,9 @@ def test_the_same_seed_and_history_give_the_same_point(name):
         study = _study(name, 9)
         again = _with_another_sampler(study, name)
         other = _with_another_sampler(study, name, seed=8)
-        expected = [ask(study, SPACE, None).params for _ in range(3)]
-        assert [ask(again, SPACE, None).params for _ in range(3)] == expected
-        others = [ask(other, SPACE, None).params for _ in range(3)]
+        expected = [draw(study, create(study), SPACE, None).params for _ in range(3)]
+        assert [draw(again, create(again), SPACE, None).params for _ in range(3)] == expected
+        others = [draw(other, create(other), SPACE, None).params for _ in range(3)]
         assert others != expected or name == "qmc"  # which has one sequence, unless scrambled
         assert len({str(params) for params in expected}) == 3
 
@@ -253,7 +256,7 @@ def test_a_trial_whose_asking_was_cut_is_completed_to_the_same_point(name, known
     with quiet():
         whole = _study(name, known)
         cut = _with_another_sampler(whole, name)
-        expected = ask(whole, SPACE, None)
+        expected = draw(whole, create(whole), SPACE, None)
         started = cut.ask()
         first, distribution = next(iter(SPACE.distributions.items()))
         started._suggest(first, distribution)
@@ -263,22 +266,22 @@ def test_a_trial_whose_asking_was_cut_is_completed_to_the_same_point(name, known
         again.add_trials(cut.trials[:known])
         again._storage.create_new_trial(again._study_id, template_trial=cut.trials[known])
         assert again.trials[known].state is TrialState.RUNNING
-        assert complete(again, known, SPACE, None).params == expected.params
+        assert draw(again, known, SPACE, None).params == expected.params
 
 
 @pytest.mark.parametrize("known", [2, 6])
 def test_a_trial_that_was_made_and_not_drawn_is_completed_to_the_same_point(known):
     whole = _study("tpe", known)
     cut = _with_another_sampler(whole, "tpe")
-    expected = ask(whole, SPACE, None).params
+    expected = draw(whole, create(whole), SPACE, None).params
     cut._storage.create_new_trial(cut._study_id)
-    assert complete(cut, known, SPACE, None).params == expected
+    assert draw(cut, known, SPACE, None).params == expected
 
 
 def test_planned_points_come_first_and_what_they_leave_open_is_drawn():
     planned = [{"rate": 0.5, "width": 20, "rule": "b", "+w": 0.25}, {"rule": "c"}]
     study = optuna.create_study(sampler=sampler_of(node(SAMPLERS, "tpe"), planned)(3))
-    first, second, third = (ask(study, SPACE, None).params for _ in range(3))
+    first, second, third = (draw(study, create(study), SPACE, None).params for _ in range(3))
     assert first == planned[0] and second["rule"] == "c"
     assert second["rate"] not in (first["rate"], third["rate"])
 
@@ -290,7 +293,7 @@ def test_the_private_hook_of_the_qmc_sampler_is_there_and_decides_the_point():
         ours = _study("qmc", 8, seed=5)
         theirs = optuna.create_study(sampler=QMCSampler(seed=5, warn_independent_sampling=False))
         for _ in range(8):
-            theirs.tell(ask(theirs, SPACE, None), 0.0)
+            theirs.tell(draw(theirs, create(theirs), SPACE, None), 0.0)
     assert [one.params for one in ours.trials[1:]] == [one.params for one in theirs.trials[1:]]
 
 
@@ -299,7 +302,7 @@ def test_parameters_that_are_drawn_by_themselves_are_not_alike(name):
     space = space_of(None, ["a=interval(0,1)", "b=interval(0,1)"])
     with quiet():
         study = optuna.create_study(sampler=sampler_of(node(SAMPLERS, name))(0))
-        params = ask(study, space, None).params
+        params = draw(study, create(study), space, None).params
     assert params["a"] != params["b"]
 
 
@@ -308,7 +311,8 @@ def test_a_sampler_within_another_is_seeded_for_each_trial_too():
     make = sampler_of(node(SAMPLERS, "qmc", independent_sampler=nested))
     with quiet():
         first, again = (
-            ask(optuna.create_study(sampler=make(0)), SPACE, None).params for _ in range(2)
+            draw(study, create(study), SPACE, None).params
+            for study in [optuna.create_study(sampler=make(0)) for _ in range(2)]
         )
     assert first == again
 

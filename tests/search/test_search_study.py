@@ -16,17 +16,21 @@ from support.toy_app import study_of, told
 from fcsweep.messages.errors import ConfigError, FolderError, StudyError
 from fcsweep.records.ownership import hold
 from fcsweep.search import pruning
-from fcsweep.search.loop import Search, SweepFailed
+from fcsweep.search.loop import Search
+from fcsweep.search.outcomes import SweepFailed
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress
 from fcsweep.search.pruning import should_prune
 from fcsweep.search.settings import PRUNERS, SAMPLERS
 from fcsweep.search.space import space_of
 from fcsweep.search.study import storage
+from fcsweep.search.study.batches import next_batch
 from fcsweep.search.study.samplers import pruner_of, quiet, sampler_of
 from fcsweep.search.study.storage import storage_of
-from fcsweep.search.study.study import Start, check_data, next_batch, open_study, started_with
-from fcsweep.search.study.trial import Kept, searching
+from fcsweep.search.study.study import Start, check_data, open_study, started_with
+from fcsweep.search.study.trial import Kept
+from fcsweep.search.study.window import Batches
+from fcsweep.system.crew import Crew
 
 SPACE = space_of(None, ["x=interval(-1,1)", "y=tag(log,interval(1e-3,1))", "z=a,b,c"])
 N_TRIALS, N_JOBS = 24, 4
@@ -96,8 +100,8 @@ def search(folder, monkeypatch, failing=(5, 12), **changes):
     study.sampler, study.pruner = planned.sampler(seed), planned.pruner
     progress = Progress(study, planned.n_trials)
     launcher = Here(folder, monkeypatch, failing)
-    with searching(study, progress):
-        Search(planned, folder, study, launcher, None, progress, HYDRA).run()
+    with Crew(folder) as crew:
+        Search(planned, folder, study, launcher, None, progress, HYDRA, crew).run()
     return told(study_of(folder))
 
 
@@ -296,7 +300,8 @@ def test_the_next_batch(states, size, n_trials, expected):
         if state != "R":
             kind = optuna.trial.TrialState[kinds[state]]
             study.tell(trial, 0.0 if state == "C" else None, state=kind)
-    assert next_batch(study, size, n_trials) == expected
+    batch = next_batch(study.get_trials(), Batches(size), n_trials)
+    assert (([], 0) if batch is None else (batch.running, batch.to_ask)) == expected
 
 
 # --- What is refused ------------------------------------------------------------------------------

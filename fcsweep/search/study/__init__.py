@@ -1,7 +1,9 @@
 """What a search knows of its trials, and how that is kept.
 
 =================  ================================================================
-``study.py``       a study, new or resumed: opening it, what belongs to it, which trials come next
+``study.py``       a study, new or resumed: opening it, what belongs to it, how its trials ended
+``batches.py``     which trials come next, and their parameters
+``window.py``      a study as the trials of one batch may see it
 ``storage.py``     the journal in the sweep's folder, or a database
 ``samplers.py``    samplers and pruners from config nodes; a seeded sampler for every trial
 ``targets.py``     the classes, functions and objects that such nodes name

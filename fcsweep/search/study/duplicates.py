@@ -55,8 +55,8 @@ def reuse(study: Study, outcomes: Mapping[int, Outcome | None]) -> dict[int, Out
 
 def distinct(study: Study, numbers: Sequence[int]) -> list[int]:
     """Of the trials with these numbers the first with each point."""
-    trials = _trials(study)
-    return list({_point(trials[number]): number for number in reversed(numbers)}.values())[::-1]
+    points = {trial.number: _point(trial) for trial in _trials(study)}
+    return list({points[number]: number for number in reversed(numbers)}.values())[::-1]
 
 
 def _refer(study: Study, trial: FrozenTrial, earlier: FrozenTrial) -> None:

@@ -29,6 +29,7 @@ from fcsweep.search.pruning import PRUNED_AT, report
 from fcsweep.search.results import MULTIRUN
 from fcsweep.search.space import Space
 from fcsweep.search.study.repeats import ONCE, Repeats
+from fcsweep.search.study.window import numbered
 from fcsweep.system.bounded import bounded
 
 OVERRIDES = ".hydra/overrides.yaml"
@@ -237,7 +238,7 @@ def report_last(study: Study, number: int, value: float) -> None:
 
 
 def _trial(study: Study, number: int) -> Trial:
-    return Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+    return Trial(study, numbered(study, number)._trial_id)
 
 
 def _rows(folder: Path) -> Sequence[Any]:

@@ -188,6 +188,9 @@ BEGINNING = b'{"op_code"'
 def _cut_torn_tail(path: Path) -> None:
     """Drop what a killed process left of its last line, to which the next would be glued."""
     with open(path, "r+b") as file:
+        if file.seek(0, os.SEEK_END) == 0 or (file.seek(-1, os.SEEK_END), file.read())[1] == b"\n":
+            return
+        file.seek(0)
         content = file.read()
         whole = content.rfind(b"\n") + 1
         torn = content[whole:]
@@ -273,6 +276,7 @@ class Journal(JournalFileBackend):
         try:
             self._lock.acquire()
             try:
+                _cut_torn_tail(Path(self._file_path))
                 with open(self._file_path, "ab", buffering=0) as file:
                     before = file.tell()
                     try:

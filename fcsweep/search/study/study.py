@@ -1,35 +1,27 @@
-"""A study, new or resumed: what belongs to it, and which trials come next.
+"""A study, new or resumed: what belongs to it, and how its trials ended.
 
-The number of a trial is the number of its job and the name of its folder, for ever. Trials are
-asked in batches fixed by their numbers, and a batch is told when it has ended, in order: so a study
-that was killed anywhere goes on with the parameters that it would have had.
+The number of a trial is the number of its job and the name of its folder, for ever.
 """
 
 from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 import optuna
-from optuna.distributions import (
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    json_to_distribution,
-)
+from optuna.distributions import json_to_distribution
 from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.messages.errors import StudyError
 from fcsweep.messages.wording import shown
 from fcsweep.search.overrides import described
-from fcsweep.search.space import Space
 from fcsweep.search.study.storage import JOURNAL, in_folder
 
 ATTRIBUTE = "fcsweep"
@@ -61,10 +53,6 @@ class PastRuns(Protocol):
         ...
 
 
-Extend = Callable[[Trial], None]
-"""Asks a trial for more parameters (``custom_search_space``)."""
-
-
 @dataclass(frozen=True)
 class Start:
     """What a sweep is started with; a resumed one must be started with the same."""
@@ -81,6 +69,8 @@ class Start:
     """Sampler, pruner, their fields that are set, and ``n_jobs``: the points depend on them."""
     fixed: dict[str, str] = field(default_factory=dict)
     """Values that every trial sets in a group that is searched, which ``config`` is without."""
+    ahead: int | None = None
+    """Batches that may be under way at once; None for as many as the study has."""
 
 
 def name_of(storage: BaseStorage, given: str | None, folder: Path) -> str:
@@ -106,7 +96,12 @@ def name_of(storage: BaseStorage, given: str | None, folder: Path) -> str:
 
 
 def open_study(
-    storage: BaseStorage, name: str, folder: Path, start: Start, past: PastRuns | None = None
+    storage: BaseStorage,
+    name: str,
+    folder: Path,
+    start: Start,
+    past: PastRuns | None = None,
+    ahead: int = 1,
 ) -> tuple[Study, int]:
     """The study of a sweep, new or from before, and its seed.
 
@@ -117,6 +112,7 @@ def open_study(
         start: what the sweep is started with.
         past: takes in the runs in the folder that the study does not know; None if the records of
             runs cannot stand in for it.
+        ahead: batches of a new study that may be under way at once, where ``start`` has None.
 
     Raises:
         StudyError: the study was started with something else, belongs to another folder or was not
@@ -149,7 +145,8 @@ def open_study(
     )
     known = start.seed if start.seed is not None or past is None else past.drawn_seed()
     seed = secrets.randbits(32) if known is None else known
-    about = {**_stable(asdict(start)), "drawn_seed": seed, "folder": str(folder), "version": 1}
+    about = {"drawn_seed": seed, "folder": str(folder), "version": 1, "ahead": start.ahead or ahead}
+    about = {**_stable(asdict(start)), **about}
     study._storage.set_study_system_attr(study._study_id, ATTRIBUTE, about)
     return study, seed
 
@@ -160,31 +157,9 @@ def started_with(study: Study) -> Mapping[str, Any] | None:
     return own.get(ATTRIBUTE) or study.user_attrs.get(ATTRIBUTE)
 
 
-def ask(study: Study, space: Space, extend: Extend | None) -> Trial:
-    """The next trial, with its parameters drawn."""
-    trial = study.ask()
-    _draw(trial, space, extend)
-    return trial
-
-
-def complete(study: Study, number: int, space: Space, extend: Extend | None) -> Trial:
-    """A trial that was asked before; parameters that a kill has cut off are drawn now."""
-    trial = Trial(study, _trials(study)[number]._trial_id)
-    _draw(trial, space, extend)
-    return trial
-
-
-def next_batch(study: Study, size: int, n_trials: int) -> tuple[list[int], int]:
-    """The trials to run next: numbers that are asked already, and how many more to ask.
-
-    Batch ``k`` holds the numbers from ``k * size``; the last one may be smaller.
-    """
-    trials = _trials(study)
-    running = [trial.number for trial in trials if trial.state is TrialState.RUNNING]
-    first = running[0] if running else len(trials)
-    end = min((first // size + 1) * size, n_trials)
-    told = any(trial.state.is_finished() for trial in trials[first // size * size :])
-    return running, 0 if running and told else max(end - len(trials), 0)
+def ahead_of(study: Study) -> int:
+    """How many batches of a study may be under way at once; of an older one it is one."""
+    return (started_with(study) or {}).get("ahead", 1)
 
 
 def finished(study: Study) -> list[FrozenTrial]:
@@ -242,23 +217,6 @@ def check_data(study: Study, fingerprint: str | None) -> None:
         )
 
 
-def _draw(trial: Trial, space: Space, extend: Extend | None) -> None:
-    for name, distribution in space.distributions.items():
-        if not space.has(name, trial.params):
-            continue
-        match distribution:
-            case CategoricalDistribution(choices=choices):
-                trial.suggest_categorical(name, choices)
-            case FloatDistribution(low=low, high=high, step=step, log=log):
-                trial.suggest_float(name, low, high, step=step, log=log)
-            case IntDistribution(low=low, high=high, step=step, log=log):
-                trial.suggest_int(name, low, high, step=step, log=log)
-            case _:  # the space holds no other
-                raise TypeError(f"{name} has an unknown distribution: {distribution}")
-    if extend is not None:
-        extend(trial)
-
-
 def _missing_study(storage: BaseStorage, name: str, folder: Path) -> str:
     """What holds no study of the runs in a folder, and what to do."""
     if in_folder(storage):
@@ -299,6 +257,8 @@ def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if saved[part] != now[part]:
             name = {"directions": "direction", "seed": "sampler.seed"}.get(part, part)
             changes.append(f"{name}: {shown(saved[part])}, now {shown(now[part])}")
+    if now["ahead"] not in (None, ahead := saved.get("ahead", 1)):
+        changes.append(f"ahead: {ahead}, now {now['ahead']}")
     parts = (("search", shown), ("space", _range), ("config", shown), ("fixed", shown))
     for part, told in parts:
         before, after = saved.get(part, now[part]), now[part]  # older studies lack some

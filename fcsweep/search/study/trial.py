@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from fcsweep.composition.folders import sweep_folder
 from fcsweep.messages.errors import UserError
 from fcsweep.messages.wording import shown
+from fcsweep.search.settings import OptunaSweeperConf
 from fcsweep.search.study.repeats import HIDDEN, ONCE, Repeats
 from fcsweep.system.parent import end_with_sweep
 from fcsweep.system.signals import end_if_asked
@@ -52,6 +53,7 @@ class Session:
     """What this process knows of the search."""
 
     study: Study
+    """As the running trials may see it."""
     listener: Listener | None = None
     repeats: Repeats = ONCE
     trials: dict[int, Trial] = field(default_factory=dict)
@@ -200,10 +202,10 @@ def _keep_returned(numbers: Sequence[float]) -> None:
 
 
 @contextmanager
-def searching(study: Study, listener: Listener, repeats: Repeats = ONCE) -> Iterator[None]:
-    """Let jobs of this process report to ``study`` while the block runs."""
+def searching(session: Session) -> Iterator[None]:
+    """Let jobs of this process report to a study while the block runs."""
     global _session
-    before, _session = _session, Session(study, listener, repeats)
+    before, _session = _session, session
     try:
         yield
     finally:
@@ -214,10 +216,12 @@ def trial_of(session: Session, job: int) -> Trial:
     """The trial of a job."""
     from optuna.trial import Trial
 
+    from fcsweep.search.study.window import numbered
+
     number = session.repeats.trial(job)
     if number not in session.trials:
-        trials: Any = session.study.get_trials(deepcopy=False)
-        session.trials[number] = Trial(session.study, trials[number]._trial_id)
+        found = numbered(session.study, number)
+        session.trials[number] = Trial(session.study, found._trial_id)
     return session.trials[number]
 
 
@@ -251,12 +255,30 @@ def opened() -> Session | None:
     if _session is not None or job_number() is None:
         return _session
     hydra: Any = HydraConfig.get()
-    return _elsewhere(hydra.sweeper.study_name, sweep_folder(hydra), repr(hydra.sweeper.storage))
+    job, size = hydra.job.num, hydra.sweeper.get("n_jobs") or OptunaSweeperConf.n_jobs
+    batch = job // ((hydra.sweeper.get("repeats") or 1) * size)
+    where = sweep_folder(hydra), repr(hydra.sweeper.storage)
+    return _elsewhere(hydra.sweeper.study_name, *where, size, batch)
+
+
+@functools.lru_cache(1)
+def _elsewhere(name: str | None, folder: Path, storage: str, size: int, batch: int) -> Session:
+    """The session of a job whose sweeper is in another process."""
+    from fcsweep.search.study.study import ahead_of
+    from fcsweep.search.study.window import Batches, view
+
+    hydra: Any = HydraConfig.get()
+    study = _study_elsewhere(name, folder, storage)
+    return Session(
+        view(study, Batches(size, ahead_of(study)), batch),
+        repeats=Repeats(
+            hydra.sweeper.get("repeats") or 1, hydra.sweeper.get("repeats_as") or "mean"
+        ),
+    )
 
 
 @functools.lru_cache(1)  # a process may run jobs of one sweep after another
-def _elsewhere(name: str | None, folder: Path, storage: str) -> Session:
-    """The session of a job whose sweeper is in another process."""
+def _study_elsewhere(name: str | None, folder: Path, storage: str) -> Study:
     import optuna
 
     from fcsweep.search.study.samplers import pruner_of, quiet
@@ -266,14 +288,9 @@ def _elsewhere(name: str | None, folder: Path, storage: str) -> Session:
     hydra: Any = HydraConfig.get()
     with quiet():
         opened_storage = storage_of(unmasked(hydra.sweeper.storage), folder)
-        return Session(
-            optuna.load_study(
-                study_name=name_of(opened_storage, name, folder),
-                storage=opened_storage,
-                sampler=optuna.samplers.RandomSampler(),
-                pruner=pruner_of(hydra.sweeper.pruner),
-            ),
-            repeats=Repeats(
-                hydra.sweeper.get("repeats") or 1, hydra.sweeper.get("repeats_as") or "mean"
-            ),
+        return optuna.load_study(
+            study_name=name_of(opened_storage, name, folder),
+            storage=opened_storage,
+            sampler=optuna.samplers.RandomSampler(),
+            pruner=pruner_of(hydra.sweeper.pruner),
         )

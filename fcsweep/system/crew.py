@@ -1,0 +1,194 @@
+"""The processes that work on one sweep, and what each of them works on.
+
+Each has a file in ``.workers/`` in the sweep's folder, and keeps it locked. The operating system
+drops the lock with the process, however that ends: then what it was working on is free at once. A
+process that was stopped and goes on has its lock, and its work, all the while.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+
+from fcsweep.messages.errors import FolderError
+from fcsweep.system.locks import NO_LOCK, lock, unlock
+
+ROLL = ".workers"
+"""Folder of the files, in that of the sweep; it is there while somebody works."""
+
+
+class LostClaim(BaseException):
+    """Another process has taken over the work of this one, which must write nothing more.
+
+    No handler of errors takes it for the failure of a run, which would be written.
+    """
+
+
+@dataclass(frozen=True)
+class Member:
+    """A process that works on a sweep."""
+
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    starts: int = 0
+    """Of one that only waits for others: how many it has started."""
+    jobs: str = ""
+    """What the sweep trains, where its study does not say so: a digest of the jobs of a grid."""
+    work: list[int] = field(default_factory=list[int])
+    """Numbers of jobs, or of batches of trials."""
+
+
+class Crew:
+    """The processes that work on a sweep; while the block runs, this one is among them.
+
+    Args:
+        folder: of the sweep; it exists.
+        starts: as in `Member`.
+        jobs: as in `Member`.
+
+    Raises:
+        FolderError: others train other jobs there; or, at the end of the block, another process has
+            taken this one for dead.
+    """
+
+    def __init__(self, folder: Path, starts: int = 0, jobs: str = "") -> None:
+        self._roll, self._me = folder.absolute() / ROLL, Member(starts=starts, jobs=jobs)
+        name = f"{self._me.host}-{self._me.pid}-{secrets.token_hex(4)}"
+        self._path, self._locked = self._roll / name, NO_LOCK
+
+    def __enter__(self) -> Crew:
+        """Join."""
+        global _joined
+        with self.turn():
+            self._refuse_strangers()
+            self._path.touch()
+            locked = lock(self._path)
+            assert locked is not None  # nobody else knows of the file
+            self._locked = locked
+            self._write()
+        _joined = self
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Leave."""
+        self.leave()
+        if kind is LostClaim:
+            raise FolderError(
+                "another process has taken this one for dead and goes on with its trials; the same "
+                "command joins in again"
+            )
+
+    def _refuse_strangers(self) -> None:
+        for other in self.others():
+            if other.jobs != self._me.jobs:
+                raise FolderError(
+                    f"hydra.sweep.dir: {self._roll.parent} is in use by process {other.pid} on "
+                    f"{other.host}, which trains other jobs; name a new or an empty folder"
+                )
+
+    def leave(self) -> None:
+        """Be a member no more; once is enough."""
+        global _joined
+        if _joined is self:
+            _joined = None
+            with self.turn():
+                self._path.unlink(missing_ok=True)
+                unlock(self._locked)
+
+    @contextmanager
+    def turn(self) -> Generator[None]:
+        """Keep all others from joining, looking and taking while the block runs."""
+        locked = self._lock_roll()
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # others are there
+                self._roll.rmdir()
+            unlock(locked)
+
+    def _lock_roll(self) -> int:
+        while True:
+            self._roll.mkdir(exist_ok=True)
+            locked = lock(self._roll, wait=True)
+            assert locked is not None  # it was waited for
+            if locked == NO_LOCK or _is_at(locked, self._roll):
+                return locked
+            unlock(locked)  # of a folder that was removed meanwhile
+
+    def others(self) -> list[Member]:
+        """The other living members, in a `turn`; those whose process has ended are forgotten."""
+        found: list[Member] = []
+        for path in sorted(self._roll.iterdir()):
+            if path == self._path:
+                continue
+            locked = lock(path)
+            if locked is None or (locked == NO_LOCK != self._locked):
+                found.append(_read(path))
+                continue
+            path.unlink(missing_ok=True)
+            unlock(locked)
+        return found
+
+    def take(self, work: Sequence[int]) -> None:
+        """Take work, in a `turn`, in place of what was taken before."""
+        self._me = replace(self._me, work=list(work))
+        self._write()
+
+    def check(self) -> None:
+        """Make sure that nobody has taken this process for dead.
+
+        Raises:
+            LostClaim: somebody has.
+        """
+        if not self._path.exists():
+            raise LostClaim
+
+    def _write(self) -> None:
+        """In place: the lock is that of the file."""
+        self.check()
+        self._path.write_text(json.dumps(asdict(self._me)))
+
+
+def digest(jobs: object) -> str:
+    """What tells the jobs of a grid from those of another; of None nothing."""
+    return "" if jobs is None else sha256(repr(jobs).encode()).hexdigest()[:16]
+
+
+def others_at_work(count: int) -> str:
+    """What one says who leaves before the last."""
+    told = "another process is" if count == 1 else f"{count} other processes are"
+    return f"{told} at work on this sweep; the last one writes its tables"
+
+
+_joined: Crew | None = None
+
+
+def fence() -> None:
+    """Let pass who may write: called before every record.
+
+    Raises:
+        LostClaim: this process works on a sweep, and another has taken over its work.
+    """
+    if _joined is not None:
+        _joined.check()
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _read(path: Path) -> Member:
+    try:
+        return Member(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):  # it was killed while it wrote, or is another version
+        return Member("?", 0)
