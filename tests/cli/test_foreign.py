@@ -134,7 +134,7 @@ def test_a_search_has_the_table_and_the_page(call, tmp_path):
 
 
 def test_of_several_objectives_the_front_comes_first(call, monkeypatch):
-    monkeypatch.setattr("fcsweep.report.write", lambda folder: folder / "report.html")
+    monkeypatch.setattr("fcsweep.report.write", lambda folder, **_: folder / "report.html")
     words = [
         "hydra.sweeper.n_trials=11",
         "hydra.sweeper.direction=[minimize,minimize]",
