@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from fcsweep.config import read
 from fcsweep.records.filenames import CONFIG, PROVENANCE
-from fcsweep.records.seal import as_json, sealed
+from fcsweep.records.seal import add_seal, as_json
 
 SAMPLE = Path(__file__).parent / "sample"
 KEPT = ("result.json", "history.csv", "provenance.json", ".hydra/config.yaml")
@@ -79,7 +79,7 @@ def seal(run: Path) -> None:
     facts["command"] = re.sub(r" data\.root=[^ ]*", "", facts["command"])
     facts["files"][CONFIG] = sha256((run / CONFIG).read_bytes()).hexdigest()
     facts.pop("sha256")
-    (run / PROVENANCE).write_bytes(as_json(sealed(facts)))
+    (run / PROVENANCE).write_bytes(as_json(add_seal(facts)))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from fcsweep.records.filenames import BEST
 from fcsweep.records.reader import are_ours, damaged_since, look
 from fcsweep.run import device_of
 from fcsweep.run.build import data_of, net_of
-from fcsweep.system.bounded import bounded
+from fcsweep.system.bounded import read_bounded
 from fcsweep.system.command import command
 
 PROGRAM = "python -m fcsweep.evaluate"
@@ -165,7 +165,7 @@ def _best_params(run_dir: Path, most: int) -> dict[str, Tensor]:
         status = found.result["status"]
         raise FolderError(f"{run_dir} has no best parameters: it is {status}, never evaluated")
     try:
-        content = bounded(run_dir / BEST, most)
+        content = read_bounded(run_dir / BEST, most)
     except (OSError, ValueError) as error:
         raise FolderError(f"{run_dir / BEST} cannot be read: {_why(error)}") from error
     if sha256(content).hexdigest() != recorded:

@@ -17,7 +17,8 @@ from typing import Any
 from fcsweep.config.allowed import TRACKERS
 from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.messages.wording import one_line, printable
-from fcsweep.records.reader import are_ours, changed_since, look
+from fcsweep.records.filenames import find_runs
+from fcsweep.records.reader import are_ours, look, read_run
 from fcsweep.system.command import command
 from fcsweep.trackers.contents import End, Row, Tracked, end_of, metrics, rows_of, run_in
 from fcsweep.trackers.tracker import open_tracker, require
@@ -63,8 +64,6 @@ def export(name: str, folder: Path) -> str:
 
 
 def _of_folder(folder: Path) -> Iterator[Exported]:
-    from fcsweep.records.frames import find_runs  # imports pandas
-
     found = find_runs(folder)
     ours = are_ours(found)
     trials = None if ours else _trials(folder)
@@ -78,7 +77,7 @@ def _runs(folders: Sequence[Path]) -> Iterator[Exported]:
     for folder in folders:
         found = look(folder)
         try:
-            if damage := found.damage or changed_since(folder, found):
+            if damage := read_run(folder).damage:
                 raise ValueError(damage)
             if found.result is None or found.config is None:
                 raise ValueError("it has no record")

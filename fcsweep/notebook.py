@@ -28,7 +28,7 @@ from fcsweep.cli.app import App
 from fcsweep.cli.task import Task, save_config
 from fcsweep.composition.loader import conf_dir
 from fcsweep.config import RunConfig, typed
-from fcsweep.launchers.logs import lost_lines_told
+from fcsweep.launchers.logs import report_lost_lines
 from fcsweep.messages.errors import ConfigError, UserError
 from fcsweep.messages.wording import one_line
 
@@ -135,7 +135,7 @@ def _app(config_dir: str | Path | None) -> Iterator[App]:
             raise ConfigError(f"config_dir is {config_dir}; expected a folder")
         place = f"file://{Path(config_dir).absolute()}"
         search_path.prepend("command-line", place, SearchPathQuery(provider="schema"))
-    with _hydra_as_found(), _logging_as_found(), lost_lines_told():
+    with _hydra_as_found(), _logging_as_found(), report_lost_lines():
         setbase("1.3")
         try:
             yield App.create_main_hydra2("fcsweep", search_path)

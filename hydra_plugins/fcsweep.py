@@ -22,7 +22,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from fcsweep.messages.errors import UserError
-from fcsweep.search.settings import CONFLICT, filled, register, upstream_installed
+from fcsweep.search.settings import CONFLICT, register, upstream_installed, with_defaults
 
 register()
 
@@ -101,7 +101,7 @@ class OptunaSweeper(Sweeper):
         """Keep what Hydra hands over."""
         self.hydra_context, self.task_function = hydra_context, task_function
         self.config = config
-        self.settings = filled(self.settings, config.hydra.sweeper)
+        self.settings = with_defaults(self.settings, config.hydra.sweeper)
 
     def plan(self, arguments: list[str]) -> Any:
         """The settings, checked, with nothing made yet."""

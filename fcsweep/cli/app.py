@@ -27,17 +27,17 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig
 
 from fcsweep.cli.checks import (
-    checked_grid,
-    checked_search,
+    check_grid,
+    check_search,
     elsewhere,
     folder_of,
+    name_missing_values,
     refuse_lone_sweep,
     refuse_other_folder,
     require_data,
     require_device,
     require_own_code,
     require_trackers,
-    values_named,
 )
 from fcsweep.cli.completion import by_shell
 from fcsweep.cli.help import help_of
@@ -46,7 +46,7 @@ from fcsweep.composition.loader import CheckedLoader
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.children import require_program, started, workers_of
-from fcsweep.launchers.unfinished import SharedOut, Unfinished
+from fcsweep.launchers.unfinished import SharedOut, UnfinishedJobs
 from fcsweep.messages.errors import ConfigError, DataError, FolderError, StudyError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import ownership, sweep_table
@@ -117,7 +117,7 @@ class App(Hydra):
         context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
         folder, made = folder_of(cfg, "hydra.run.dir")
         self.folder = folder
-        with ownership.unmade_if_unused(made), ownership.hold(folder, "hydra.run.dir"):
+        with ownership.remove_if_unused(made), ownership.hold(folder, "hydra.run.dir"):
             if ownership.check_run(folder, config):
                 ownership.remove_checkpoints(folder)  # if it was killed just before it did that
                 print(printable(f"{folder} is done: {ending(folder)}"))
@@ -158,12 +158,12 @@ class App(Hydra):
         end_with_sweep()
         callbacks = Callbacks(cfg)
         context = HydraContext(config_loader=self.config_loader, callbacks=callbacks)
-        with values_named(cfg, "hydra.sweeper", "hydra.launcher"):
+        with name_missing_values(cfg, "hydra.sweeper", "hydra.launcher"):
             sweeper: Any = Plugins.instance().instantiate_sweeper(
                 config=cfg, hydra_context=context, task_function=task_function
             )
-        grid = checked_grid(sweeper, cfg, context)
-        searches = checked_search(sweeper, cfg, context)
+        grid = check_grid(sweeper, cfg, context)
+        searches = check_search(sweeper, cfg, context)
         require_program(workers_of(cfg.hydra.launcher))
         count = 1 if grid is None else workers_of(cfg.hydra.launcher)  # as a search does itself
         folder, made = folder_of(cfg, "hydra.sweep.dir")
@@ -172,7 +172,7 @@ class App(Hydra):
         # A search holds its folder itself, as it does for other apps.
         key, crew = "hydra.sweep.dir", Crew(folder, count if count > 1 else 0, digest(grid))
         held = nullcontext() if searches else ownership.hold(folder, key, together=True)
-        with ownership.unmade_if_unused(made), held, nullcontext() if searches else crew:
+        with ownership.remove_if_unused(made), held, nullcontext() if searches else crew:
             unfinished = _unfinished(sweeper, grid, cfg, folder, crew)
             advise("go on", "hydra.sweep.dir", folder)
             rows: Sequence[sweep_table.Row] = ()
@@ -206,7 +206,7 @@ class App(Hydra):
 
 def _unfinished(
     sweeper: Any, grid: list[RunConfig] | None, cfg: DictConfig, folder: Path, crew: Crew
-) -> Unfinished | None:
+) -> UnfinishedJobs | None:
     """Let the sweeper of a grid launch what is missing in its folder; None if it is no grid."""
     if grid is None:
         return None

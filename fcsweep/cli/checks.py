@@ -22,7 +22,7 @@ from fcsweep.composition.secrets import overrides_of
 from fcsweep.config import CustomConfig, RunConfig, conditional_keys, flat, typed
 from fcsweep.launchers.protocols import CheckingLoader, GridSweeper, PlanningSweeper
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import listed
+from fcsweep.messages.wording import join
 from fcsweep.records import ownership
 from fcsweep.trackers.tracker import require
 
@@ -75,7 +75,7 @@ def require_data(configs: Iterable[RunConfig]) -> None:
         require(name, root=root)
 
 
-def checked_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[RunConfig] | None:
+def check_grid(sweeper: Any, cfg: DictConfig, context: HydraContext) -> list[RunConfig] | None:
     """The configs of all jobs of a grid, in order; None if the sweeper is another one.
 
     Hydra's grid sweeper makes its folder before it looks at the jobs; here they come first.
@@ -134,7 +134,7 @@ def elsewhere(cfg: DictConfig) -> bool:
     return "slurm" in str(cfg.hydra.runtime.choices.get("hydra/launcher"))
 
 
-def checked_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool:
+def check_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool:
     """Whether the sweeper is ours for Optuna; if so its settings are checked, and its device.
 
     Raises:
@@ -164,7 +164,7 @@ def checked_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool
 def _refuse_direction(directions: Sequence[str], objective: str) -> None:
     """Refuse to look for the worst accuracy, as a config that was copied may ask."""
     if list(directions) != ["maximize"]:
-        given = f"hydra.sweeper.direction is {listed(directions)}"
+        given = f"hydra.sweeper.direction is {join(directions)}"
         raise ConfigError(f"{given}; expected maximize: {objective} is to be high")
 
 
@@ -191,7 +191,7 @@ def refuse_lone_sweep(cfg: DictConfig) -> None:
 
 
 @contextmanager
-def values_named(cfg: DictConfig, *nodes: str) -> Iterator[None]:
+def name_missing_values(cfg: DictConfig, *nodes: str) -> Iterator[None]:
     """Name the key whose value is not there, such as one that asks the environment in vain.
 
     Raises:

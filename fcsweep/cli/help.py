@@ -18,7 +18,7 @@ from fcsweep.composition.loader import conf_dir
 from fcsweep.config.meaning import Meaning, meanings
 from fcsweep.config.schemas import GROUPS, RunConfig
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import hint, listed
+from fcsweep.messages.wording import hint, join
 from fcsweep.records.sweep_table import as_text
 from fcsweep.search.settings import PRUNERS, SAMPLERS, OptunaSweeperConf
 
@@ -100,7 +100,7 @@ def _about(topic: str, sections: Sequence[Section]) -> str:
     if not found:
         names = [section.name for section in sections]
         near = hint(topic, [*names, *(one.key for one in entries)])
-        raise ConfigError(f"no help on {topic}; expected a key, or one of {listed(names)}{near}")
+        raise ConfigError(f"no help on {topic}; expected a key, or one of {join(names)}{near}")
     return "\n".join(found)
 
 
@@ -135,7 +135,7 @@ def _of_sweeper() -> Iterator[Entry]:
     for kind, options in PLUGINS.items():
         for name, node in options.items():
             names = [key for key in node if not key.startswith("_")]
-            fields = f"fields of hydra.sweeper.{kind}: {listed(names)}" if names else "no fields"
+            fields = f"fields of hydra.sweeper.{kind}: {join(names)}" if names else "no fields"
             text = f"{node['_target_']}; {fields}"
             yield Entry(f"hydra.sweeper.{kind}", f"hydra/sweeper/{kind}={name}", [text])
 
@@ -162,8 +162,8 @@ def _head(key: str, defaults: Mapping[str, Any], partly: bool) -> str:
     """
     shown = {option: _text(value) for option, value in defaults.items()}
     if len(set(shown.values())) > 1:
-        return f"{key} ({listed(f'{option} {value}' for option, value in shown.items())})"
-    return f"{key}={next(iter(shown.values()))}" + (f" ({listed(shown)})" if partly else "")
+        return f"{key} ({join(f'{option} {value}' for option, value in shown.items())})"
+    return f"{key}={next(iter(shown.values()))}" + (f" ({join(shown)})" if partly else "")
 
 
 def _texts(each: Mapping[str, Meaning]) -> list[str]:
@@ -174,7 +174,7 @@ def _texts(each: Mapping[str, Meaning]) -> list[str]:
         texts.setdefault(text, []).append(option)
     if len(texts) == 1:
         return [text for text in texts if text]
-    return [f"{listed(options)}: {text}" for text, options in texts.items()]
+    return [f"{join(options)}: {text}" for text, options in texts.items()]
 
 
 def _expected(one: Meaning) -> str:

@@ -23,9 +23,9 @@ from fcsweep.cli.hydra_main import replaced
 from fcsweep.cli.task import task
 from fcsweep.composition.loader import conf_dir
 from fcsweep.composition.overrides import is_unicode
-from fcsweep.launchers.logs import lost_lines_told
+from fcsweep.launchers.logs import report_lost_lines
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.secrets import masked
+from fcsweep.messages.secrets import mask
 from fcsweep.messages.wording import hint, printable
 from fcsweep.system.command import command, leave
 from fcsweep.system.signals import end_if_asked
@@ -57,7 +57,7 @@ def _stack_trace_if_asked() -> Iterator[None]:
         if os.environ.get("HYDRA_FULL_ERROR") != "1" or isinstance(error, BrokenPipeError):
             raise
         end_if_asked()
-        lines = masked("".join(traceback.format_exception(error))).splitlines()
+        lines = mask("".join(traceback.format_exception(error))).splitlines()
         leave("\n".join(map(printable, lines)))
 
 
@@ -69,7 +69,7 @@ def _obey() -> None:
         raise ConfigError(f"the name of the folder {os.getcwd()} is not UTF-8; use another")
     quietly = nullcontext() if _trains() else _masked_output()
     errors_pass = replaced(App, lambda function: function())
-    with errors_pass, lost_lines_told(), quietly:
+    with errors_pass, report_lost_lines(), quietly:
         configured = hydra.main(version_base="1.3", config_path=CONF, config_name="config")
         configured(task)()
 
@@ -99,7 +99,7 @@ def _masked_output() -> Iterator[None]:
         with redirect_stdout(said):
             yield
     finally:
-        show(masked(said.getvalue()))
+        show(mask(said.getvalue()))
 
 
 def _arguments(words: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import reader, sweep_table
 from fcsweep.system import signals
 from fcsweep.system.atomic import giving_way
-from fcsweep.system.memory import nothing_collected
+from fcsweep.system.memory import without_collection
 from fcsweep.terminal import sweep_view
 
 
@@ -44,7 +44,7 @@ def _report(folder: Path, rows: Sequence[sweep_table.Row]) -> None:
     if not rows:
         return
     try:
-        with nothing_collected():
+        with without_collection():
             from fcsweep.report import write  # not for --help
 
             found = [row.found for row in rows if row.found]  # none of another app

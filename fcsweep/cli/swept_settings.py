@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from fcsweep.composition.conditional import OptionKeys
 from fcsweep.config import flat
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import listed
+from fcsweep.messages.wording import join
 
 OF_THE_JOB = ("job.name", "job_logging", "verbose")
 """Settings that each job has for itself."""
@@ -49,7 +49,7 @@ def refuse_swept_settings(
             continue
         given = " ".join(line for line in choices if line not in of_all)
         more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
-        told, alone = f"{listed(found[:MOST])}{more}", f"start it by itself: -m {given}"
+        told, alone = f"{join(found[:MOST])}{more}", f"start it by itself: -m {given}"
         if any(name.startswith(("hydra.sweeper", "hydra/sweeper")) for name in found):
             raise ConfigError(f"{given} is a sweep of its own ({told}); {alone}")
         raise ConfigError(f"{given} sets {told}, which is the same for a whole sweep; {alone}")

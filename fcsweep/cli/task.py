@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from fcsweep.composition.yaml_dump import save_config
 from fcsweep.config import typed
 from fcsweep.launchers.logs import log_of
-from fcsweep.launchers.protocols import Ended, Job, TrialError
+from fcsweep.launchers.protocols import Ending, Job, TrialError
 from fcsweep.messages.errors import RecordError
 from fcsweep.records import ownership
 from fcsweep.search.pruning import reporting
@@ -60,7 +60,7 @@ class Task:
             shown = RunView(os.path.relpath(folder))
             return run(config, folder, observers=[shown, *told]).value
 
-    def train(self, jobs: Sequence[Job]) -> list[Ended]:
+    def train(self, jobs: Sequence[Job]) -> list[Ending]:
         """Train jobs of a sweep together, each in the folder that Hydra made for it."""
         with held_back():
             from fcsweep.run import run_many
@@ -77,7 +77,7 @@ class Task:
                 observers=[*([] if searched else [StackView()]), *told],
                 logs=[log_of(job.folder) for job in jobs],
             )
-        return [Ended(result.value, _error(result)) for result in results]
+        return [Ending(result.value, _error(result)) for result in results]
 
     def _settle(self) -> None:
         """Set up the memory of the process, which may be a notebook's."""

@@ -26,20 +26,20 @@ from fcsweep.composition.jobs import ComposedOnce, settle
 from fcsweep.composition.overrides import (
     check_inside,
     check_mapping,
-    given,
     is_conditional,
     needs_multirun,
     not_an_option,
     parse,
     parsed_line,
     refuse_bare_sizes,
+    value_of,
 )
 from fcsweep.composition.secrets import refuse_secrets
 from fcsweep.composition.stored_schemas import register
 from fcsweep.composition.yaml_files import Repository
 from fcsweep.config import GROUPS, RunConfig, flat, typed
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import hint, shown
+from fcsweep.messages.wording import hint, render
 from fcsweep.system.signals import end_if_asked
 
 STAMP = "fcsweep.stamp"
@@ -261,13 +261,13 @@ def check_hydra(cfg: DictConfig) -> None:
     hydra = cfg.hydra
     name = OmegaConf.to_container(hydra.job, resolve=False)["name"]  # type: ignore[index]
     if not isinstance(name, str) or not name or "/" in name or "\\" in name or name[0] == ".":
-        raise ConfigError(f"hydra.job.name is {shown(name)}; expected a name, such as fcsweep")
+        raise ConfigError(f"hydra.job.name is {render(name)}; expected a name, such as fcsweep")
     if hydra.output_subdir != ".hydra":
-        given = shown(hydra.output_subdir)
+        given = render(hydra.output_subdir)
         raise ConfigError(f"hydra.output_subdir is {given}; expected .hydra, where records look")
     subdir = OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"]  # type: ignore[index]
     if subdir != "${hydra.job.num}":
-        given, number = shown(subdir), "${hydra.job.num}"
+        given, number = render(subdir), "${hydra.job.num}"
         raise ConfigError(
             f"hydra.sweep.subdir is {given}; expected {number}: a job's folder is its number"
         )
@@ -279,14 +279,14 @@ def _no_group(override: Override, cfg: DictConfig) -> ConfigError:
     dotted = key.replace("/", ".")
     if _has(cfg, dotted):
         return ConfigError(
-            f"{line} has slashes; a value is set with dots: {dotted}={given(override)}"
+            f"{line} has slashes; a value is set with dots: {dotted}={value_of(override)}"
         )
     near = hint(key, map(str, cfg.hydra.runtime.choices))
     return ConfigError(f"unknown group {key} (given {_given_text(override)}){near}")
 
 
 def _given_text(override: Override) -> str:
-    return shown(given(override), override.key_or_group)
+    return render(value_of(override), override.key_or_group)
 
 
 def _missing(error: MissingConfigException) -> ConfigError:

@@ -12,7 +12,7 @@ from hydra.errors import OverrideParseException
 
 from fcsweep.config import allowed_of, conditional_keys, known_keys
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import hint, null_in_choice, shown
+from fcsweep.messages.wording import hint, null_in_choice, render
 
 
 def parse(overrides: list[str]) -> list[Override]:
@@ -51,7 +51,7 @@ def parsed_line(line: str) -> Override:
     return parse([line])[0]
 
 
-def given(override: Override) -> object:
+def value_of(override: Override) -> object:
     """The value of an override; of several, the text that holds them."""
     if override.is_sweep_override():
         return str(override.input_line).partition("=")[2]
@@ -93,12 +93,12 @@ def not_an_option(group: str, value: object, options: Sequence[str]) -> ConfigEr
         each = ",".join(str(choice) for choice in value)
         return ConfigError(f"{group} is a list; to run each option: -m {group}={each}")
     expected = f"expected one of {', '.join(options)}"
-    return ConfigError(f"{group} is {shown(value)}; {expected}")
+    return ConfigError(f"{group} is {render(value)}; {expected}")
 
 
 def check_mapping(override: Override, group: str) -> None:
     """Refuse a dot where a slash belongs: ``hydra.sweeper.sampler=tpe`` would set a text."""
-    value = given(override)
+    value = value_of(override)
     if isinstance(value, dict) or value is None or override.is_delete():
         return
     option = str(value).partition(",")[0]

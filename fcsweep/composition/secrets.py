@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fcsweep.config import flat
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.secrets import ASKED, masked, masked_in_place, masked_url
+from fcsweep.messages.secrets import ASKED, mask, masked_in_place, masked_url
 
 STORAGE = "hydra.sweeper.storage"
 INTERPOLATION = re.compile(r"\$\{[^{}]*\}")
@@ -34,7 +34,7 @@ def hide_password(config: DictConfig) -> None:
     hydra, quoted = config.hydra, QuotedString(masked_url(url), Quote.single).with_quotes()
     with open_dict(config):
         hydra.sweeper.storage = masked_url(url)
-        others = [masked(one) for one in overrides_of(config) if not _sets_storage(one)]
+        others = [mask(one) for one in overrides_of(config) if not _sets_storage(one)]
         hydra.overrides.hydra = [*others, f"{STORAGE}={quoted}"]
 
 
@@ -45,7 +45,7 @@ def _hide_in_mapping(config: DictConfig, storage: DictConfig) -> None:
         return
     with open_dict(config):
         storage.url = masked_url(url)
-        config.hydra.overrides.hydra = [masked(one) for one in overrides_of(config)]
+        config.hydra.overrides.hydra = [mask(one) for one in overrides_of(config)]
 
 
 def overrides_of(config: DictConfig) -> list[str]:

@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import one_line
-from fcsweep.system.bounded import SafeLoader, bounded, check_bounds
+from fcsweep.system.bounded import SafeLoader, check_bounds, read_bounded
 
 LARGEST = 100_000
 """Bytes of a file. OmegaConf reads so many in 2 s."""
@@ -36,7 +36,7 @@ class Files(FileConfigSource):
         """A file as Hydra has it, or a ConfigError that names it."""
         path = os.path.join(self.path, self._normalize_file_name(config_path))
         try:
-            content = bounded(path, LARGEST)
+            content = read_bounded(path, LARGEST)
             check_bounds(content)
             _check_numbers(content)
             text = content.decode("utf-8-sig")

@@ -13,7 +13,7 @@ from fcsweep.config.allowed import Allowed
 from fcsweep.config.saved import flat
 from fcsweep.config.schemas import GROUPS, HIDDEN_LAYERS, MISSING, RunConfig, known_keys, names
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import hint, listed, nearest, shown
+from fcsweep.messages.wording import hint, join, nearest, render
 
 
 def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
@@ -67,13 +67,13 @@ def _section(group: str, data: object) -> Any:
     """The config of one group, in the schema that its name asks for."""
     options = GROUPS[group]
     if not isinstance(data, Mapping):
-        expected = f"a mapping with a name, one of {listed(options)}"
-        raise ConfigError(f"{group} is {shown(data)}; expected {expected}")
+        expected = f"a mapping with a name, one of {join(options)}"
+        raise ConfigError(f"{group} is {render(data)}; expected {expected}")
     section = cast("Mapping[str, Any]", data)
     name = section.get("name")
     if not isinstance(name, str) or name not in options:
         raise ConfigError(
-            f"{group}.name is {shown(name)}; expected one of {listed(options)}"
+            f"{group}.name is {render(name)}; expected one of {join(options)}"
             + hint(str(name), options)
         )
     schema = options[name]
@@ -103,7 +103,7 @@ def _convert(key: str, value: object, spec: Field[Any]) -> Any:
     null = " or null" if optional else ""
     near = hint(value, allowed.words) if isinstance(value, str) else ""
     near = f"; did you mean [{value}]?" if [value] in allowed else near
-    raise ConfigError(f"{key} is {shown(value)}; expected {allowed}{null}{near}")
+    raise ConfigError(f"{key} is {render(value)}; expected {allowed}{null}{near}")
 
 
 def _check_sizes(config: RunConfig) -> None:
@@ -140,7 +140,7 @@ def _unknown_key(key: str, value: object, option: str | None = None) -> ConfigEr
         inner = flat(cast("Mapping[str, Any]", value), f"{key}.")
         key, value = next(iter(inner.items()), (key, "{}"))
     group, _, name = key.partition(".")
-    text = f"unknown key {key} (given {shown(value, key)})"
+    text = f"unknown key {key} (given {render(value, key)})"
     if option is None:
         return ConfigError(
             text + (_suggest(nearest(key, known_keys())) or _choices(names(RunConfig)))
@@ -159,7 +159,7 @@ def _unknown_key(key: str, value: object, option: str | None = None) -> ConfigEr
 
 def _owners(group: str, name: str) -> str:
     """The options of a group that have a key."""
-    return listed(option for option, schema in GROUPS[group].items() if name in names(schema))
+    return join(option for option, schema in GROUPS[group].items() if name in names(schema))
 
 
 def _settable(schema: type[Any]) -> list[str]:
@@ -172,14 +172,14 @@ def _suggest(key: str | None) -> str:
 
 
 def _choices(keys: list[str]) -> str:
-    return f"; expected one of {listed(keys)}"
+    return f"; expected one of {join(keys)}"
 
 
 def _expectation(key: str) -> str:
     """What a key of the schemas expects."""
     group, _, name = key.rpartition(".")
     if key in GROUPS or name == "name":
-        return f"one of {listed(GROUPS[group or key])}"
+        return f"one of {join(GROUPS[group or key])}"
     schemas = GROUPS[group].values() if group else [RunConfig]
     specs = [spec for schema in schemas for spec in fields(schema) if spec.name == name]
     return str(specs[0].metadata["allowed"])

@@ -11,8 +11,8 @@ import yaml
 
 from fcsweep.config.schemas import NO_NUMBER, RunConfig
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import one_line, shown
-from fcsweep.system.bounded import SafeLoader, bounded, check_bounds
+from fcsweep.messages.wording import one_line, render
+from fcsweep.system.bounded import SafeLoader, check_bounds, read_bounded
 
 LARGEST = 1_000_000  # bytes
 
@@ -25,13 +25,13 @@ def read(path: str | Path) -> dict[str, Any]:
             few hundred bytes of them can stand for gigabytes), or does not hold a mapping.
     """
     try:
-        text = bounded(path, LARGEST)
+        text = read_bounded(path, LARGEST)
         check_bounds(text)
         content = yaml.load(text, SafeLoader)  # noqa: S506  it is the safe one
     except (OSError, yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path} cannot be read: expected a mapping, found {shown(content)}")
+        raise ConfigError(f"{path} cannot be read: expected a mapping, found {render(content)}")
     return cast("dict[str, Any]", content)
 
 
@@ -54,7 +54,7 @@ def differences(recorded: RunConfig, requested: RunConfig) -> list[str]:
     """
     before, after = flat(asdict(recorded)), flat(asdict(requested))
     return [
-        f"{key}: recorded {shown(before.get(key))}, requested {shown(after.get(key))}"
+        f"{key}: recorded {render(before.get(key))}, requested {render(after.get(key))}"
         for key in dict.fromkeys([*before, *after])
         if key not in NO_NUMBER and before.get(key) != after.get(key)
     ]

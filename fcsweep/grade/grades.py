@@ -12,7 +12,7 @@ from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records.sweep_table import as_text
 from fcsweep.system.atomic import write_atomically
-from fcsweep.system.bounded import bounded
+from fcsweep.system.bounded import read_bounded
 
 LARGEST = 100_000_000  # bytes
 COLUMNS = [field.name for field in fields(Grade)]
@@ -58,7 +58,7 @@ class Grades:
 
 def _read(path: Path) -> list[dict[str, str]]:
     try:
-        text = bounded(path, LARGEST).decode()
+        text = read_bounded(path, LARGEST).decode()
         head, *rows = list(csv.reader(io.StringIO(text, newline=""), strict=True)) or [[]]
     except (OSError, ValueError, csv.Error) as error:
         raise FolderError(f"--out: {path} cannot be read: {one_line(error)}") from error

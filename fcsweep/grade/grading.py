@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 
 from fcsweep.evaluate import accuracies
 from fcsweep.grade.hand_in import HandIn, find
-from fcsweep.launchers.grouping import held
+from fcsweep.launchers.grouping import bytes_held
 from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import one_line
-from fcsweep.records.evidence import Recorded, recorded
+from fcsweep.records.evidence import Evidence, read_evidence
 from fcsweep.records.filenames import BEST, PROVENANCE, RESULT
 from fcsweep.records.reader import read_json
 from fcsweep.rerun.comparison import Comparison, Verdict
@@ -73,7 +73,7 @@ class Grade:
 
 
 def grade(
-    folder: Path, rules: Rules, scratch: Path, shown: Callable[[Recorded], Progress]
+    folder: Path, rules: Rules, scratch: Path, shown: Callable[[Evidence], Progress]
 ) -> Grade:
     """Grade what lies in a folder, whatever that is.
 
@@ -86,7 +86,7 @@ def grade(
     hand_in = HandIn(folder, folder)
     try:
         hand_in = find(folder)
-        run = _on_this_machine(recorded(hand_in.run), rules)
+        run = _on_this_machine(read_evidence(hand_in.run), rules)
         comparison = repeat(run, scratch, _limited(shown(run), rules.minutes), rules.device)
         return _graded(hand_in, run, comparison, scratch, rules)
     except Exception as error:  # the next hand-in is another student's
@@ -95,7 +95,7 @@ def grade(
 
 
 def _graded(
-    hand_in: HandIn, run: Recorded, comparison: Comparison, again: Path, rules: Rules
+    hand_in: HandIn, run: Evidence, comparison: Comparison, again: Path, rules: Rules
 ) -> Grade:
     target = rules.target if rules.target is not None else run.config.target
     value = read_json(again / RESULT)["value"] if again.exists() else None
@@ -115,7 +115,7 @@ def _graded(
     )
 
 
-def _test_accuracy(run: Recorded, again: Path, device: str | None) -> float | None:
+def _test_accuracy(run: Evidence, again: Path, device: str | None) -> float | None:
     """Of the run as trained here; None if it was not, or never evaluated."""
     if not (again / BEST).exists():
         return None
@@ -124,9 +124,9 @@ def _test_accuracy(run: Recorded, again: Path, device: str | None) -> float | No
     return correct / rows
 
 
-def _on_this_machine(run: Recorded, rules: Rules) -> Recorded:
+def _on_this_machine(run: Evidence, rules: Rules) -> Evidence:
     """The run with the data of this machine; refuses a net that has no room in its memory."""
-    free, needed = psutil.virtual_memory().available, held(run.config)
+    free, needed = psutil.virtual_memory().available, bytes_held(run.config)
     if needed > free // 2:
         raise FolderError(f"{run.folder} needs {needed:,} bytes of memory; {free:,} are free")
     if "root" not in asdict(run.config.data):

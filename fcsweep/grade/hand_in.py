@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fcsweep.evaluate import best_of, is_sweep
 from fcsweep.messages.errors import FolderError
-from fcsweep.messages.wording import listed
+from fcsweep.messages.wording import join
 
 MOST_FILES = 50_000
 MOST_BYTES = 4_000_000_000
@@ -46,7 +46,7 @@ def find(folder: Path) -> HandIn:
     _check_contents(folder)
     found = _runs_and_sweeps(folder) or [folder]
     if len(found) > 1:
-        some = listed(path.relative_to(folder).as_posix() for path in found[:3])
+        some = join(path.relative_to(folder).as_posix() for path in found[:3])
         raise FolderError(f"{folder} holds {len(found)} runs or sweeps ({some}); name one")
     if not is_sweep(found[0]):
         return HandIn(folder, found[0])

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from fcsweep.composition.folders import with_folder
 from fcsweep.messages.errors import ConfigError, UserError
-from fcsweep.messages.wording import shown
+from fcsweep.messages.wording import render
 from fcsweep.system.parent import GRACE, sweeping
 from fcsweep.system.signals import is_listening
 
@@ -44,7 +44,7 @@ def workers_of(launcher: Any) -> int:
         return max(len(_devices()), 1)
     if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
         return given
-    raise ConfigError(f"{KEY} is {shown(given)}; expected auto or a whole number >= 1")
+    raise ConfigError(f"{KEY} is {render(given)}; expected auto or a whole number >= 1")
 
 
 def require_program(count: int) -> None:

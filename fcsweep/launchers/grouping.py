@@ -14,7 +14,7 @@ from typing import cast
 from fcsweep.config import RunConfig, sizes
 from fcsweep.config.allowed import Numbers
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import shown
+from fcsweep.messages.wording import render
 
 MOST = 64
 """Trials of a stack on a CPU by `auto`: with more, nothing is gained any more."""
@@ -34,7 +34,7 @@ def max_trials(given: object) -> int | None:
     if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
         return given
     expected = "auto or a whole number >= 1"
-    raise ConfigError(f"hydra.launcher.max_trials is {shown(given)}; expected {expected}")
+    raise ConfigError(f"hydra.launcher.max_trials is {render(given)}; expected {expected}")
 
 
 def stacks(
@@ -51,7 +51,7 @@ def stacks(
     """
     alike: dict[Hashable, list[int]] = {}
     for position, config in enumerate(configs):
-        alike.setdefault(shared(config), []).append(position)
+        alike.setdefault(common_values(config), []).append(position)
     parts = [
         cut(found, min(most or largest(configs[found[0]]), -(-len(found) // workers)))
         for found in alike.values()
@@ -59,7 +59,7 @@ def stacks(
     return sorted(list(stack) for each in parts for stack in each)
 
 
-def shared(config: RunConfig) -> Hashable:
+def common_values(config: RunConfig) -> Hashable:
     """What all trials of a stack have in common, in a form that can be compared."""
     return repr(_common(config))
 
@@ -72,24 +72,24 @@ def largest(config: RunConfig) -> int:
     measurements).
     """
     free, cache = _free_memory(config.device)
-    fits = free // 2 // held(config)
+    fits = free // 2 // bytes_held(config)
     if cache is not None:
-        fits = min(fits, MOST, cache // 2 // touched(config))
+        fits = min(fits, MOST, cache // 2 // bytes_touched(config))
     return max(1, fits)
 
 
-def touched(config: RunConfig) -> int:
+def bytes_touched(config: RunConfig) -> int:
     """Bytes of a trial that an update reads or writes: parameters, gradient, state, activations."""
     numbers = (2 + config.optimizer.state_tensors) * sizes.parameters(config)
     return sizes.itemsize(config) * (numbers + _outputs(config, config.solver.batch_size))
 
 
-def held(config: RunConfig) -> int:
+def bytes_held(config: RunConfig) -> int:
     """Bytes of a trial in memory at most: also the best parameters, an evaluation, own batches."""
     rows = max(sizes.EVALUATION_ROWS, config.solver.batch_size)
     numbers = 2 * sizes.parameters(config) + _outputs(config, rows)
     batch = config.solver.batch_size * config.data.inputs
-    return touched(config) + sizes.itemsize(config) * (numbers + batch)
+    return bytes_touched(config) + sizes.itemsize(config) * (numbers + batch)
 
 
 def _common(part: object) -> object:

@@ -15,8 +15,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from fcsweep.composition.yaml_dump import as_yaml, quick_yaml
-from fcsweep.launchers.logs import JobLog, said_to_all
-from fcsweep.launchers.protocols import Ended, Job
+from fcsweep.launchers.logs import JobLog, log_to_all
+from fcsweep.launchers.protocols import Ending, Job
 from fcsweep.system.atomic import write_atomically, writing
 
 
@@ -91,21 +91,21 @@ class Bookkeeping:
                 self._save()
                 self.log = self._make_log(like)
                 if self._callbacks:
-                    with self.current(), said_to_all({self.job.folder: self.log}):
+                    with self.current(), log_to_all({self.job.folder: self.log}):
                         self._context.callbacks.on_job_start(
                             config=self.composed, task_function=self._task
                         )
         except Exception as error:
             self.returned.status, self.returned.return_value = JobStatus.FAILED, error
 
-    def end(self, ended: Ended) -> None:
+    def end(self, ended: Ending) -> None:
         """Keep what came of it; tell the callbacks."""
         if ended.error is None:
             self.returned.status, self.returned.return_value = JobStatus.COMPLETED, ended.value
         else:
             self.returned.status, self.returned.return_value = JobStatus.FAILED, ended.error
         if self._callbacks:
-            with self.current(), said_to_all({self.job.folder: self.log}):
+            with self.current(), log_to_all({self.job.folder: self.log}):
                 self._context.callbacks.on_job_end(config=self.composed, job_return=self.returned)
 
     @property

@@ -90,7 +90,7 @@ def log_of(folder: Path) -> logging.Logger:
 
 
 @contextmanager
-def said_to_all(logs: Mapping[Path, JobLog]) -> Generator[None]:
+def log_to_all(logs: Mapping[Path, JobLog]) -> Generator[None]:
     """While the block runs, `log_of` knows these logs of jobs, by their folders.
 
     What is logged elsewhere in the process goes to all of them.
@@ -118,7 +118,7 @@ class _ToAll(logging.Handler):
 
 
 @contextmanager
-def lost_lines_told() -> Generator[None]:
+def report_lost_lines() -> Generator[None]:
     """While the block runs, a line that a log does not take costs nothing but that line.
 
     By itself logging prints a stack trace for each. A log is no record: what a run has found is in

@@ -38,7 +38,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Ended:
+class Ending:
     """How a job ended."""
 
     value: float | None
@@ -51,7 +51,7 @@ class Ended:
 class StackableTask(Protocol):
     """A task whose jobs can train together."""
 
-    def train(self, jobs: Sequence[Job]) -> list[Ended]:
+    def train(self, jobs: Sequence[Job]) -> list[Ending]:
         """Train jobs of one shape together, each in its folder; how they ended, in their order."""
         ...
 

@@ -23,7 +23,7 @@ from fcsweep.composition.folders import sweep_folder
 from fcsweep.config import RunConfig
 from fcsweep.launchers.grouping import stacks
 from fcsweep.launchers.job import Bookkeeping
-from fcsweep.launchers.logs import said_to_all
+from fcsweep.launchers.logs import log_to_all
 from fcsweep.launchers.protocols import (
     CheckingLoader,
     Job,
@@ -31,7 +31,7 @@ from fcsweep.launchers.protocols import (
     RecordingTask,
     StackableTask,
 )
-from fcsweep.system.memory import nothing_collected
+from fcsweep.system.memory import without_collection
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class Sweep:
 
     def _together(self, stack: list[Numbered], configs: list[RunConfig]) -> list[JobReturn]:
         """One training for all jobs; what goes wrong with one of them costs only that one."""
-        with nothing_collected():
+        with without_collection():
             books = [self._book(*one) for one in zip(stack, configs, strict=True)]
             first = books[0]
             with env_override(first.composed.hydra.job.env_set):
@@ -134,7 +134,7 @@ class Sweep:
         assert isinstance(self.task, StackableTask)
         logs = {book.job.folder: book.log for book in books}
         # HydraConfig is that of one job: what differs between the jobs is handed over.
-        with books[0].current(), said_to_all(logs):
+        with books[0].current(), log_to_all(logs):
             ended = self.task.train([book.job for book in books])
         for book, one in zip(books, ended, strict=True):
             book.end(one)

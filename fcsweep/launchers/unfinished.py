@@ -30,7 +30,7 @@ Jobs = Mapping[int, Sequence[str]]
 """Overrides, by the number of the job."""
 
 
-class Unfinished(Launcher):
+class UnfinishedJobs(Launcher):
     """Hands another launcher the jobs that are not finished yet; a failed job costs only itself.
 
     Hydra's grid sweeper stops at the batch with the first failure and shows only that one. Here it
@@ -73,7 +73,7 @@ class Unfinished(Launcher):
         yield list(jobs)
 
 
-class SharedOut(Unfinished):
+class SharedOut(UnfinishedJobs):
     """The same where other processes may work on the grid.
 
     Each takes jobs that train together and that nobody else has taken, until none are left.

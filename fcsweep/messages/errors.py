@@ -6,14 +6,14 @@ A program that ends with one of them prints the line and has exit code 1
 
 from __future__ import annotations
 
-from fcsweep.messages.wording import squeezed
+from fcsweep.messages.wording import sanitize
 
 
 class UserError(Exception):
     """An error that a user can mend; its text is one line, without secrets."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(squeezed(text))
+        super().__init__(sanitize(text))
 
 
 class ConfigError(UserError, ValueError):

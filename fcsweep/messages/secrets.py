@@ -32,7 +32,7 @@ LEAST = 6
 """Characters of a secret that is masked wherever it stands; a shorter one is in many words."""
 
 
-def masked(text: str) -> str:
+def mask(text: str) -> str:
     """A text without the passwords in its URLs and the values of keys that name a secret."""
     for secret in sorted(set(_known_secrets()), key=len, reverse=True):
         if len(secret) < LEAST:
@@ -49,7 +49,7 @@ def masked_in_place(text: str) -> str:
 
 def masked_url(url: str) -> str:
     """A URL without its password, whatever that holds."""
-    return masked(WHOLE_URL.sub(r"://\1:***@", url))
+    return mask(WHOLE_URL.sub(r"://\1:***@", url))
 
 
 def without_password(text: str, url: str) -> str:
@@ -57,7 +57,7 @@ def without_password(text: str, url: str) -> str:
     found = WHOLE_URL.search(url)
     for secret in {found[2], unquote(found[2])} - {""} if found else ():
         text = text.replace(secret, "***")
-    return masked(text.replace(url, masked_url(url)))
+    return mask(text.replace(url, masked_url(url)))
 
 
 def _stars(quote: str | None) -> str:

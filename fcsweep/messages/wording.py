@@ -11,7 +11,7 @@ import re
 import reprlib
 from collections.abc import Iterable
 
-from fcsweep.messages.secrets import masked
+from fcsweep.messages.secrets import mask
 from fcsweep.messages.usual_names import ours
 
 _NEAR = 0.7  # difflib's own 0.6 takes beta2 for a misspelt extra
@@ -50,7 +50,7 @@ def one_line(error: BaseException) -> str:
 
     Without secrets, and without what a terminal would obey.
     """
-    text = squeezed(str(error))
+    text = sanitize(str(error))
     kind = type(error)
     if kind.__module__.partition(".")[0] in ("fcsweep", "hydra") and text:
         return text
@@ -65,9 +65,9 @@ def printable(text: object) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in told)
 
 
-def squeezed(text: str) -> str:
+def sanitize(text: str) -> str:
     """A text on one line, without secrets and without what a terminal would obey."""
-    return printable(masked(" ".join(text.split())))
+    return printable(mask(" ".join(text.split())))
 
 
 def null_in_choice(line: str, error: BaseException) -> str:
@@ -78,19 +78,19 @@ def null_in_choice(line: str, error: BaseException) -> str:
     return f"null stands between commas, not in choice(...): {found[1]}{found[2]}"
 
 
-def listed(words: Iterable[str]) -> str:
+def join(words: Iterable[str]) -> str:
     """The words, with commas."""
     return ", ".join(words)
 
 
-def shown(value: object, key: str = "") -> str:
+def render(value: object, key: str = "") -> str:
     """A value as a user would write it, on one line and short, however large it is.
 
     Args:
         value: whatever was given.
         key: where; one that names a secret hides its value.
     """
-    if masked(f"{key}=x") != f"{key}=x":
+    if mask(f"{key}=x") != f"{key}=x":
         return "***"
     if value is None or isinstance(value, bool):
         return json.dumps(value)

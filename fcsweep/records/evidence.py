@@ -22,7 +22,7 @@ from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
 from fcsweep.records.reader import look, losses_of, read_json
-from fcsweep.records.seal import altered
+from fcsweep.records.seal import changed_files
 
 ROW_BYTES = 200
 """More than a row of ``history.csv`` has."""
@@ -30,7 +30,7 @@ MOST_THREADS = 4096
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Evidence:
     """A run that has ended, as its folder tells it."""
 
     folder: Path
@@ -50,7 +50,7 @@ class Recorded:
         return self.result["epochs"]
 
 
-def recorded(folder: Path, trust: bool = False) -> Recorded:
+def read_evidence(folder: Path, trust: bool = False) -> Evidence:
     """Read the folder of a run.
 
     Args:
@@ -73,7 +73,7 @@ def recorded(folder: Path, trust: bool = False) -> Recorded:
         if (folder / name).exists() and (size := (folder / name).stat().st_size) > most:
             _refuse(folder, name, f"has {size} bytes; expected at most {most} of this run")
     history, losses = ((folder / name).read_bytes() for name in (HISTORY, LOSSES))
-    return Recorded(
+    return Evidence(
         folder=folder,
         config=config,
         config_text=(folder / CONFIG).read_bytes(),
@@ -84,7 +84,7 @@ def recorded(folder: Path, trust: bool = False) -> Recorded:
         losses_bytes=losses,
         altered={
             name: (_short(then), _short(now))
-            for name, (then, now) in altered(folder, provenance).items()
+            for name, (then, now) in changed_files(folder, provenance).items()
         },
     )
 

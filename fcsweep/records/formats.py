@@ -30,7 +30,7 @@ class HistoryRow:
         width = len(str(num_epochs))
         return (
             f"epoch {self.epoch:>{width}}/{num_epochs}  loss {self.loss:<8.4g}  "
-            f"train {shown(self.train_accuracy)}  val {shown(self.val_accuracy)}"
+            f"train {accuracy_text(self.train_accuracy)}  val {accuracy_text(self.val_accuracy)}"
         )
 
 
@@ -61,6 +61,6 @@ class Result:
     """Of ``best.safetensors``."""
 
 
-def shown(accuracy: float | None) -> str:
+def accuracy_text(accuracy: float | None) -> str:
     """``0.9650``; a dash for what was not evaluated."""
     return "-" if accuracy is None else f"{accuracy:.4f}"

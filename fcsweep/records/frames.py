@@ -24,7 +24,7 @@ from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import HISTORY, LOSSES, find_runs, place
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.records.reader import losses_of, none_of_others, read_columns, read_run
-from fcsweep.system.bounded import bounded
+from fcsweep.system.bounded import read_bounded
 
 LARGEST = 100_000_000  # bytes of a history, or of the losses: 25 million steps
 MOST_NAMED = 5
@@ -157,7 +157,7 @@ def _history(path: Path) -> list[list[float]]:
 
 def _losses(path: Path) -> list[list[float]]:
     """Steps and losses."""
-    losses = losses_of(bounded(path, LARGEST))
+    losses = losses_of(read_bounded(path, LARGEST))
     return [list(range(1, len(losses) + 1)), losses.astype(np.float64).tolist()]
 
 

@@ -101,7 +101,7 @@ def make(folder: Path, key: str) -> list[Path]:
 
 
 @contextmanager
-def unmade_if_unused(made: Sequence[Path]) -> Generator[None]:
+def remove_if_unused(made: Sequence[Path]) -> Generator[None]:
     """Remove folders that were made, innermost first, if an error leaves them empty."""
     try:
         yield
@@ -129,7 +129,7 @@ def hold(folder: Path, key: str, together: bool = False) -> Generator[None]:
     if locked is None:
         _refuse(key, folder, f"is in use by {_user_of(folder)}")
     try:
-        with unmade_if_unused(made):
+        with remove_if_unused(made):
             remove_half_written(folder)
             yield
     finally:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from fcsweep.config import flat, read, typed
 from fcsweep.messages.errors import ConfigError, FolderError
-from fcsweep.messages.wording import one_line, shown
+from fcsweep.messages.wording import one_line, render
 from fcsweep.records.filenames import FINISHED, PROVENANCE, STATUSES, place
 from fcsweep.records.formats import HistoryRow, Result
-from fcsweep.records.seal import altered
-from fcsweep.system.bounded import bounded
+from fcsweep.records.seal import changed_files
+from fcsweep.system.bounded import read_bounded
 from fcsweep.system.locks import is_held
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _wrong_kind(result: Mapping[str, Any]) -> str | None:
     for name, kind in KINDS.items():
         value = result.get(name)
         if value is not None and not _fits(value, kind):
-            return f"result.json has {name}={shown(value)}"
+            return f"result.json has {name}={render(value)}"
     return None
 
 
@@ -204,7 +204,7 @@ def damaged_since(
         provenance = read_json(path) if facts is None else facts
         if not isinstance(provenance.get("files"), Mapping):
             raise ValueError("it has no sha256 of the files that the run left")
-        found = altered(folder, provenance)
+        found = changed_files(folder, provenance)
         names = [str(folder / name) for name, (_, now) in found.items() if gone or now is not None]
     except (OSError, ValueError) as error:
         return f"{path} cannot be read: {one_line(error)}"
@@ -237,7 +237,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: It is larger than 1 MB, nested too deeply, or is not what was expected.
         OSError: It cannot be read.
     """
-    text = bounded(path, LARGEST_JSON)
+    text = read_bounded(path, LARGEST_JSON)
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
@@ -301,7 +301,7 @@ def read_columns(path: Path) -> History:
 
     Raises: as `read_history`.
     """
-    text = bounded(path, LARGEST_HISTORY).decode()
+    text = read_bounded(path, LARGEST_HISTORY).decode()
     heading, *lines = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
     if heading != [field.name for field in fields(HistoryRow)]:
         raise ValueError("it has no heading")

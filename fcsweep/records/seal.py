@@ -19,12 +19,12 @@ def as_json(content: Mapping[str, Any]) -> bytes:
     return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
-def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
+def add_seal(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The facts and, last, a sha256 of them."""
     return {**facts, "sha256": sha256(as_json(facts)).hexdigest()}
 
 
-def altered(folder: Path, provenance: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def changed_files(folder: Path, provenance: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Which files are not as the run wrote them: their sha256 then, and now (None: not there).
 
     Args:
@@ -38,7 +38,7 @@ def altered(folder: Path, provenance: Mapping[str, Any]) -> dict[str, tuple[Any,
     found: dict[str, tuple[Any, Any]] = {}
     if not _is_genuine((folder / PROVENANCE).read_bytes()):
         facts = {name: fact for name, fact in provenance.items() if name != "sha256"}
-        found[PROVENANCE] = provenance.get("sha256"), sealed(facts)["sha256"]
+        found[PROVENANCE] = provenance.get("sha256"), add_seal(facts)["sha256"]
     for name in (CONFIG, HISTORY, LOSSES, RESULT, BEST):
         then, now = provenance["files"].get(name), _sha256(folder / name)
         if then != now:
@@ -47,7 +47,7 @@ def altered(folder: Path, provenance: Mapping[str, Any]) -> dict[str, tuple[Any,
 
 
 def _is_genuine(content: bytes) -> bool:
-    """Whether the sealed facts end with a sha256 of the rest of them, as `sealed` writes it."""
+    """Whether the sealed facts end with a sha256 of the rest of them, as `add_seal` writes it."""
     facts, mark, _ = content.rpartition(b',\n  "sha256": "')
     digest = sha256(facts + b"\n}\n").hexdigest().encode()
     return content == facts + mark + digest + b'"\n}\n'

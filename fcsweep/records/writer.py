@@ -26,7 +26,7 @@ from fcsweep.records.filenames import BEST, CONFIG, FINISHED, HISTORY, LOSSES, P
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.records.ownership import remove_checkpoints, remove_half_written
 from fcsweep.records.reader import look, read_json
-from fcsweep.records.seal import as_json, sealed
+from fcsweep.records.seal import add_seal, as_json
 from fcsweep.system.atomic import spare_of, write_atomically
 from fcsweep.system.crew import fence
 from fcsweep.system.locks import is_held
@@ -170,7 +170,7 @@ class RunRecord:
             hashes = {name: sha256(content).hexdigest() for name, content in contents.items()}
             config = None if self._config is None else sha256(self._config).hexdigest()
             hashes |= {CONFIG: config, BEST: self.result.best_sha256}
-            contents = {PROVENANCE: as_json(sealed(self._facts | {"files": hashes})), **contents}
+            contents = {PROVENANCE: as_json(add_seal(self._facts | {"files": hashes})), **contents}
         for name, content in contents.items():
             rewrite_atomically(self.folder / name, content, self._spare)
 

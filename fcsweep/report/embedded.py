@@ -20,7 +20,7 @@ from fcsweep.report.comparison import Comparison
 from fcsweep.report.contents import Run, Sweep
 from fcsweep.report.foreign_study import PARAMS
 from fcsweep.report.tables import Column, best_rows, columns, trial
-from fcsweep.system.bounded import bounded
+from fcsweep.system.bounded import read_bounded
 
 MOST_EPOCHS, LEAST_OF_A_CURVE, MOST_STEPS = 10_000, 10, 1_000
 """Epochs drawn of all runs together; of each run at least; steps of a single run."""
@@ -174,7 +174,7 @@ def _thinned(curve: History, most: int, best: int | None) -> Sequence[int]:
 def _steps(folder: Path) -> list[list[Any]] | None:
     """Steps and losses of a single run, each the mean over equal parts of a long one."""
     try:
-        losses = losses_of(bounded(folder / LOSSES, LARGEST_LOSSES)).astype(float).tolist()
+        losses = losses_of(read_bounded(folder / LOSSES, LARGEST_LOSSES)).astype(float).tolist()
     except (OSError, ValueError, UserError):
         return None
     size = max(1, math.ceil(len(losses) / MOST_STEPS))

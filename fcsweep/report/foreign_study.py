@@ -21,7 +21,7 @@ from fcsweep.config import read
 from fcsweep.messages.errors import ConfigError, StudyError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.sweep_table import FILE as TRIALS
-from fcsweep.system.bounded import bounded
+from fcsweep.system.bounded import read_bounded
 
 PARAMS, REACHED, NOTES = "params.", "reached.", "notes."
 """Prefixes of the columns of parameters, of values and of notes."""
@@ -153,7 +153,7 @@ def _of_journal(folder: Path) -> Study | None:
 def _of_table(folder: Path) -> Study:
     path = folder / TRIALS
     try:
-        text = bounded(path, LARGEST).decode()
+        text = read_bounded(path, LARGEST).decode()
         head, *cells = list(csv.reader(io.StringIO(text, newline=""), strict=True)) or [[]]
         if head[:2] != ["number", "status"] or "folder" not in head:
             raise ValueError("expected the columns of a search")

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from fcsweep.messages.wording import shown
-from fcsweep.records.evidence import Recorded, short_line
+from fcsweep.messages.wording import render
+from fcsweep.records.evidence import Evidence, short_line
 from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
 from fcsweep.rerun.gap import TOLERANCE, Gap, largest_gap, on_another_processor
 
@@ -92,7 +92,7 @@ class Comparison:
     gap: Gap | None = None
     """How far the numbers lie apart, on another processor alone."""
 
-    def line(self, run: Recorded) -> str:
+    def line(self, run: Evidence) -> str:
         """What is said of a run."""
         if self.verdict is Verdict.IDENTICAL:
             return f"identical: {run.folder} ({run.epochs} epochs)"
@@ -108,7 +108,7 @@ class Comparison:
         return "; ".join([*parts, f"likely cause: {self.cause}"]) if parts else ""
 
 
-def compare(run: Recorded, again: Path, now: Mapping[str, Any]) -> Comparison:
+def compare(run: Evidence, again: Path, now: Mapping[str, Any]) -> Comparison:
     """Compare a run with its rerun.
 
     Args:
@@ -127,7 +127,7 @@ def compare(run: Recorded, again: Path, now: Mapping[str, Any]) -> Comparison:
     return Comparison(verdict, difference, cause, gap)
 
 
-def altered_file(run: Recorded) -> Difference | None:
+def altered_file(run: Evidence) -> Difference | None:
     """The first file that changed after the run and that training again cannot vouch for."""
     for name in UNTRUSTED:
         if name in run.altered:
@@ -135,7 +135,7 @@ def altered_file(run: Recorded) -> Difference | None:
     return None
 
 
-def first_difference(run: Recorded, again: Path) -> Difference | None:
+def first_difference(run: Evidence, again: Path) -> Difference | None:
     """Compare a run with its rerun; None if every number but the times has the same bits.
 
     Args:
@@ -153,7 +153,7 @@ def first_difference(run: Recorded, again: Path) -> Difference | None:
     return difference
 
 
-def likely_cause(difference: Difference, run: Recorded, now: Mapping[str, Any]) -> str:
+def likely_cause(difference: Difference, run: Evidence, now: Mapping[str, Any]) -> str:
     """The recorded facts that were different when the run was made.
 
     Args:
@@ -190,7 +190,7 @@ def _brief(fact: object) -> str:
     """A fact on one line; a sha256 is shortened."""
     if isinstance(fact, str):
         return short_line(fact)[:12] if len(fact) in (40, 64) else short_line(fact)
-    return shown(fact)
+    return render(fact)
 
 
 # --- In each file ---------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def _in_history(then: bytes, now: bytes) -> Difference:
     before, after = (_table(content) for content in (then, now))
     columns = after[0]
     if before[:1] != after[:1]:
-        return Difference(HISTORY, "the columns", shown(before[:1]), shown(after[:1]))
+        return Difference(HISTORY, "the columns", render(before[:1]), render(after[:1]))
     for number, rows in enumerate(zip_longest(before[1:], after[1:]), start=1):
         old, new = rows
         if old is None or new is None:
@@ -224,7 +224,7 @@ def _cell(text: str | None) -> str:
     return "nothing" if not text else short_line(text)
 
 
-def _in_losses(run: Recorded, now: bytes) -> Difference:
+def _in_losses(run: Evidence, now: bytes) -> Difference:
     then, again = run.losses, np.load(io.BytesIO(now), allow_pickle=False)
     if then.dtype != again.dtype:
         return Difference(LOSSES, "the type", str(then.dtype), str(again.dtype))

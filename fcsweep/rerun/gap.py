@@ -19,10 +19,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from fcsweep.messages.errors import FolderError
-from fcsweep.records.evidence import Recorded, largest
+from fcsweep.records.evidence import Evidence, largest
 from fcsweep.records.filenames import BEST, HISTORY, LOSSES, RESULT
 from fcsweep.records.reader import losses_of
-from fcsweep.system.bounded import bounded
+from fcsweep.system.bounded import read_bounded
 
 TOLERANCE = 1e-6
 """Relative to the larger number, but to 1 for numbers below 1."""
@@ -57,7 +57,7 @@ def on_another_processor(then: Mapping[str, Any], now: Mapping[str, Any]) -> boo
     return any(then.get(fact) != now.get(fact) for fact in PROCESSOR)
 
 
-def largest_gap(run: Recorded, again: Path) -> Gap | None:
+def largest_gap(run: Evidence, again: Path) -> Gap | None:
     """How far a run and its rerun lie apart; None if not only numbers differ.
 
     Args:
@@ -70,7 +70,7 @@ def largest_gap(run: Recorded, again: Path) -> Gap | None:
         return None  # another form, which is no matter of the processor
 
 
-def _gaps(run: Recorded, again: Path) -> Iterator[Gap]:
+def _gaps(run: Evidence, again: Path) -> Iterator[Gap]:
     """The gap of each file; raises where it has another form."""
     history = (again / HISTORY).read_bytes()
     yield Gap(_in_tables(_columns(run.history), _columns(history)), HISTORY)
@@ -104,12 +104,12 @@ def _in_results(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     return _between(*map(np.array, pairs))
 
 
-def _in_parameters(run: Recorded, again: Path) -> float:
+def _in_parameters(run: Evidence, again: Path) -> float:
     most = largest(run.config, run.epochs)[BEST]
     there = [(folder / BEST).exists() for folder in (run.folder, again)]
     if not any(there):
         return 0.0
-    one, other = (load(bounded(folder / BEST, most)) for folder in (run.folder, again))
+    one, other = (load(read_bounded(folder / BEST, most)) for folder in (run.folder, again))
     _same(sorted(one), sorted(other))
     return max(_between(one[name], other[name]) for name in one)
 

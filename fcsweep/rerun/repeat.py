@@ -22,7 +22,7 @@ from typing import Any
 from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records.events import Report
-from fcsweep.records.evidence import Recorded, recorded
+from fcsweep.records.evidence import Evidence, read_evidence
 from fcsweep.records.filenames import CONFIG, PROVENANCE
 from fcsweep.records.reader import are_ours, read_json
 from fcsweep.rerun.comparison import Comparison, Verdict, altered_file, compare
@@ -85,7 +85,7 @@ def _entries(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def _check(folder: Path, trust: bool) -> Recorded | None:
+def _check(folder: Path, trust: bool) -> Evidence | None:
     """The evidence of a run, or None after one line that says why it cannot be repeated."""
     try:
         if folder.name.isdecimal() and folder.is_symlink():
@@ -94,13 +94,13 @@ def _check(folder: Path, trust: bool) -> Recorded | None:
             raise FolderError(
                 f"{folder} holds runs of another program; fcsweep.rerun repeats runs of fcsweep"
             )
-        return recorded(folder, trust)
+        return read_evidence(folder, trust)
     except UserError as error:
         _refuse(error)
         return None
 
 
-def _told(run: Recorded, again: Path, progress: Progress) -> bool:
+def _told(run: Evidence, again: Path, progress: Progress) -> bool:
     """Train again in the folder ``again``, compare and print; returns whether all bits agree."""
     try:
         outcome = repeat(run, again, progress)
@@ -112,7 +112,7 @@ def _told(run: Recorded, again: Path, progress: Progress) -> bool:
 
 
 def repeat(
-    run: Recorded,
+    run: Evidence,
     again: Path,
     progress: Progress,
     device: str | None = None,
@@ -122,7 +122,7 @@ def repeat(
     Not trained again is a run of which a file has changed that training could not vouch for.
 
     Args:
-        run: as recorded; `recorded` has refused what would import code.
+        run: as recorded; `read_evidence` has refused what would import code.
         again: a folder that is not there yet.
         progress: is told each epoch.
         device: instead of the recorded one.
@@ -141,7 +141,7 @@ def repeat(
     return compare(run, again, now)
 
 
-def _train(run: Recorded, again: Path, progress: Progress, device: str | None) -> dict[str, Any]:
+def _train(run: Evidence, again: Path, progress: Progress, device: str | None) -> dict[str, Any]:
     """Train as recorded, for as many epochs; returns the provenance of the new numbers."""
     with held_back():  # of torch, not before everything is checked
         from fcsweep.run.stack import train, with_threads
@@ -181,7 +181,7 @@ def _refuse(error: object) -> None:
 
 
 @contextmanager
-def epoch_bar() -> Iterator[Callable[[Recorded, str], Progress]]:
+def epoch_bar() -> Iterator[Callable[[Evidence, str], Progress]]:
     """The progress of the rerun on a terminal: a bar of epochs for the run that trains."""
     from rich.console import Console
     from rich.markup import escape
@@ -194,7 +194,7 @@ def epoch_bar() -> Iterator[Callable[[Recorded, str], Progress]]:
     ) as bar:
         task = bar.add_task("")
 
-        def begin(run: Recorded, place: str) -> Callable[[int], None]:
+        def begin(run: Evidence, place: str) -> Callable[[int], None]:
             what = escape(f"{place} {printable(run.folder)}: epochs")
             bar.reset(task, total=run.epochs, description=what)
             return lambda epoch: bar.update(task, completed=epoch)

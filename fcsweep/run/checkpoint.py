@@ -33,7 +33,7 @@ from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.records.writer import Past, RunRecord
 from fcsweep.solver import Solver
 from fcsweep.system.atomic import write_atomically
-from fcsweep.system.bounded import bounded
+from fcsweep.system.bounded import read_bounded
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ def find(folder: Path, config: RunConfig, made_with: Mapping[str, Any]) -> list[
     paths = [path for path in (folder / name for name in CHECKPOINTS) if path.exists()]
     for path in paths:
         try:
-            content = bounded(path, _largest(config))
+            content = read_bounded(path, _largest(config))
             found.append(unpack(content, made_with))
         except (OSError, ValueError) as error:
             _warn(f"ignoring checkpoint {path}: {one_line(error)}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fcsweep.config import CustomConfig, RunConfig
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import hint, listed, one_line
+from fcsweep.messages.wording import hint, join, one_line
 
 if TYPE_CHECKING:
     from fcsweep.optim import Function, UpdateRule
@@ -34,9 +34,9 @@ def custom_rule(config: RunConfig) -> UpdateRule | Function:
     rule = load("optimizer.rule", path)
     if isinstance(rule, UpdateRule):
         if unknown := config.optimizer.constants.keys() - rule.constants.keys():
-            expected = listed(set(rule.constants) - {"learning_rate"})
+            expected = join(set(rule.constants) - {"learning_rate"})
             raise ConfigError(
-                f"optimizer.constants has {listed(unknown)}; {path} takes {expected or 'none'}"
+                f"optimizer.constants has {join(unknown)}; {path} takes {expected or 'none'}"
             )
         return rule
     if not callable(rule) or isinstance(rule, type):

@@ -18,7 +18,7 @@ import torch
 
 from fcsweep.config import RunConfig
 from fcsweep.config.import_paths import import_paths
-from fcsweep.messages.secrets import masked
+from fcsweep.messages.secrets import mask
 from fcsweep.run.own_code import source_sha256
 
 CODE = Path(__file__).parents[1]
@@ -63,7 +63,7 @@ def _own_code(config: RunConfig) -> dict[str, str | None]:
 def _this_process() -> dict[str, Any]:
     """The facts that all runs of a process share."""
     return {
-        "command": masked(shlex.join([*_program(), *sys.argv[1:]])),
+        "command": mask(shlex.join([*_program(), *sys.argv[1:]])),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": _versions(),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fcsweep.config import RunConfig
 from fcsweep.messages.errors import RecordError
-from fcsweep.messages.secrets import masked
+from fcsweep.messages.secrets import mask
 from fcsweep.messages.wording import one_line
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.records.writer import RunRecord
@@ -60,7 +60,7 @@ class Trial:
         """Record an error as far as the disk allows; a full disk is no failure of the run."""
         self.error = error
         text = "".join(traceback.format_exception(error)).rstrip()
-        self.log.error("the run failed\n%s", masked(text))
+        self.log.error("the run failed\n%s", mask(text))
         status = "interrupted" if isinstance(error, RecordError) else "failed"
         with suppress(RecordError):
             self.record.finish(status, one_line(error))

@@ -27,10 +27,10 @@ from fcsweep.messages.errors import RecordError
 from fcsweep.messages.wording import printable
 from fcsweep.search.outcomes import (
     Outcome,
-    noted,
+    outcome_of,
     refuse_failures,
     refuse_if_all_failed,
-    returned,
+    repeat_notes,
     together,
 )
 from fcsweep.search.plan import Plan
@@ -48,8 +48,8 @@ from fcsweep.search.study.study import (
     REASON,
     ahead_of,
     check_data,
-    finished,
-    reached,
+    ended_trials,
+    reaching,
 )
 from fcsweep.search.study.trial import RETURNED, Session, searching
 from fcsweep.search.study.window import Batches, show_until, view
@@ -112,7 +112,7 @@ class Search:
     def _is_over(self, batch: Batch) -> bool:
         """Whether nothing more is asked; `stopped` says why."""
         timeout, self.stopped = self.plan.timeout, None
-        good = reached(view(self.study, self.batches, batch.number), self.plan.target)
+        good = reaching(view(self.study, self.batches, batch.number), self.plan.target)
         if ENDED in self.study.user_attrs:
             self.stopped = "the sampler has nothing more to try"
         elif good is not None:
@@ -127,13 +127,13 @@ class Search:
         self.began = time.monotonic()
         while (batch := self._claim()) is not None:
             self._run_batch(batch)
-        refuse_if_all_failed(finished(self.study))
+        refuse_if_all_failed(ended_trials(self.study))
 
     def watch(self, working: Callable[[], bool]) -> None:
         """Show what other processes do, until they have ended."""
         self._say_where_it_stands()
         follow(self.progress, working)
-        refuse_if_all_failed(finished(self.study))
+        refuse_if_all_failed(ended_trials(self.study))
 
     def _claim(self) -> Batch | None:
         """A batch that is now this worker's; None when nothing is left, for nobody."""
@@ -180,7 +180,7 @@ class Search:
         ended = {number: outcome for number, outcome in ends.items() if outcome is not None}
         for number, outcome in ended.items():
             self._tell(number, outcome)
-        refuse_failures(list(ended.values()), finished(self.study), self.plan.max_failure_rate)
+        refuse_failures(list(ended.values()), ended_trials(self.study), self.plan.max_failure_rate)
 
     def _missing(
         self, ends: dict[int, Outcome | None], outcomes: Mapping[int, Outcome | None]
@@ -253,7 +253,7 @@ class Search:
     def _outcome(self, job: int, done: JobReturn) -> Outcome:
         record = self.recorded(self._folder(job)) if self.recorded else None
         trial = self._trial_of(job)
-        return returned(done, self._signs(), trial.user_attrs.get(PRUNED_AT), record)
+        return outcome_of(done, self._signs(), trial.user_attrs.get(PRUNED_AT), record)
 
     def _together(self, number: int, outcomes: Mapping[int, Outcome | None]) -> Outcome | None:
         """The end of a trial; None while one of its jobs has not ended."""
@@ -273,7 +273,7 @@ class Search:
         check_data(self.study, outcome.data)
         trial = self._trials()[number]
         notes: dict[str, Any] = {REASON: outcome.reason or None, COUNTS: outcome.counts or None}
-        notes |= noted(outcome.each)
+        notes |= repeat_notes(outcome.each)
         for name, note in notes.items():
             if note is not None and name not in trial.user_attrs:
                 self.study._storage.set_trial_user_attr(trial._trial_id, name, note)
@@ -296,7 +296,7 @@ class Search:
         if others:
             ahead = self.batches.ahead
             idle = f"; hydra.sweeper.ahead={ahead} keeps {others + 1 - ahead} of them waiting"
-            told = f"{others + 1} workers, {len(finished(self.study))} of {self.plan.n_trials}"
+            told = f"{others + 1} workers, {len(ended_trials(self.study))} of {self.plan.n_trials}"
             log.info(f"joining study {name}: {told} trials{idle if others >= ahead else ''}")
             return
         if self.past is not None and self.past.lines:
@@ -306,7 +306,7 @@ class Search:
             log.info(f"study {name}: {self.plan.n_trials} trials")
         if not trials:
             return
-        ended = len(finished(self.study))
+        ended = len(ended_trials(self.study))
         to_go = max(self.plan.n_trials - len(trials), 0)
         log.info(
             f"resuming study {name}: {ended} finished, "
@@ -343,7 +343,7 @@ class Search:
         """How the search ended, what failed for one reason, and how to go on if it may."""
         repeated = duplicates(self.study, self.plan.reuse)
         lines = [self.progress.summary(self.stopped), *repeated, *self.progress.failures()]
-        more = ENDED not in self.study.user_attrs and not reached(self.study, self.plan.target)
+        more = ENDED not in self.study.user_attrs and not reaching(self.study, self.plan.target)
         if self.stopped and more:
             again = f"the same command with hydra.sweep.dir={self.hydra.sweep.dir}"
             lines.append(f"to go on: {again}")

@@ -14,7 +14,7 @@ from optuna.exceptions import TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.messages.errors import FolderError, UserError
-from fcsweep.messages.wording import one_line, shown
+from fcsweep.messages.wording import one_line, render
 from fcsweep.records.reader import damaged_since, look, read_json
 from fcsweep.search.study.repeats import VALUES, Repeats
 from fcsweep.search.study.study import REASON
@@ -52,7 +52,7 @@ class Outcome:
     """Of repeats with one objective the value of each."""
 
 
-def recorded(folder: Path) -> Outcome | None:
+def read_outcome(folder: Path) -> Outcome | None:
     """The end that the records of one of our own runs prove; None if it has not ended by itself.
 
     Raises:
@@ -75,7 +75,7 @@ def recorded(folder: Path) -> Outcome | None:
     return Outcome(TrialState.PRUNED, values, status, reason, counts=True, data=data)
 
 
-def returned(
+def outcome_of(
     job: JobReturn, signs: Sequence[int], pruned_at: int | None, record: Outcome | None
 ) -> Outcome:
     """The end of a job that was launched.
@@ -132,7 +132,7 @@ def together(
     return replace(last, state=state, values=values, each=alone)
 
 
-def noted(each: Sequence[float]) -> dict[str, Any]:
+def repeat_notes(each: Sequence[float]) -> dict[str, Any]:
     """What a trial keeps of the values of its repeats: each, and their sample deviation."""
     if not all(map(math.isfinite, each)) or len(each) < 2:
         return {}
@@ -196,7 +196,7 @@ def _values(value: Any, objectives: int) -> tuple[float, ...]:
         numbers = ()
     if len(numbers) != objectives:
         expected = "a number" if objectives == 1 else f"{objectives} numbers"
-        given = shown(_plain(numbers) if numbers else value)
+        given = render(_plain(numbers) if numbers else value)
         raise ValueError(f"the task returned {given}; expected {expected}")
     return numbers
 

@@ -41,7 +41,7 @@ from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import null_in_choice, one_line
 
 
-def parsed(lines: Sequence[str], loader: ConfigLoader | None) -> list[Override]:
+def parse(lines: Sequence[str], loader: ConfigLoader | None) -> list[Override]:
     """Overrides as Hydra reads them; ``loader`` knows the options of groups, for ``glob``.
 
     Raises:
@@ -55,7 +55,7 @@ def parsed(lines: Sequence[str], loader: ConfigLoader | None) -> list[Override]:
         raise ConfigError(f"hydra.sweeper.params cannot be read: {why}") from error
 
 
-def written(value: Any) -> str:
+def as_override(value: Any) -> str:
     """A value as Hydra reads it back: the same value of the same type.
 
     A text is quoted unless it means itself.
@@ -71,7 +71,7 @@ def written(value: Any) -> str:
     return repr(value)
 
 
-def quoted(override: Override) -> str | None:
+def quoted_choice(override: Override) -> str | None:
     """The first choice in quotes that would be no text without them: a list, a number, true."""
     value = override._value
     choices = value.list if isinstance(value, ChoiceSweep) else []
@@ -96,10 +96,10 @@ def _means_itself(text: str) -> bool:
     return not parsed.is_sweep_override() and parsed._value == text
 
 
-def described(distribution: BaseDistribution) -> str:
+def describe(distribution: BaseDistribution) -> str:
     """``0.001 to 1.0, log``, or ``one of sgd, adam``."""
     if isinstance(distribution, CategoricalDistribution):
-        return f"one of {', '.join(written(choice) for choice in distribution.choices)}"
+        return f"one of {', '.join(as_override(choice) for choice in distribution.choices)}"
     if not isinstance(distribution, FloatDistribution | IntDistribution):
         return str(distribution)
     step = distribution.step if distribution.step not in (None, 1) else None
@@ -131,7 +131,7 @@ def _categorical(choices: Sequence[Any]) -> BaseDistribution:
     different = {(type(one), one): one for one in choices}.values()
     for one, another in itertools.combinations(different, 2):
         if one == another:  # as 1, 1.0 and True are
-            pair = f"{written(one)} and {written(another)}"
+            pair = f"{as_override(one)} and {as_override(another)}"
             raise ValueError(f"Optuna cannot tell {pair} apart")
     if any(one != one for one in different):
         raise ValueError("Optuna cannot choose nan")

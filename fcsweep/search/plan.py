@@ -20,8 +20,8 @@ from fcsweep.config import NO_NUMBER, flat
 from fcsweep.launchers.children import workers_of
 from fcsweep.launchers.protocols import CheckingLoader
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.secrets import masked
-from fcsweep.messages.wording import hint, listed, one_line, shown
+from fcsweep.messages.secrets import mask
+from fcsweep.messages.wording import hint, join, one_line, render
 from fcsweep.search.overrides import place
 from fcsweep.search.settings import KEYS, MOVED
 from fcsweep.search.space import Space, older_space, space_of
@@ -30,7 +30,7 @@ from fcsweep.search.study.repeats import AGGREGATES, ONCE, Repeats
 from fcsweep.search.study.samplers import is_grid, pruner_of, sampler_of, seed_of, set_fields
 from fcsweep.search.study.storage import check_url, url_of
 from fcsweep.search.study.study import Start
-from fcsweep.search.study.targets import described
+from fcsweep.search.study.targets import fields_of
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def plan_of(
         HydraException: a job cannot be composed, such as one with a key that does not exist.
     """
     for group in ("sampler", "pruner"):
-        described(group, settings[group])  # refuses what names no option
+        fields_of(group, settings[group])  # refuses what names no option
     check_url(url_of(settings["storage"]))
     _refuse_unknown(settings)
     older = older_space(_mapping(settings, "search_space"))
@@ -147,10 +147,8 @@ def _refuse_unknown(settings: Mapping[str, Any]) -> None:
             if known
             else hint(last, [f"hydra.sweeper.{one}" for one in KEYS])
         )
-        text = masked(f"hydra.sweeper.{key} (given {shown(value, key)})")
-        raise ConfigError(
-            f"unknown key {text}{place or f'; expected one of {listed(sorted(KEYS))}'}"
-        )
+        text = mask(f"hydra.sweeper.{key} (given {render(value, key)})")
+        raise ConfigError(f"unknown key {text}{place or f'; expected one of {join(sorted(KEYS))}'}")
 
 
 def _mapping(settings: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -158,14 +156,14 @@ def _mapping(settings: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     if isinstance(given, Mapping):
         return given
     expected = "expected a mapping from key to range, as {x: interval(0,1)}"
-    raise ConfigError(f"hydra.sweeper.{key} is {shown(_container(given))}; {expected}")
+    raise ConfigError(f"hydra.sweeper.{key} is {render(_container(given))}; {expected}")
 
 
 def _warn_of_quotes(space: Space) -> None:
     """A list or a number in quotes is a text here, and was none in hydra-optuna-sweeper."""
     for key, text in list(space.quoted.items())[:1]:
         log.warning(
-            f"{listed(space.quoted)}: choices in quotes are texts; a list, a number or a truth "
+            f"{join(space.quoted)}: choices in quotes are texts; a list, a number or a truth "
             f"value stands without quotes: {key}={text}"
         )
 
@@ -213,7 +211,7 @@ def _overlaid(space: Space) -> dict[str, str]:
 
 
 def _without_secret(key: str, value: str) -> str:
-    return masked(f"{key}={value}").removeprefix(f"{key}=")
+    return mask(f"{key}={value}").removeprefix(f"{key}=")
 
 
 def _directions(given: Any) -> list[str]:
@@ -222,7 +220,7 @@ def _directions(given: Any) -> list[str]:
     for name in names:
         if name not in DIRECTIONS:
             expected = f"expected minimize or maximize{hint(name, DIRECTIONS)}"
-            raise ConfigError(f"hydra.sweeper.direction is {shown(name)}; {expected}")
+            raise ConfigError(f"hydra.sweeper.direction is {render(name)}; {expected}")
     if not names:
         raise ConfigError("hydra.sweeper.direction is an empty list; expected a direction each")
     return names
@@ -233,7 +231,7 @@ def _repeats(settings: Mapping[str, Any], task: DictConfig, space: Space) -> Rep
     count, kind = _count("repeats", settings["repeats"]), settings["repeats_as"]
     if kind not in AGGREGATES:
         expected = f"expected {', '.join(AGGREGATES)}{hint(str(kind), AGGREGATES)}"
-        raise ConfigError(f"hydra.sweeper.repeats_as is {shown(kind)}; {expected}")
+        raise ConfigError(f"hydra.sweeper.repeats_as is {render(kind)}; {expected}")
     if count == 1:
         return ONCE
     given = f"hydra.sweeper.repeats is {count}"
@@ -241,14 +239,14 @@ def _repeats(settings: Mapping[str, Any], task: DictConfig, space: Space) -> Rep
         raise ConfigError(f"{given}, but seed is searched; give it one value or leave it out")
     seed = task.get("seed")
     if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ConfigError(f"{given}, but seed is {shown(seed)}; repeats need a whole number there")
+        raise ConfigError(f"{given}, but seed is {render(seed)}; repeats need a whole number there")
     keys = [key for key in space.fixed if place(key) == "seed"]
     return Repeats(count, kind, keys[0] if keys else "seed", seed)
 
 
 def _count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        given = f"hydra.sweeper.{name} is {shown(value)}"
+        given = f"hydra.sweeper.{name} is {render(value)}"
         raise ConfigError(f"{given}; expected a whole number >= 1")
     return value
 
@@ -259,14 +257,14 @@ def _ahead(value: Any) -> int | None:
 
 def _rate(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        given = f"hydra.sweeper.max_failure_rate is {shown(value)}"
+        given = f"hydra.sweeper.max_failure_rate is {render(value)}"
         raise ConfigError(f"{given}; expected a fraction in [0, 1]")
     return float(value)
 
 
 def _reuse(value: Any) -> bool:
     if value not in DUPLICATES:
-        given = f"hydra.sweeper.duplicates is {shown(value)}"
+        given = f"hydra.sweeper.duplicates is {render(value)}"
         raise ConfigError(f"{given}; expected train or reuse{hint(str(value), DUPLICATES)}")
     return value == "reuse"
 
@@ -274,14 +272,14 @@ def _reuse(value: Any) -> bool:
 def _timeout(value: Any) -> float | None:
     if value is None or (isinstance(value, int | float) and value > 0 and math.isfinite(value)):
         return value
-    raise ConfigError(f"hydra.sweeper.timeout is {shown(value)}; expected seconds > 0 or null")
+    raise ConfigError(f"hydra.sweeper.timeout is {render(value)}; expected seconds > 0 or null")
 
 
 def _target(task: Mapping[str, Any]) -> float:
     target = task.get("target")
     if isinstance(target, bool) or not isinstance(target, int | float):
         raise ConfigError(
-            f"hydra.sweeper.stop_at_target is true, but target is {shown(target)}; give it a "
+            f"hydra.sweeper.stop_at_target is true, but target is {render(target)}; give it a "
             "number by target=..."
         )
     return float(target)

@@ -16,7 +16,7 @@ from fcsweep.messages.wording import printable
 from fcsweep.records.sweep_table import ties
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.results import RESULTS, STATES, counts
-from fcsweep.search.study.study import REASON, best_of, counting, feasible, finished
+from fcsweep.search.study.study import REASON, best_of, counting, ended_trials, feasible
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Progress:
 
 def follow(progress: Progress, working: Callable[[], bool]) -> None:
     """Show a search that other processes do, until they have ended."""
-    known = {trial.number for trial in finished(progress.study)}
+    known = {trial.number for trial in ended_trials(progress.study)}
     while working():
         _show_news(progress, known)
         time.sleep(EVERY)
@@ -143,7 +143,7 @@ def _show_news(progress: Progress, known: set[int]) -> None:
     trials = progress.study.get_trials(deepcopy=False)
     running = [trial for trial in trials if trial.state is TrialState.RUNNING]
     progress.running = {trial.number: _last(trial) for trial in running}
-    for trial in finished(progress.study):
+    for trial in ended_trials(progress.study):
         if trial.number not in known:
             known.add(trial.number)
             reason = str(trial.user_attrs.get(REASON, ""))
@@ -186,12 +186,12 @@ def best(study: Study, digits: str) -> str | None:
         return None
     value = trial.values[0]
     text = f"best: trial {trial.number}, {value:{digits}} ({point(trial.params)})"
-    return text + ties(sum(counting(other) == value for other in finished(study)) - 1)
+    return text + ties(sum(counting(other) == value for other in ended_trials(study)) - 1)
 
 
 def _front(study: Study, digits: str) -> str | None:
     """``Pareto front: 2 of 9 trials: 3 (0.1, 7), 5 (0.2, 6)``: numbers and values."""
-    front, ended = study.best_trials, len(finished(study))
+    front, ended = study.best_trials, len(ended_trials(study))
     if not front:
         return None
     told = [
@@ -204,7 +204,7 @@ def _front(study: Study, digits: str) -> str | None:
 
 def without_best(study: Study) -> str:
     """Why there is no best trial."""
-    valued = [trial for trial in finished(study) if trial.values]
+    valued = [trial for trial in ended_trials(study) if trial.values]
     if not valued:
         return "no trial has a value"
     if not any(map(feasible, valued)):

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from fcsweep.messages.secrets import masked
+from fcsweep.messages.secrets import mask
 from fcsweep.records.sweep_table import FILE as TRIALS
 from fcsweep.records.sweep_table import Row
 from fcsweep.search.study.duplicates import REUSED
@@ -86,7 +86,7 @@ def write_multirun(config: DictConfig, folder: Path, seed: int) -> None:
     if OmegaConf.is_dict(sampler) and "seed" in sampler:
         with read_write(sampler):
             sampler.seed = seed  # for a study that is rebuilt
-    write_atomically(folder / MULTIRUN, masked(OmegaConf.to_yaml(config)).encode())
+    write_atomically(folder / MULTIRUN, mask(OmegaConf.to_yaml(config)).encode())
 
 
 def rows_of(study: Study, folder: Path) -> list[Row]:

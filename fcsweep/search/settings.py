@@ -183,7 +183,7 @@ def upstream_installed() -> bool:
     return spec is not None and not str(spec.origin).endswith(STAND_IN)
 
 
-def filled(given: Mapping[str, Any], node: DictConfig) -> dict[str, Any]:
+def with_defaults(given: Mapping[str, Any], node: DictConfig) -> dict[str, Any]:
     """The settings of a sweeper, with the default of every key that its config leaves out.
 
     Args:

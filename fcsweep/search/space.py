@@ -23,16 +23,16 @@ from optuna.distributions import (
 
 from fcsweep.composition.conditional import OptionKeys
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import hint, shown
+from fcsweep.messages.wording import hint, render
 from fcsweep.search.overrides import (
+    as_override,
     bare,
-    described,
+    describe,
     distribution_of,
     literals_of,
-    parsed,
-    quoted,
+    parse,
+    quoted_choice,
     replaces,
-    written,
 )
 
 
@@ -113,7 +113,7 @@ class Space:
                 number = kind(texts[0])
                 if math.isfinite(number) and distribution._contains(number):
                     return number
-        raise ValueError(f"{key} is {shown(texts[0])}; expected {described(distribution)}")
+        raise ValueError(f"{key} is {render(texts[0])}; expected {describe(distribution)}")
 
     def as_json(self) -> dict[str, str]:
         """The distributions as texts that two studies can be compared by."""
@@ -165,7 +165,7 @@ class Space:
         if points is None:
             return []
         if not isinstance(points, Sequence) or isinstance(points, str):
-            raise ConfigError(f"hydra.sweeper.enqueue is {shown(points)}; expected a list")
+            raise ConfigError(f"hydra.sweeper.enqueue is {render(points)}; expected a list")
         return [self.point(f"hydra.sweeper.enqueue[{n}]", one) for n, one in enumerate(points)]
 
     def point(self, name: str, point: object) -> dict[str, Any]:
@@ -175,7 +175,7 @@ class Space:
             ConfigError: as `check`; ``name`` says where the point is given.
         """
         if not isinstance(point, Mapping):
-            raise ConfigError(f"{name} is {shown(point)}; expected a mapping from key to value")
+            raise ConfigError(f"{name} is {render(point)}; expected a mapping from key to value")
         taken = {str(key): self._convert(name, str(key), value) for key, value in point.items()}
         if set(self._groups()) <= set(taken):
             for key in [key for key in taken if not self.has(key, taken)]:
@@ -194,16 +194,16 @@ class Space:
                 if choice == value or self._meant(key, choice) == value:
                     return choice
             expected = f"one of {', '.join(self._text(key, one) for one in distribution.choices)}"
-            raise ConfigError(f"{name}: {key} is {shown(value)}; expected {expected}")
+            raise ConfigError(f"{name}: {key} is {render(value)}; expected {expected}")
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and math.isfinite(value) and distribution._contains(value)):
-            expected = described(distribution)
-            raise ConfigError(f"{name}: {key} is {shown(value)}; expected {expected}")
+            expected = describe(distribution)
+            raise ConfigError(f"{name}: {key} is {render(value)}; expected {expected}")
         return distribution.to_external_repr(distribution.to_internal_repr(value))
 
     def _text(self, key: str, value: Any) -> str:
         """What stands after the ``=``."""
-        return value if (key, value) in self.literals else written(value)
+        return value if (key, value) in self.literals else as_override(value)
 
     def _meant(self, key: str, choice: Any) -> Any:
         """A choice as the task sees it: a list or a mapping where Optuna has a text."""
@@ -230,7 +230,7 @@ def space_of(
     fixed: dict[str, str] = {}
     texts: dict[str, str] = {}
     literals: dict[str, list[str]] = {}
-    for override in parsed([*lines, *arguments], loader):
+    for override in parse([*lines, *arguments], loader):
         key = override.get_key_element()
         for known in (distributions, fixed, texts, literals):
             for earlier in [one for one in known if replaces(key, one)]:
@@ -238,7 +238,7 @@ def space_of(
         if override.is_sweep_override():
             distributions[key] = distribution_of(override)
             literals[key] = literals_of(override)
-            if (text := quoted(override)) is not None:
+            if (text := quoted_choice(override)) is not None:
                 texts[key] = text
         else:
             fixed[key] = override.input_line or ""
@@ -256,7 +256,7 @@ def _text_of(key: str, value: Any) -> str:
         )
     if isinstance(plain, list):
         return Override._get_value_element_as_str(plain)
-    return plain if isinstance(plain, str) else written(plain)
+    return plain if isinstance(plain, str) else as_override(plain)
 
 
 SPEC = {"type", "low", "high", "choices", "values", "min", "max"}
@@ -283,13 +283,13 @@ def older_space(search_space: Mapping[str, Any] | None) -> dict[str, str]:
 def _older(key: str, spec: Any) -> str:
     fields = dict(spec) if isinstance(spec, Mapping) else {}
     kind, low, high = fields.get("type"), fields.get("low"), fields.get("high")
-    step, choices = fields.get("step"), [written(one) for one in fields.get("choices") or ()]
+    step, choices = fields.get("step"), [as_override(one) for one in fields.get("choices") or ()]
     if kind == "categorical" and choices:
         # Hydra takes null between commas, but not in the brackets of choice.
         return ",".join(choices) if "null" in choices else f"choice({','.join(choices)})"
     if kind not in ("int", "float") or low is None or high is None:
         expected = "type int or float with low and high, or categorical with choices"
-        given = shown(fields or spec)
+        given = render(fields or spec)
         raise ConfigError(f"hydra.sweeper.search_space.{key} is {given}; expected {expected}")
     if step is not None:  # high is included here
         stop = high + 1 if kind == "int" else high + step / 2
@@ -310,7 +310,7 @@ def _values(key: str, distribution: BaseDistribution) -> Iterator[Any]:
         yield from (distribution.low + n * distribution.step for n in range(count))
     else:
         raise ConfigError(
-            f"{key} is continuous ({described(distribution)}), but the grid sampler needs a finite "
+            f"{key} is continuous ({describe(distribution)}), but the grid sampler needs a finite "
             "set: use choice(...) or range(...)"
         )
 

@@ -16,11 +16,11 @@ from fcsweep.composition.folders import sweep_folder, with_folder
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.children import started
-from fcsweep.launchers.logs import lost_lines_told
+from fcsweep.launchers.logs import report_lost_lines
 from fcsweep.launchers.protocols import RecordingTask
 from fcsweep.records import ownership
 from fcsweep.search.loop import Recorded, Search
-from fcsweep.search.outcomes import recorded
+from fcsweep.search.outcomes import read_outcome
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress
 from fcsweep.search.results import write_multirun
@@ -107,7 +107,7 @@ def _carry_out(search: Search, cwd: Path) -> None:
 
 
 def _recorded_by(task: object) -> Recorded | None:
-    return recorded if isinstance(task, RecordingTask) else None
+    return read_outcome if isinstance(task, RecordingTask) else None
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def _as_a_program(folder: str) -> Iterator[None]:
     if hasattr(sys, "ps1") or is_listening():
         yield
         return
-    with listening(this_program()), lost_lines_told(), all_printed():
+    with listening(this_program()), report_lost_lines(), all_printed():
         advise("go on", with_folder(sys.argv[1:], "hydra.sweep.dir", folder))
         yield
 

@@ -22,7 +22,7 @@ DEEPEST = 20  # levels
 ATTEMPTS = 100  # to open a file that `fcsweep.system.rewrite` replaces again and again
 
 
-def bounded(path: str | Path, most: int) -> bytes:
+def read_bounded(path: str | Path, most: int) -> bytes:
     """The content of a file, for whoever does not know what lies there.
 
     Args:

@@ -44,7 +44,7 @@ def keep_loaded() -> None:
 
 
 @contextmanager
-def nothing_collected() -> Generator[None]:
+def without_collection() -> Generator[None]:
     """Disable garbage collection for a block that allocates many objects that stay."""
     before = gc.isenabled()
     gc.disable()

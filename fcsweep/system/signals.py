@@ -18,7 +18,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from fcsweep.messages.secrets import masked
+from fcsweep.messages.secrets import mask
 from fcsweep.messages.wording import printable
 
 PROGRAM = "python -m fcsweep"
@@ -45,7 +45,7 @@ class _Program:
         return True
 
     def farewell(self, code: int) -> str:
-        command = printable(masked(shlex.join(self.words)))
+        command = printable(mask(shlex.join(self.words)))
         return f"{WORDS[code]}; to {self.what}: {self.name} {command}\n"
 
 

@@ -84,7 +84,7 @@ def heading(title: str, config: RunConfig) -> str:
 def ending(result: Result) -> str:
     """One line: the best value, and the reason if the run did not complete."""
     name = result.objective.replace("_", " ")
-    best = f"best {name} {formats.shown(result.value)} at epoch {result.best_epoch}"
+    best = f"best {name} {formats.accuracy_text(result.value)} at epoch {result.best_epoch}"
     parts = [best] if result.value is not None else []
     if result.status not in ("running", "completed"):
         parts.append(f"{result.status}: {result.reason}")
@@ -102,8 +102,8 @@ def _table(rows: list[HistoryRow]) -> Table:
             str(row.epoch),
             str(row.step),
             f"{row.loss:.4g}",
-            formats.shown(row.train_accuracy),
-            formats.shown(row.val_accuracy),
+            formats.accuracy_text(row.train_accuracy),
+            formats.accuracy_text(row.val_accuracy),
             f"{row.learning_rate:.4g}",
             style=style,
         )

@@ -19,7 +19,7 @@ from rich.table import Table
 from fcsweep.config import RunConfig, flat
 from fcsweep.messages.wording import printable
 from fcsweep.records.events import Observer, Report
-from fcsweep.records.formats import Result, shown
+from fcsweep.records.formats import Result, accuracy_text
 from fcsweep.terminal.console import Screen
 
 EACH = 20
@@ -90,7 +90,7 @@ class Board:
         """One line: the epoch, the best value so far and its trial, the trials by status."""
         of = self.config.solver.num_epochs
         best = self._ranking()[0]
-        value, name = shown(best.result.value), self.config.objective.replace("_", " ")
+        value, name = accuracy_text(best.result.value), self.config.objective.replace("_", " ")
         whose = self.folders[best.trial].name
         return (
             f"epoch {epoch:>{len(str(of))}}/{of}  best {name} {value} (trial {whose})  "
@@ -113,9 +113,9 @@ class Board:
                 *(self._digits(report.trial, key) for key in self.keys),
                 f"{row.epoch}/{self.config.solver.num_epochs}",
                 f"{row.loss:.4g}",
-                shown(row.train_accuracy),
-                shown(row.val_accuracy),
-                shown(result.value),
+                accuracy_text(row.train_accuracy),
+                accuracy_text(row.val_accuracy),
+                accuracy_text(result.value),
                 _status(report),
                 style="bold green" if report in best and result.value is not None else None,
             )
@@ -133,7 +133,7 @@ class Board:
         what = [f"{key.rpartition('.')[2]} {self._digits(trial, key)}" for key in self.keys]
         ends: list[str] = []
         if result.value is not None:
-            ends.append(f"best {shown(result.value)} at epoch {result.best_epoch}")
+            ends.append(f"best {accuracy_text(result.value)} at epoch {result.best_epoch}")
         if result.status != "completed":
             ends.append(f"{_status(report)}: {result.reason}" if result.reason else _status(report))
         return f"{', '.join([name, *what])}: {'; '.join(ends)}"

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from optuna.distributions import BaseDistribution
 
-from fcsweep.search.overrides import distribution_of, parsed
+from fcsweep.search.overrides import distribution_of, parse
 
 
 def create_optuna_distribution_from_override(override: Override) -> Any:
@@ -33,7 +33,7 @@ def create_params_from_overrides(
     distributions: dict[str, BaseDistribution] = {}
     fixed: dict[str, Any] = {}
     deleted: list[str] = []
-    for override in parsed(arguments, None):
+    for override in parse(arguments, None):
         if override.is_delete():
             deleted.append(override.input_line or "")
             continue

@@ -105,7 +105,7 @@ def test_auto_is_what_was_fastest_where_it_was_measured(machine):
 
 def test_auto_fits_in_memory_whatever_the_cache(machine):
     config = shaped([100], "digits")
-    machine(10 * grouping.held(config), 1 << 40)
+    machine(10 * grouping.bytes_held(config), 1 << 40)
     assert grouping.largest(config) == 5
     machine(0, 1 << 40)
     assert grouping.largest(config) == 1
@@ -115,7 +115,9 @@ def test_auto_on_a_gpu_asks_for_its_memory_alone(machine, monkeypatch):
     machine(0, 1)
     config = shaped([100], batch=200)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2000 * grouping.held(config), 0))
+    monkeypatch.setattr(
+        torch.cuda, "mem_get_info", lambda _: (2000 * grouping.bytes_held(config), 0)
+    )
     assert grouping.largest(config) == 1000
     assert grouping.largest(replace(config, device="cpu")) == 1
 

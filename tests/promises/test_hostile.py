@@ -34,7 +34,7 @@ from fcsweep.records.ownership import check_run, check_sweep
 from fcsweep.records.reader import losses_of
 from fcsweep.rerun.repeat import rerun
 from fcsweep.run.checkpoint import find
-from fcsweep.search.outcomes import recorded
+from fcsweep.search.outcomes import read_outcome
 from fcsweep.search.study.storage import storage_of
 from fcsweep.terminal import sweep_view
 
@@ -338,7 +338,7 @@ def test_a_hostile_record_costs_only_its_run(record, tmp_path, monkeypatch):
     assert "0.9000" in report.write(sweep).read_text()
     for number in range(len(HOSTILE)):
         with suppress(UserError):  # which names it
-            recorded(sweep / str(number))
+            read_outcome(sweep / str(number))
     assert time.process_time() - began < 2 * SECONDS  # for all of them together
     assert not (tmp_path / "executed").exists()
 
@@ -530,7 +530,7 @@ def test_a_record_with_nan_is_damaged_and_never_the_best(value, tmp_path):
             runs = load_runs(search)
         assert runs.loc[3, "status"] == "damaged" and np.isfinite(runs["value"].dropna()).all()
         with pytest.raises(FolderError, match="result.json cannot be read"):
-            recorded(search / "3")
+            read_outcome(search / "3")
         if key == "value":
             assert "result.json cannot be read" in report.write(search).read_text()
         result.write_text(before)

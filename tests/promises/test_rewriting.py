@@ -12,7 +12,7 @@ import pytest
 
 from fcsweep.system import rewrite
 from fcsweep.system.atomic import RecordError, spare_of
-from fcsweep.system.bounded import bounded
+from fcsweep.system.bounded import read_bounded
 from fcsweep.system.rewrite import rewrite_atomically, settle
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can let files take turns")
@@ -112,7 +112,7 @@ def test_what_cannot_be_written_leaves_the_old_content_and_nothing_else(
     assert path.read_bytes() == b"four"
 
 
-@pytest.mark.parametrize("read", [lambda path: bounded(path, 2_000_000), Path.read_bytes])
+@pytest.mark.parametrize("read", [lambda path: read_bounded(path, 2_000_000), Path.read_bytes])
 def test_a_reader_never_finds_two_contents_in_one(tmp_path, read):
     path = tmp_path / "losses.npy"
     rewrite_atomically(path, b"a")

@@ -12,8 +12,8 @@ from support.toy_app import sweep
 from fcsweep import run
 from fcsweep.config import RunConfig
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.secrets import masked, masked_url, without_password
-from fcsweep.messages.wording import shown
+from fcsweep.messages.secrets import mask, masked_url, without_password
+from fcsweep.messages.wording import render
 from fcsweep.run import stack
 from fcsweep.search.study.storage import storage_of
 
@@ -59,26 +59,26 @@ def holding(folder: Path) -> list[str]:
     ],
 )
 def test_a_secret_is_known_by_its_place(text, expected):
-    assert masked(text) == expected
+    assert mask(text) == expected
 
 
 def test_a_secret_of_the_environment_is_known_everywhere(monkeypatch):
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-        assert masked(f"cannot find /data/{SECRET}/x") == "cannot find /data/***/x"
+        assert mask(f"cannot find /data/{SECRET}/x") == "cannot find /data/***/x"
         monkeypatch.delenv(name)
     monkeypatch.setenv("FOO_TOKEN", "12345")
     monkeypatch.setenv("TOKENS_PER_STEP", "learning_rate")
-    assert masked("0.12345 learning_rate 12345") == "0.12345 learning_rate 12345"
-    assert masked(f"in {os.getcwd()}") == f"in {os.getcwd()}"  # PWD is no password
+    assert mask("0.12345 learning_rate 12345") == "0.12345 learning_rate 12345"
+    assert mask(f"in {os.getcwd()}") == f"in {os.getcwd()}"  # PWD is no password
 
 
 def test_a_secret_of_the_command_line_is_known_everywhere(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["fcsweep", f"+x.api_key={SECRET}"])
-    assert masked(f"given {SECRET!r}") == "given '***'"
+    assert mask(f"given {SECRET!r}") == "given '***'"
     monkeypatch.setattr(sys, "argv", ["fcsweep", "-m", f"+x='https://me:{SECRET}@host'"])
-    assert masked(SECRET) == "***"
-    assert shown("abc", "x.api_key") == "***"
+    assert mask(SECRET) == "***"
+    assert render("abc", "x.api_key") == "***"
 
 
 ODD = ["plain", "p@ss", "p/w", "p:w", "a b", "it's", 'a"b', "p%40ss", "p%2Fw", "p#w?x=y&z", "ünï"]

@@ -13,7 +13,7 @@ import torch
 from packaging.requirements import Requirement
 from support.short_runs import config_of, folders_in, result_of
 
-from fcsweep.records.seal import as_json, sealed
+from fcsweep.records.seal import add_seal, as_json
 from fcsweep.run import provenance as module
 from fcsweep.run import run, run_many
 from fcsweep.run.provenance import provenance
@@ -159,7 +159,7 @@ def test_the_end_seals_every_record_of_every_member_of_a_stack(tmp_path):
         }
         assert result_of(folder)["best_sha256"] == facts["files"]["best.safetensors"]
         said = facts.pop("sha256")
-        assert as_json(sealed(facts)) == (folder / "provenance.json").read_bytes()
+        assert as_json(add_seal(facts)) == (folder / "provenance.json").read_bytes()
         assert said in (folder / "provenance.json").read_text()
 
 

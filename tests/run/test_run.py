@@ -19,7 +19,7 @@ from fcsweep.config import SyntheticConfig
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.records.writer import RunRecord
 from fcsweep.run import run, run_many
-from fcsweep.run.provenance import masked
+from fcsweep.run.provenance import mask
 from fcsweep.system.atomic import RecordError
 
 TESTS = Path(__file__).parents[1]
@@ -153,7 +153,7 @@ def test_a_signal_ends_in_the_record(tmp_path, name, code):
     ],
 )
 def test_secrets_are_masked(text, expected):
-    assert masked(text) == expected
+    assert mask(text) == expected
 
 
 @pytest.mark.cuda

@@ -7,7 +7,7 @@ from support.toy_app import sweep
 
 from fcsweep.messages.errors import ConfigError
 from fcsweep.search.plan import plan_of
-from fcsweep.search.settings import filled
+from fcsweep.search.settings import with_defaults
 from fcsweep.search.space import space_of
 
 GENERAL = "choice(8,16,32) or net: tag(log,interval(1e-4,1e-1))"
@@ -44,7 +44,7 @@ def test_params_that_are_no_mapping_are_refused(key):
     with pytest.raises(
         ConfigError, match=rf"^hydra\.sweeper\.{key} is \['x=1,2'\]; expected a map"
     ):
-        plan_of(filled({key: ["x=1,2"]}, OmegaConf.create()), *[None] * 3)
+        plan_of(with_defaults({key: ["x=1,2"]}, OmegaConf.create()), *[None] * 3)
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from support.toy_app import multirun, sweep, told
 
 from fcsweep.messages.errors import FolderError
 from fcsweep.search import prune, should_prune
-from fcsweep.search.outcomes import recorded, returned
-from fcsweep.search.study.study import COUNTS, REASON, best_of, reached
+from fcsweep.search.outcomes import outcome_of, read_outcome
+from fcsweep.search.study.study import COUNTS, REASON, best_of, reaching
 
 X = ["x=interval(-1,1)", "hydra.sweeper.sampler.seed=1"]
 FREE = "hydra.sweeper.max_failure_rate=1.0"
@@ -248,10 +248,10 @@ def test_a_run_that_diverged_after_reaching_the_target_counts(direction):
     study.tell(study.ask(), 0.5)
     trial = study.ask()
     trial.report(0.9 if direction == "maximize" else 0.1, 0)
-    assert not reached(study, 0.9 if direction == "maximize" else 0.1)
+    assert not reaching(study, 0.9 if direction == "maximize" else 0.1)
     trial.set_user_attr(COUNTS, True)
     study.tell(trial, state=TrialState.PRUNED)
-    assert reached(study, 0.9 if direction == "maximize" else 0.1)
+    assert reaching(study, 0.9 if direction == "maximize" else 0.1)
     assert best_of(study).number == 1
 
 
@@ -452,14 +452,14 @@ def test_jobs_of_one_epoch_report_before_any_is_decided_on():
 def test_the_record_of_a_run_tells_how_it_ended(result, expected, tmp_path):
     if result is not None:
         (tmp_path / "result.json").write_text(json.dumps(result))
-    outcome = recorded(tmp_path)
+    outcome = read_outcome(tmp_path)
     found = None if outcome is None else (outcome.state.name, outcome.values, outcome.counts)
     assert found == expected
     if outcome is not None and outcome.state is TrialState.FAIL:
         assert outcome.reason == ((result or {}).get("reason") or "it has no value")
     if outcome is not None:
         job = JobReturn(status=JobStatus.FAILED)
-        assert returned(job, 1, None, outcome) is outcome
+        assert outcome_of(job, 1, None, outcome) is outcome
 
 
 @pytest.mark.parametrize(
@@ -468,9 +468,9 @@ def test_the_record_of_a_run_tells_how_it_ended(result, expected, tmp_path):
 def test_a_damaged_record_is_named(text, tmp_path):
     (tmp_path / "result.json").write_text(text)
     with pytest.raises(FolderError, match=r"holds a damaged run \(.*result\.json .*remove it to"):
-        recorded(tmp_path)
+        read_outcome(tmp_path)
 
 
 def test_a_job_without_a_status_has_not_ended():
-    outcome = returned(JobReturn(), 1, None, None)
+    outcome = outcome_of(JobReturn(), 1, None, None)
     assert (outcome.state.name, outcome.reason) == ("FAIL", "its job has not ended")

@@ -17,7 +17,7 @@ from optuna.distributions import FloatDistribution as Floats
 from optuna.distributions import IntDistribution as Ints
 
 from fcsweep.messages.errors import ConfigError
-from fcsweep.search.overrides import described, written
+from fcsweep.search.overrides import as_override, describe
 from fcsweep.search.space import Space, older_space, space_of
 
 DISTRIBUTIONS = {
@@ -253,7 +253,7 @@ def assert_same(found, value):
 @COMPOSING
 @given(st.lists(VALUES, min_size=1, max_size=12))
 def test_a_value_that_is_written_arrives_as_itself(values):
-    config = compose("config", [f"v{n}={written(value)}" for n, value in enumerate(values)])
+    config = compose("config", [f"v{n}={as_override(value)}" for n, value in enumerate(values)])
     for n, value in enumerate(values):
         assert_same(config[f"v{n}"], value)
 
@@ -264,7 +264,7 @@ CHOICES = VALUES.filter(lambda value: value == value)
 @COMPOSING
 @given(st.lists(st.tuples(CHOICES, CHOICES).filter(lambda p: p[0] != p[1]), max_size=12))
 def test_a_choice_arrives_as_it_was_given(pairs):
-    lines = [f"v{n}={written(a)},{written(b)}" for n, (a, b) in enumerate(pairs)]
+    lines = [f"v{n}={as_override(a)},{as_override(b)}" for n, (a, b) in enumerate(pairs)]
     space = space_of(None, lines)
     for place in (0, 1):
         config = compose(
@@ -393,7 +393,7 @@ def test_no_known_good_points():
     ],
 )
 def test_a_distribution_in_words(override, text):
-    assert described(space_of(None, [override]).distributions["k"]) == text
+    assert describe(space_of(None, [override]).distributions["k"]) == text
 
 
 def test_a_key_that_custom_code_searches_may_not_be_fixed_too():

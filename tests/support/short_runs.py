@@ -7,7 +7,7 @@ from hashlib import sha256
 import yaml
 
 from fcsweep.config import FullyConnectedConfig, MomentumConfig, RunConfig, SolverConfig
-from fcsweep.records.seal import as_json, sealed
+from fcsweep.records.seal import add_seal, as_json
 
 NUMBERS = ("history.csv", "losses.npy", "best.safetensors")
 ALWAYS = 1e-9
@@ -62,4 +62,4 @@ def reseal(folder, **facts):
     for name in known["files"]:
         content = (folder / name).read_bytes()
         known["files"][name] = sha256(content).hexdigest()
-    path.write_bytes(as_json(sealed(known)))
+    path.write_bytes(as_json(add_seal(known)))

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from fcsweep.system.memory import nothing_collected
+from fcsweep.system.memory import without_collection
 
 
 def test_freed_memory_is_used_again():
@@ -61,7 +61,7 @@ def test_garbage_is_sought_again_as_before_whatever_happens(before):
     found = gc.isenabled()
     (gc.enable if before else gc.disable)()
     try:
-        with pytest.raises(KeyError), nothing_collected():
+        with pytest.raises(KeyError), without_collection():
             assert not gc.isenabled()
             raise KeyError
         assert gc.isenabled() is before

@@ -23,7 +23,7 @@ from fcsweep.cli.foreign.search import Search
 from fcsweep.cli.hydra_main import replaced
 from fcsweep.launchers.protocols import PlanningSweeper
 from fcsweep.messages.errors import ConfigError, UserError
-from fcsweep.messages.wording import one_line, shown
+from fcsweep.messages.wording import one_line, render
 from fcsweep.system.command import command, leave
 from fcsweep.system.signals import this_program
 
@@ -53,7 +53,7 @@ def app(main: Main | None = None, *, direction: Direction | None = None) -> Main
     """
     if direction not in (None, "minimize", "maximize"):
         expected = "expected minimize or maximize"
-        raise ConfigError(f"the direction of fcsweep.app is {shown(direction)}; {expected}")
+        raise ConfigError(f"the direction of fcsweep.app is {render(direction)}; {expected}")
     if main is None:
         return functools.partial(app, direction=direction)
 

@@ -16,8 +16,8 @@ from fcsweep.cli.foreign.jobs import JobEnds
 from fcsweep.cli.summary import refuse_failures, show
 from fcsweep.composition.folders import sweep_folder
 from fcsweep.launchers.protocols import GridSweeper
-from fcsweep.launchers.unfinished import Unfinished
-from fcsweep.messages.secrets import masked
+from fcsweep.launchers.unfinished import UnfinishedJobs
+from fcsweep.messages.secrets import mask
 from fcsweep.records.sweep_table import Row, write_rows
 from fcsweep.system.atomic import giving_way, write_atomically
 
@@ -47,7 +47,7 @@ class Grid:
         total, live = None, sys.stdout.isatty()
         if isinstance(sweeper, GridSweeper):
             (jobs,) = sweeper.split_arguments(parsed_grid(sweeper, cfg, context), None)
-            total, sweeper.launcher = len(jobs), Unfinished(sweeper.launcher, ())
+            total, sweeper.launcher = len(jobs), UnfinishedJobs(sweeper.launcher, ())
         context.callbacks.callbacks.append(JobEnds(self._jobs, told=not live))
         self._view = self._live(total) if live else None
 
@@ -116,4 +116,4 @@ class Grid:
         if self._direction is not None and file.is_file():
             plain: Any = OmegaConf.to_container(self._cfg, resolve=False)
             plain["hydra"]["sweeper"]["direction"] = self._direction
-            write_atomically(file, masked(OmegaConf.to_yaml(plain)).encode())
+            write_atomically(file, mask(OmegaConf.to_yaml(plain)).encode())

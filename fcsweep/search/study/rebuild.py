@@ -30,7 +30,7 @@ from fcsweep.search.results import MULTIRUN
 from fcsweep.search.space import Space
 from fcsweep.search.study.repeats import ONCE, Repeats
 from fcsweep.search.study.window import numbered
-from fcsweep.system.bounded import bounded
+from fcsweep.system.bounded import read_bounded
 
 OVERRIDES = ".hydra/overrides.yaml"
 LARGEST = 1_000_000  # bytes
@@ -118,7 +118,7 @@ class PastRuns:
     def _overrides(self, folder: Path) -> list[str]:
         path = folder / OVERRIDES
         try:
-            lines = yaml.safe_load(bounded(path, LARGEST))
+            lines = yaml.safe_load(read_bounded(path, LARGEST))
             if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
                 raise ValueError("expected a list of overrides")
         except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:

@@ -31,18 +31,18 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import one_line, shown
+from fcsweep.messages.wording import one_line, render
 from fcsweep.search.overrides import bare
 from fcsweep.search.space import Space
 from fcsweep.search.study.targets import (
     HYDRAS_OWN,
     OPTUNA,
     arguments_of,
-    described,
+    fields_of,
     foreign,
-    instantiated,
-    made,
+    make,
     own_class,
+    with_objects,
 )
 
 
@@ -136,7 +136,7 @@ def sampler_of(
     Raises:
         ConfigError: no sampler, a field that it refuses, a package that is missing.
     """
-    fields = {key: value for key, value in described("sampler", node).items() if key != "seed"}
+    fields = {key: value for key, value in fields_of("sampler", node).items() if key != "seed"}
     kind = own_class("sampler", fields)
     if kind is None:
         with quiet():
@@ -153,15 +153,15 @@ def sampler_of(
     if kind is PartialFixedSampler and space is not None:
         arguments["fixed_params"] = _fixed_params(arguments.get("fixed_params"), space)
     with _message("sampler"):
-        made(kind, arguments, 0)
+        make(kind, arguments, 0)
     if kind is QMCSampler:
         # One sequence for the study: a trial has its place in it, so the seed stays the study's.
         def point(seed: int, own: int, number: int) -> BaseSampler:
-            others = {"independent_sampler": RandomSampler(own), **instantiated(arguments, own)}
+            others = {"independent_sampler": RandomSampler(own), **with_objects(arguments, own)}
             return _NumberedQMC(number, seed=seed, **others)
 
         return lambda seed: PerTrial(partial(point, seed), seed, planned)
-    return lambda seed: PerTrial(lambda own, _: made(kind, arguments, own), seed, planned)
+    return lambda seed: PerTrial(lambda own, _: make(kind, arguments, own), seed, planned)
 
 
 def set_fields(group: str, node: Any) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def set_fields(group: str, node: Any) -> dict[str, Any]:
         group: ``sampler`` or ``pruner``, before the names of the fields.
         node: as for `sampler_of` and `pruner_of`.
     """
-    fields = described(group, node)
+    fields = fields_of(group, node)
     told = {f"{group}.{name}": value for name, value in fields.items() if value is not None}
     for name in (*HYDRAS_OWN, "seed"):
         told.pop(f"{group}.{name}", None)
@@ -181,15 +181,15 @@ def set_fields(group: str, node: Any) -> dict[str, Any]:
 
 def is_grid(node: Any) -> bool:
     """Whether a sampler's node asks for every combination of the values."""
-    target = str(described("sampler", node).get("_target_"))
+    target = str(fields_of("sampler", node).get("_target_"))
     return target.startswith(OPTUNA) and target.endswith(".GridSampler")
 
 
 def seed_of(node: Any) -> int | None:
     """The ``seed`` of a sampler's node."""
-    seed = described("sampler", node).get("seed")
+    seed = fields_of("sampler", node).get("seed")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
-        raise ConfigError(f"hydra.sweeper.sampler.seed is {shown(seed)}; expected a number >= 0")
+        raise ConfigError(f"hydra.sweeper.sampler.seed is {render(seed)}; expected a number >= 0")
     return seed
 
 
@@ -199,13 +199,13 @@ def pruner_of(node: Any) -> BasePruner:
     Raises:
         ConfigError: as `sampler_of`.
     """
-    fields = described("pruner", node)
+    fields = fields_of("pruner", node)
     kind = own_class("pruner", fields)
     if kind is None:
         return foreign("pruner", fields)
     arguments = arguments_of("pruner", kind, fields)
     with _message("pruner"):
-        pruner = made(kind, arguments)
+        pruner = make(kind, arguments)
         if kind is HyperbandPruner:
             _check_hyperband(**arguments)
         return pruner

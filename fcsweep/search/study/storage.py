@@ -26,7 +26,7 @@ from optuna.study import Study
 from fcsweep.messages.errors import ConfigError, RecordError, StudyError
 from fcsweep.messages.secrets import masked_url, without_password
 from fcsweep.messages.wording import one_line
-from fcsweep.system.bounded import bounded
+from fcsweep.system.bounded import read_bounded
 from fcsweep.system.locks import lock, unlock
 
 JOURNAL = "study.journal"
@@ -153,7 +153,7 @@ def read_study(folder: Path) -> Study | None:
     """
     path = folder / JOURNAL
     try:
-        content = bounded(path, LARGEST)
+        content = read_bounded(path, LARGEST)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -216,7 +216,7 @@ def _refuse_shorter(path: Path) -> None:
 def _size_before(path: Path) -> int:
     """The size that a journal had when it was last written; 0 if that is not known."""
     try:
-        return int(bounded(path.with_name(SIZE), 100))
+        return int(read_bounded(path.with_name(SIZE), 100))
     except (OSError, ValueError):
         return 0
 

@@ -20,8 +20,8 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.messages.errors import StudyError
-from fcsweep.messages.wording import shown
-from fcsweep.search.overrides import described
+from fcsweep.messages.wording import render
+from fcsweep.search.overrides import describe
 from fcsweep.search.study.storage import JOURNAL, in_folder
 
 ATTRIBUTE = "fcsweep"
@@ -162,7 +162,7 @@ def ahead_of(study: Study) -> int:
     return (started_with(study) or {}).get("ahead", 1)
 
 
-def finished(study: Study) -> list[FrozenTrial]:
+def ended_trials(study: Study) -> list[FrozenTrial]:
     """The trials that have ended, by number."""
     return [trial for trial in _trials(study) if trial.state.is_finished()]
 
@@ -170,7 +170,7 @@ def finished(study: Study) -> list[FrozenTrial]:
 def best_of(study: Study) -> FrozenTrial | None:
     """The best trial of a study with one objective, the first of equals."""
     sign = -1 if study.directions[0] is StudyDirection.MINIMIZE else 1
-    valued = [trial for trial in finished(study) if counting(trial) is not None]
+    valued = [trial for trial in ended_trials(study) if counting(trial) is not None]
     return max(valued, key=lambda trial: (sign * trial.values[0], -trial.number), default=None)
 
 
@@ -189,12 +189,12 @@ def feasible(trial: FrozenTrial) -> bool:
     return all(value <= 0 for value in trial.constraints.values())
 
 
-def reached(study: Study, target: float | None) -> FrozenTrial | None:
+def reaching(study: Study, target: float | None) -> FrozenTrial | None:
     """The first trial that has reached the target: at least it, or at most it when minimising."""
     if target is None or len(study.directions) > 1:
         return None
     sign = -1 if study.directions[0] is StudyDirection.MINIMIZE else 1
-    valued = [(trial, counting(trial)) for trial in finished(study)]
+    valued = [(trial, counting(trial)) for trial in ended_trials(study)]
     good = [one for one, value in valued if value is not None and sign * value >= sign * target]
     return next(iter(good), None)
 
@@ -256,10 +256,10 @@ def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for part in ("directions", "enqueue", "seed"):
         if saved[part] != now[part]:
             name = {"directions": "direction", "seed": "sampler.seed"}.get(part, part)
-            changes.append(f"{name}: {shown(saved[part])}, now {shown(now[part])}")
+            changes.append(f"{name}: {render(saved[part])}, now {render(now[part])}")
     if now["ahead"] not in (None, ahead := saved.get("ahead", 1)):
         changes.append(f"ahead: {ahead}, now {now['ahead']}")
-    parts = (("search", shown), ("space", _range), ("config", shown), ("fixed", shown))
+    parts = (("search", render), ("space", _range), ("config", render), ("fixed", render))
     for part, told in parts:
         before, after = saved.get(part, now[part]), now[part]  # older studies lack some
         changes += [
@@ -294,7 +294,7 @@ def _stable(value: Any) -> Any:
 
 def _range(distribution: str | None) -> str:
     """What a study searched, in words."""
-    return "not searched" if distribution is None else described(json_to_distribution(distribution))
+    return "not searched" if distribution is None else describe(json_to_distribution(distribution))
 
 
 def _trials(study: Study) -> Sequence[FrozenTrial]:

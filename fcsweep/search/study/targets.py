@@ -21,7 +21,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import hint, one_line, shown
+from fcsweep.messages.wording import hint, one_line, render
 from fcsweep.search.settings import DEFAULTS, PRUNERS, SAMPLERS
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ OBJECTS = frozenset(
 """Fields that are functions or objects."""
 
 
-def described(group: str, node: Any) -> dict[str, Any]:
+def fields_of(group: str, node: Any) -> dict[str, Any]:
     """The fields of a node; without one those of the default.
 
     Args:
@@ -66,7 +66,7 @@ def described(group: str, node: Any) -> dict[str, Any]:
     if not isinstance(node, Mapping):
         option = node if isinstance(node, str) else next(iter(OPTIONS[group]))
         raise ConfigError(
-            f"hydra.sweeper.{group} is {shown(node)}; expected a mapping with _target_; an option "
+            f"hydra.sweeper.{group} is {render(node)}; expected a mapping with _target_; an option "
             f"is chosen with slashes: hydra/sweeper/{group}={option}"
         )
     plain: Any = OmegaConf.to_container(OmegaConf.create(dict(node)), resolve=True)
@@ -100,7 +100,7 @@ def _find(group: str, target: str) -> Any | None:
 def _no_such_class(group: str, target: str, why: str = "") -> ConfigError:
     """``_target_`` names no sampler, or no pruner."""
     known, name = ", ".join(OPTIONS[group]), target.rpartition(".")[2]
-    given = f"hydra.sweeper.{group}._target_ is {shown(target)}{why}"
+    given = f"hydra.sweeper.{group}._target_ is {render(target)}{why}"
     if name in ("MOTPESampler", "raise_motpe_removed"):
         return ConfigError(f"{given}; Optuna 4 has removed it: use hydra/sweeper/sampler=tpe")
     near = "" if why else hint(name, [node["_target_"] for node in OPTIONS[group].values()])
@@ -129,7 +129,7 @@ def foreign(group: str, fields: Mapping[str, Any], seed: int | None = None) -> A
     except Exception as error:  # of an import, or of the user's code
         raise _no_such_class(group, target, f" ({one_line(error)})") from error
     if not isinstance(made, CLASSES[group][1]):
-        raise _no_such_class(group, target, f", which makes {shown(made)}")
+        raise _no_such_class(group, target, f", which makes {render(made)}")
     return made
 
 
@@ -152,7 +152,7 @@ def arguments_of(group: str, kind: Any, fields: Mapping[str, Any]) -> dict[str, 
             )
         elif name in OBJECTS and value is not None and not _has_target(value):
             raise ConfigError(
-                f"hydra.sweeper.{group}.{name} is {shown(value)}; expected a mapping with "
+                f"hydra.sweeper.{group}.{name} is {render(value)}; expected a mapping with "
                 "_target_, and with _partial_: true if that is a function"
             )
         else:
@@ -160,13 +160,13 @@ def arguments_of(group: str, kind: Any, fields: Mapping[str, Any]) -> dict[str, 
     return arguments
 
 
-def made(kind: Any, arguments: Mapping[str, Any], seed: int | None = None) -> Any:
+def make(kind: Any, arguments: Mapping[str, Any], seed: int | None = None) -> Any:
     """A sampler or pruner of Optuna, with what its fields describe."""
     seeded = seed is not None and "seed" in inspect.signature(kind).parameters
-    return kind(**({"seed": seed} if seeded else {}), **instantiated(arguments, seed))
+    return kind(**({"seed": seed} if seeded else {}), **with_objects(arguments, seed))
 
 
-def instantiated(arguments: Mapping[str, Any], seed: int | None) -> dict[str, Any]:
+def with_objects(arguments: Mapping[str, Any], seed: int | None) -> dict[str, Any]:
     """Arguments with the objects that they describe; samplers of Optuna among them are seeded."""
     return {
         name: value.make(seed) if isinstance(value, _Recipe) else value
@@ -189,7 +189,7 @@ def _recipe(fields: Mapping[str, Any]) -> _Recipe:
     kind = own_class(groups[0], fields)
     unseeded = {name: value for name, value in fields.items() if name != "seed"}
     arguments = arguments_of(groups[0], kind, unseeded)
-    return _Recipe(lambda seed: made(kind, arguments, seed))
+    return _Recipe(lambda seed: make(kind, arguments, seed))
 
 
 def _has_target(value: Any) -> TypeGuard[Mapping[str, Any]]:

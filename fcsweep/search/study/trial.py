@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from fcsweep.composition.folders import sweep_folder
 from fcsweep.messages.errors import UserError
-from fcsweep.messages.wording import shown
+from fcsweep.messages.wording import render
 from fcsweep.search.settings import OptunaSweeperConf
 from fcsweep.search.study.repeats import HIDDEN, ONCE, Repeats
 from fcsweep.system.parent import end_with_sweep
@@ -90,7 +90,7 @@ def note(name: str, value: float | str | bool) -> None:
     """
     plain = value.tolist() if hasattr(value, "tolist") else value  # type: ignore[union-attr]
     if not isinstance(plain, str | int | float):
-        raise TypeError(f"note {name!r} is {shown(value)}; expected a number or a text")
+        raise TypeError(f"note {name!r} is {render(value)}; expected a number or a text")
     trial = _running()
     if trial is None:
         return
@@ -117,7 +117,7 @@ def constrain(name: str, value: float) -> None:
     """
     numbers = numbers_in(value)
     if len(numbers) != 1:
-        raise TypeError(f"constraint {name!r} is {shown(value)}; expected a number")
+        raise TypeError(f"constraint {name!r} is {render(value)}; expected a number")
     if math.isnan(numbers[0]):
         raise ValueError(f"constraint {name!r} is nan; expected a number <= 0 where it is met")
     trial = _running()
@@ -153,7 +153,7 @@ def _number(value: Any) -> float:
     try:
         return float(plain)
     except (ValueError, OverflowError) as error:
-        raise TypeError(f"expected a number, got {shown(value)}") from error
+        raise TypeError(f"expected a number, got {render(value)}") from error
 
 
 class Exited(UserError):
@@ -181,7 +181,7 @@ class Kept:
             if error.code in SIGNALLED:
                 raise
             if error.code not in (None, 0):
-                raise Exited(f"the task called sys.exit({shown(error.code)})") from error
+                raise Exited(f"the task called sys.exit({render(error.code)})") from error
             return None
         end_if_asked()  # the task may have caught what a signal raised
         if isinstance(value, Iterator | ValuesView | KeysView):
