@@ -100,7 +100,7 @@ X = ["x=interval(0,1)", "hydra.sweeper.n_trials=1"]
         ("seed=1", "hydra.sweeper.seed (given 1); it is hydra.sweeper.sampler.seed now"),
         ("max_batch_size=4", "(given 4); it is hydra.sweeper.n_jobs now"),
         ("ntrials=4", "hydra.sweeper.ntrials (given 4); did you mean hydra.sweeper.n_trials?"),
-        ("quux={}", "hydra.sweeper.quux (given '{}'); expected one of custom_search_space, "),
+        ("quux={}", "hydra.sweeper.quux (given '{}'); expected one of ahead, "),
         ("optuna_config.storage='sqlite://me:hunter77@x'", "sqlite://me:***@x"),
     ],
 )
