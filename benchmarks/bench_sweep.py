@@ -82,7 +82,6 @@ def main() -> None:
             seconds[name].append(cpu)
             memory[name] = max(memory[name], size)
     median = {name: statistics.median(all_) for name, all_ in seconds.items()}
-    range_ = {name: [round(min(all_), 2), round(max(all_), 2)] for name, all_ in seconds.items()}
     torch_alone = median["import torch"]
     result = {
         "device": device_name(torch.device("cpu")),

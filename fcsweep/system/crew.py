@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from fcsweep.messages.errors import FolderError
-from fcsweep.system.locks import NO_LOCK, lock, unlock
+from fcsweep.system.locks import NO_LOCK, lock, lock_open, unlock
 
 ROLL = ".workers"
 """Folder of the files, in that of the sweep; it is there while somebody works."""
@@ -115,8 +115,12 @@ class Crew:
 
     def _lock_roll(self) -> int:
         while True:
-            self._roll.mkdir(exist_ok=True)
-            locked = lock(self._roll, wait=True)
+            try:
+                self._roll.mkdir(exist_ok=True)
+                descriptor = os.open(self._roll, os.O_RDONLY)
+            except (FileExistsError, FileNotFoundError):  # another has just removed it
+                continue
+            locked = lock_open(descriptor, wait=True)
             assert locked is not None  # it was waited for
             if locked == NO_LOCK or _is_at(locked, self._roll):
                 return locked

@@ -35,6 +35,11 @@ def lock(path: Path, wait: bool = False, together: bool = False) -> int | None:
         descriptor = os.open(path, opening)
     except OSError:  # it cannot be opened; whoever uses it will say so
         return NO_LOCK
+    return lock_open(descriptor, wait, together)
+
+
+def lock_open(descriptor: int, wait: bool = False, together: bool = False) -> int | None:
+    """As `lock`, for what is open already; closes it where it is not locked."""
     try:
         if fcntl is not None:
             how = fcntl.LOCK_SH if together else fcntl.LOCK_EX
