@@ -15,6 +15,7 @@ from safetensors.numpy import save
 
 from fcsweep import data
 from fcsweep.config import RunConfig
+from fcsweep.config.import_paths import import_paths
 from fcsweep.epoch import Epoch
 from fcsweep.kernels.python_numbers import each
 from fcsweep.messages.wording import one_line
@@ -112,23 +113,27 @@ def _running(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def _train_what_fits(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:
-    """Train a stack; if it does not fit in memory, train its unfinished trials in two halves."""
+    """Train a stack; if it does not fit in memory, train its unfinished trials in two halves.
+
+    Where the user's own code raises, which may be for one trial only, each is trained alone.
+    """
     try:
         return _train(trials, on_epoch)
     except Exception as error:
         end_if_asked()  # what a signal raised may have become another error
         left = _running(trials)
-        if not out_of_memory(error) or not left:
+        if not left or not (out_of_memory(error) or import_paths(left[0].config)):
             raise
         if len(left) == 1:
             return left[0].fail(error)
+        size = -(-len(left) // 2) if out_of_memory(error) else 1
+        what = f"{one_line(error)} in a stack of {len(left)} trials; training {size} at a time"
     # Out of the clause above, nothing holds the memory of the stack any more.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    half = -(-len(left) // 2)
-    log.warning("out of memory with %d trials in a stack; training %d of them", len(trials), half)
-    for part in (left[:half], left[half:]):
-        _train_what_fits(part, on_epoch)
+    log.warning(what)
+    for start in range(0, len(left), size):
+        _train_what_fits(left[start : start + size], on_epoch)
 
 
 def _train(trials: Sequence[Trial], on_epoch: OnEpoch) -> None:

@@ -9,7 +9,7 @@ from support import preloaded
 from support.short_runs import assert_same_numbers
 
 import fcsweep
-from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.errors import ConfigError, UserError
 from fcsweep.rerun.repeat import rerun
 from fcsweep.run import own_code
 
@@ -67,6 +67,18 @@ def test_a_function_is_trained_alone_and_in_a_stack_and_repeated(here, capsys):
     own_code._sha256.cache_clear()
     assert not rerun([here / "run"], trust=True)
     assert "likely cause: the code of optimizer.rule (" in capsys.readouterr().out
+
+
+def test_a_rule_that_raises_for_one_trial_costs_only_that_one(here):
+    text = RULES.replace(
+        "    m = config.setdefault",
+        "    assert config['beta'] < 0.85, 'beta'\n    m = config.setdefault",
+    )
+    (here / "my_rules.py").write_text(text)
+    with pytest.raises(UserError, match=r"1 of 3 jobs failed: grid/1 \(AssertionError: beta"):
+        fcsweep.sweep([*LION, *SHORT, "optimizer.constants.beta=0.7,0.9,0.8"], "grid")
+    fcsweep.train([*LION, *SHORT, "optimizer.constants.beta=0.8"], "run")
+    assert_same_numbers(here / "run", here / "grid/2")
 
 
 def test_a_rerun_imports_nothing_without_trust(here):
