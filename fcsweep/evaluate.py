@@ -28,7 +28,7 @@ from fcsweep.records.reader import are_ours, damaged_since, look
 from fcsweep.run import device_of
 from fcsweep.run.build import data_of, net_of
 from fcsweep.system.bounded import read_bounded
-from fcsweep.system.command import command
+from fcsweep.system.command import command, plain
 
 PROGRAM = "python -m fcsweep.evaluate"
 ERRORS = UserError, OSError, ValueError, MemoryError, RuntimeError
@@ -37,7 +37,7 @@ ERRORS = UserError, OSError, ValueError, MemoryError, RuntimeError
 
 def main() -> None:
     """Print the accuracy of each split; exit code 1 and one line for what cannot be evaluated."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=plain(__doc__))
     parser.add_argument(
         "dir", type=Path, help="folder of a run, such as outputs/2026-..., or sweep"
     )

@@ -19,7 +19,7 @@ from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records.filenames import find_runs
 from fcsweep.records.reader import are_ours, look, read_run
-from fcsweep.system.command import command
+from fcsweep.system.command import command, plain
 from fcsweep.trackers.contents import End, Row, Tracked, end_of, metrics, rows_of, run_in
 from fcsweep.trackers.tracker import open_tracker, require
 
@@ -30,7 +30,7 @@ Exported = tuple[Tracked, Sequence[Row], End]
 
 def main() -> None:
     """Exit code 1 and one line if the tracker or the folder cannot be used."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=plain(__doc__))
     parser.add_argument("tracker", choices=TRACKERS.words)
     parser.add_argument("folder", type=Path, help="of a run, of a sweep, or one that holds some")
     arguments = parser.parse_args()

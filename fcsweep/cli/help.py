@@ -84,8 +84,8 @@ def show(text: str) -> None:
 
 
 def _options(topic: str, groups: str) -> str:
-    """The options of a group without keys of its own, such as ``experiment``."""
-    keyless = topic not in GROUPS and not topic.startswith("hydra")
+    """The options of a group of the user's own."""
+    keyless = topic not in (*GROUPS, "experiment") and not topic.startswith("hydra")
     found = [line for line in groups.splitlines() if line.startswith(f"{topic}: ") and keyless]
     return "\n".join(_filled(line, 0, 4) for line in found)
 
@@ -108,10 +108,18 @@ def _sections() -> Iterator[Section]:
     for group, options in GROUPS.items():
         about = {f"{group}={option}": _docstring(schema) for option, schema in options.items()}
         yield Section(group, group, list(_of_group(group, options)), about)
+    yield Section("experiment", "experiment", [], dict(_experiments()))
     run = [_entry("", one, one.default) for one in meanings(RunConfig)]
     yield Section("run", "the run itself", run)
     yield Section("hydra.sweeper", "hydra.sweeper, with hydra/sweeper=optuna", list(_of_sweeper()))
     yield Section("hydra.launcher", "hydra.launcher, with hydra/launcher=stacked", _of_launcher())
+
+
+def _experiments() -> Iterator[tuple[str, str]]:
+    """Each preset with the comment at the top of its file."""
+    for file in sorted((conf_dir() / "experiment").glob("*.yaml")):
+        comment = re.findall(r"^# (?!@)(.*)", file.read_text(), re.M)
+        yield f"experiment={file.stem}", " ".join(comment)
 
 
 def _of_group(group: str, options: Mapping[str, type[Any]]) -> Iterator[Entry]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import printable
 from fcsweep.notebook import compose
-from fcsweep.system.command import command
+from fcsweep.system.command import command, plain
 from fcsweep.system.signals import held_back
 
 PROGRAM = "python -m fcsweep.find_lr"
@@ -21,7 +21,7 @@ FEWEST, MOST = 8, 64
 
 def main() -> None:
     """Exit code 0 with a suggestion, else 1."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=plain(__doc__))
     parser.add_argument("overrides", nargs="*", help="as of a run, such as optimizer=adam")
     parser.add_argument("--from", dest="low", type=float, default=1e-5, help="least rate (1e-5)")
     parser.add_argument("--to", dest="high", type=float, default=10.0, help="largest rate (10)")

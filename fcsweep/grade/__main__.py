@@ -1,4 +1,7 @@
-"""``python -m fcsweep.grade FOLDER... --out grades.csv``: see `fcsweep.grade`."""
+"""``python -m fcsweep.grade FOLDER... --out grades.csv``: train again what students handed in.
+
+A row for each: whether training gives the same numbers, the target, the test accuracy.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from fcsweep.grade.grades import Grades
 from fcsweep.grade.grading import NOT_GRADED, PROVEN, Grade, Rules, grade
 from fcsweep.messages.wording import printable
 from fcsweep.rerun.repeat import epoch_bar
-from fcsweep.system.command import command
+from fcsweep.system.command import command, plain
 from fcsweep.system.memory import keep_freed
 
 PROGRAM = "python -m fcsweep.grade"
@@ -21,7 +24,7 @@ PROGRAM = "python -m fcsweep.grade"
 
 def main() -> None:
     """Exit code 0 if every hand-in is identical, or the same on another processor, else 1."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=plain(__doc__))
     parser.add_argument(
         "folder", type=Path, nargs="+", help="what a student handed in: a run or a sweep"
     )

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from fcsweep.messages.wording import printable
 from fcsweep.report.page import compare, write
-from fcsweep.system.command import command
+from fcsweep.system.command import command, plain
 
 PROGRAM = "python -m fcsweep.report"
 
 
 def main() -> None:
     """Write the page and say where it is; exit code 1 and one line if that cannot be done."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=plain(__doc__))
     text = "folder of a run or a sweep; several are compared on one page"
     parser.add_argument("dir", type=Path, nargs="+", help=text)
     text = "the file (default: DIR/report.html; of several, comparison.html in the current folder)"

@@ -142,8 +142,9 @@ def commands(run: Run, single: bool) -> list[tuple[str, str]]:
     """What can be done with a run: repeat it, test it, train its config for longer."""
     the = "it" if single else "the best run"
     folder = shlex.quote(str(run["folder"]))
+    trust = "--trust " if run.get("optimizer.name") == "custom" else ""  # imports its rule
     told = [
-        (f"Repeat {the} and compare", f"python -m fcsweep.rerun {folder}"),
+        (f"Repeat {the} and compare", f"python -m fcsweep.rerun {trust}{folder}"),
         (f"Test {the}", f"python -m fcsweep.evaluate {folder}"),
     ]
     try:

@@ -1,4 +1,8 @@
-"""``python -m fcsweep.rerun RUN_DIR...``: see `fcsweep.rerun.repeat`."""
+"""``python -m fcsweep.rerun DIR...``: train recorded runs again and compare bit for bit.
+
+DIR is the folder of a run, or of a sweep: then all of its runs. Compared are losses, accuracies,
+results and the best parameters; the first difference is named with its likely cause.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,9 @@ from pathlib import Path
 from fcsweep.composition.folders import longer
 from fcsweep.messages.wording import printable
 from fcsweep.records.filenames import CONFIG
+from fcsweep.records.reader import look
 from fcsweep.rerun.repeat import rerun
-from fcsweep.system.command import command
+from fcsweep.system.command import command, plain
 from fcsweep.system.memory import keep_freed
 
 PROGRAM = "python -m fcsweep.rerun"
@@ -19,7 +24,7 @@ PROGRAM = "python -m fcsweep.rerun"
 
 def main() -> None:
     """Exit code 0 if every run is repeated bit for bit, else 1; 130, 143, 129 after signals."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=plain(__doc__))
     parser.add_argument("run_dir", type=Path, nargs="+", help="folder of a run or of a sweep")
     parser.add_argument("--out", type=Path, help="a new folder, to keep the new runs in")
     trust = "import the code that a config names by import path, such as optimizer.rule"
@@ -30,7 +35,8 @@ def main() -> None:
     with command(PROGRAM):
         repeated = rerun(arguments.run_dir, arguments.out, arguments.trust)
         run = arguments.run_dir[0]
-        if repeated and len(arguments.run_dir) == 1 and (run / CONFIG).is_file():
+        alone = len(arguments.run_dir) == 1 and (run / CONFIG).is_file()
+        if repeated and alone and (look(run).result or {}).get("status") == "completed":
             print(printable(f"to train it longer: {longer(run)}"))
         sys.exit(0 if repeated else 1)
 

@@ -44,3 +44,8 @@ def leave(text: str) -> NoReturn:
         give_up_stdout()
     print(text, file=sys.stderr)
     sys.exit(1)
+
+
+def plain(docstring: str | None) -> str:
+    """The docstring of a program as the text of its help: without the marks of code."""
+    return (docstring or "").replace("`", "")
