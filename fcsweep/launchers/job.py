@@ -35,6 +35,7 @@ class Bookkeeping:
 
     Attributes:
         returned: what the launcher returns of the job.
+        log: of the job, once it has begun.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Bookkeeping:
     ) -> None:
         self.job, self._context, self._task, self._compose = job, context, task, compose
         self._files = files
+        self.log: JobLog | None = None
         self.returned = StackedReturn(self, overrides)
 
     @cached_property
@@ -76,6 +78,11 @@ class Bookkeeping:
         return task
 
     @property
+    def logs(self) -> dict[Path, JobLog]:
+        """The log of the job by its folder; nothing before it has begun."""
+        return {} if self.log is None else {self.job.folder: self.log}
+
+    @property
     def began(self) -> bool:
         """Whether the job can be trained."""
         return self.returned.status is JobStatus.UNKNOWN
@@ -91,7 +98,7 @@ class Bookkeeping:
                 self._save()
                 self.log = self._make_log(like)
                 if self._callbacks:
-                    with self.current(), log_to_all({self.job.folder: self.log}):
+                    with self.current(), log_to_all(self.logs):
                         self._context.callbacks.on_job_start(
                             config=self.composed, task_function=self._task
                         )
@@ -105,7 +112,7 @@ class Bookkeeping:
         else:
             self.returned.status, self.returned.return_value = JobStatus.FAILED, ended.error
         if self._callbacks:
-            with self.current(), log_to_all({self.job.folder: self.log}):
+            with self.current(), log_to_all(self.logs):
                 self._context.callbacks.on_job_end(config=self.composed, job_return=self.returned)
 
     @property

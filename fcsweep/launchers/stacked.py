@@ -23,7 +23,7 @@ from fcsweep.composition.folders import sweep_folder
 from fcsweep.config import RunConfig
 from fcsweep.launchers.grouping import stacks
 from fcsweep.launchers.job import Bookkeeping
-from fcsweep.launchers.logs import log_to_all
+from fcsweep.launchers.logs import JobLog, log_to_all
 from fcsweep.launchers.protocols import (
     CheckingLoader,
     Job,
@@ -112,10 +112,11 @@ class Sweep:
         """One training for all jobs; what goes wrong with one of them costs only that one."""
         with without_collection():
             books = [self._book(*one) for one in zip(stack, configs, strict=True)]
-            first = books[0]
-            with env_override(first.composed.hydra.job.env_set):
+            with env_override(books[0].composed.hydra.job.env_set):
+                like: JobLog | None = None
                 for book in books:
-                    book.begin(None if book is first else first.log)
+                    book.begin(like)
+                    like = like or book.log
                 if ready := [book for book in books if book.began]:
                     self._train(ready)
         return [book.returned for book in books]
@@ -132,7 +133,7 @@ class Sweep:
 
     def _train(self, books: Sequence[Bookkeeping]) -> None:
         assert isinstance(self.task, StackableTask)
-        logs = {book.job.folder: book.log for book in books}
+        logs = {folder: log for book in books for folder, log in book.logs.items()}
         # HydraConfig is that of one job: what differs between the jobs is handed over.
         with books[0].current(), log_to_all(logs):
             ended = self.task.train([book.job for book in books])

@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from fcsweep.messages.errors import FolderError
+from fcsweep.system.atomic import writing
 from fcsweep.system.locks import NO_LOCK, lock, lock_open, unlock
 
 ROLL = ".workers"
@@ -56,6 +57,7 @@ class Crew:
     Raises:
         FolderError: others train other jobs there; or, at the end of the block, another process has
             taken this one for dead.
+        RecordError: the disk is full.
     """
 
     def __init__(self, folder: Path, starts: int = 0, jobs: str = "") -> None:
@@ -68,7 +70,8 @@ class Crew:
         global _joined
         with self.turn():
             self._refuse_strangers()
-            self._path.touch()
+            with writing(self._path):
+                self._path.touch()
             locked = lock(self._path)
             assert locked is not None  # nobody else knows of the file
             self._locked = locked
@@ -116,7 +119,8 @@ class Crew:
     def _lock_roll(self) -> int:
         while True:
             try:
-                self._roll.mkdir(exist_ok=True)
+                with writing(self._roll):
+                    self._roll.mkdir(exist_ok=True)
                 descriptor = os.open(self._roll, os.O_RDONLY)
             except (FileExistsError, FileNotFoundError):  # another has just removed it
                 continue
@@ -157,7 +161,8 @@ class Crew:
     def _write(self) -> None:
         """In place: the lock is that of the file."""
         self.check()
-        self._path.write_text(json.dumps(asdict(self._me)))
+        with writing(self._path):
+            self._path.write_text(json.dumps(asdict(self._me)))
 
 
 def digest(jobs: object) -> str:
