@@ -60,7 +60,7 @@ def refuse_failures(
 ) -> None:
     """Name the jobs that failed, with the reason from the record or, without one, the error."""
     failed = [row for row in rows if row.failed]
-    each = [(str(row.folder), row.reason or _why(errors.get(row.number), row)) for row in failed]
+    each = [(str(row.folder), _why(errors.get(row.number), row)) for row in failed]
     nowhere = errors.keys() - {row.number for row in rows}  # not even a folder could be made
     each += [(str(number), one_line(errors[number])) for number in sorted(nowhere)]
     if each:
@@ -79,7 +79,10 @@ def _first(texts: Sequence[str], most: int) -> str:
 
 
 def _why(error: BaseException | None, row: sweep_table.Row) -> str:
-    return row.status if error is None else one_line(error)
+    """From the record, unless the job was interrupted: a full disk may have kept it from saying."""
+    if error is not None and (row.status == "interrupted" or not row.reason):
+        return one_line(error)
+    return row.reason or row.status
 
 
 def ending(folder: Path) -> str:
