@@ -64,7 +64,6 @@ def _stack_trace_if_asked() -> Iterator[None]:
 def _obey() -> None:
     """Do what the command line says."""
     sys.argv[1:] = _arguments(sys.argv[1:])
-    _find_own_code()
     if not is_unicode(os.getcwd()):  # Hydra saves its name
         raise ConfigError(f"the name of the folder {os.getcwd()} is not UTF-8; use another")
     quietly = nullcontext() if _trains() else _masked_output()
@@ -72,15 +71,6 @@ def _obey() -> None:
     with errors_pass, report_lost_lines(), quietly:
         configured = hydra.main(version_base="1.3", config_path=CONF, config_name="config")
         configured(task)()
-
-
-def _find_own_code() -> None:
-    """Let the console script, too, import what lies in the working directory; it shadows nothing.
-
-    ``python -m`` puts that folder first. ``-P`` and ``-I`` leave it out.
-    """
-    if not sys.flags.safe_path and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
 
 
 def _trains() -> bool:

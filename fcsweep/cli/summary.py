@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fcsweep.composition.folders import with_folder
-from fcsweep.messages.errors import UserError
+from fcsweep.messages.errors import RecordError, UserError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import reader, sweep_table
 from fcsweep.system import signals
@@ -79,8 +79,8 @@ def _first(texts: Sequence[str], most: int) -> str:
 
 
 def _why(error: BaseException | None, row: sweep_table.Row) -> str:
-    """From the record, unless the job was interrupted: a full disk may have kept it from saying."""
-    if error is not None and (row.status == "interrupted" or not row.reason):
+    """From the record, unless a full disk has kept it from saying so."""
+    if error is not None and (isinstance(error, RecordError) or not row.reason):
         return one_line(error)
     return row.reason or row.status
 

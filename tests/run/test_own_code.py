@@ -146,11 +146,3 @@ def test_a_sweep_with_no_such_rule_is_refused_before_anything_is_made(here, swee
     with pytest.raises(ConfigError, match="optimizer.rule is nowhere:f, ModuleNotFoundError"):
         fcsweep.sweep(["optimizer=custom", "optimizer.rule=nowhere:f", rates, *sweeper], "never")
     assert not (here / "never").exists()
-
-
-def test_the_console_script_imports_from_the_working_directory(here):
-    script = "import sys; sys.path.remove(''); from fcsweep.cli.main import main; main()"
-    words = [*LION, "optimizer.constants.beta=0.9", *SHORT, "hydra.run.dir=run"]
-    program = [sys.executable, "-c", script, *words]
-    done = preloaded.run(program, cwd=here, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
