@@ -23,7 +23,7 @@ from fcsweep.messages.errors import ConfigError, FolderError, UserError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import sweep_table
 from fcsweep.records.evidence import largest
-from fcsweep.records.filenames import BEST
+from fcsweep.records.filenames import BEST, jobs_of
 from fcsweep.records.reader import are_ours, damaged_since, look
 from fcsweep.run import device_of
 from fcsweep.run.build import data_of, net_of
@@ -45,7 +45,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with command(PROGRAM, ERRORS):
         run_dir = arguments.dir
-        if is_sweep(run_dir):
+        if jobs_of(run_dir):
             run_dir, told = best_of(run_dir)
             print(printable(told))
         for split, (correct, rows) in evaluate(run_dir, arguments.device).items():
@@ -104,13 +104,6 @@ def accuracies(
         split: (int(count_correct(net, X.to(place), y.to(place))[0].item()), len(y))
         for split, (X, y) in splits.items()
     }
-
-
-def is_sweep(folder: Path) -> bool:
-    """Whether a folder is not that of a run, but holds numbered ones."""
-    if not folder.is_dir() or (folder / ".hydra").exists():
-        return False
-    return any(path.name.isdecimal() for path in folder.iterdir())
 
 
 def best_of(sweep: Path) -> tuple[Path, str]:

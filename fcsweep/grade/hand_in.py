@@ -7,9 +7,10 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from fcsweep.evaluate import best_of, is_sweep
+from fcsweep.evaluate import best_of
 from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import join
+from fcsweep.records.filenames import jobs_of
 
 MOST_FILES = 50_000
 MOST_BYTES = 4_000_000_000
@@ -48,11 +49,10 @@ def find(folder: Path) -> HandIn:
     if len(found) > 1:
         some = join(path.relative_to(folder).as_posix() for path in found[:3])
         raise FolderError(f"{folder} holds {len(found)} runs or sweeps ({some}); name one")
-    if not is_sweep(found[0]):
+    if not (jobs := jobs_of(found[0])):
         return HandIn(folder, found[0])
     run, _ = best_of(found[0])
-    count = sum(path.name.isdecimal() for path in found[0].iterdir())
-    return HandIn(folder, run, f"the best of {count} runs")
+    return HandIn(folder, run, f"the best of {len(jobs)} runs")
 
 
 def _check_contents(folder: Path) -> None:
@@ -75,7 +75,7 @@ def _check_contents(folder: Path) -> None:
 
 def _runs_and_sweeps(folder: Path, levels: int = DEEPEST) -> list[Path]:
     """The folders of runs and sweeps, beside whatever else was handed in."""
-    if (folder / ".hydra").exists() or is_sweep(folder):
+    if (folder / ".hydra").exists() or jobs_of(folder):
         return [folder]
     inner = [path for path in sorted(folder.iterdir()) if path.is_dir() and _is_meant(path)]
     return [one for path in inner if levels for one in _runs_and_sweeps(path, levels - 1)]

@@ -51,6 +51,15 @@ def is_sweep(folder: Path) -> bool:
     return any((folder / name).exists() for name in SWEEP_FILES)
 
 
+def jobs_of(folder: str | Path) -> list[Path]:
+    """The folders of the jobs of a sweep, by number; none in the folder of a run."""
+    top = Path(folder)
+    if not top.is_dir() or (top / ".hydra").exists():
+        return []
+    numbered = [path for path in top.iterdir() if path.name.isdecimal() and path.is_dir()]
+    return sorted(numbered, key=lambda path: int(path.name))
+
+
 def _below(folder: Path, levels: int) -> Iterator[Path]:
     try:
         names = [entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]

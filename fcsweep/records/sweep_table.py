@@ -19,6 +19,7 @@ from typing import Any
 
 from fcsweep.config import read
 from fcsweep.messages.errors import ConfigError
+from fcsweep.records.filenames import jobs_of
 from fcsweep.records.reader import Reading, read_run
 from fcsweep.system.atomic import write_atomically
 
@@ -190,14 +191,14 @@ def end_lost(folder: str | Path) -> None:
     """Correct the records of the jobs of a sweep whose processes were killed, when it ends."""
     from fcsweep.records import writer
 
-    for run in _job_folders(folder):
+    for run in jobs_of(folder):
         writer.end_lost(run)
 
 
 def load(folder: str | Path) -> list[Row]:
     """A row for each numbered folder of a sweep, by number; writes nothing."""
     kind = repeats_as(Path(folder))
-    return [_row(path, kind) for path in _job_folders(folder)]
+    return [_row(path, kind) for path in jobs_of(folder)]
 
 
 def best(rows: Sequence[Row]) -> Row | None:
@@ -278,12 +279,6 @@ def differing(rows: Sequence[Row]) -> list[str]:
         for key, value in row.config.items():
             values.setdefault(key, set()).add(comparable(value))
     return [key for key, found in values.items() if len(found) > 1]
-
-
-def _job_folders(folder: str | Path) -> list[Path]:
-    """The folders of the jobs of a sweep, by number."""
-    numbered = [path for path in Path(folder).iterdir() if path.name.isdecimal() and path.is_dir()]
-    return sorted(numbered, key=lambda path: int(path.name))
 
 
 def _row(folder: Path, kind: str) -> Row:

@@ -23,7 +23,7 @@ from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records.events import Report
 from fcsweep.records.evidence import Evidence, read_evidence
-from fcsweep.records.filenames import CONFIG, PROVENANCE
+from fcsweep.records.filenames import CONFIG, PROVENANCE, jobs_of
 from fcsweep.records.reader import are_ours, read_json
 from fcsweep.rerun.comparison import Comparison, Verdict, altered_file, compare
 from fcsweep.system.signals import end_if_asked, held_back
@@ -74,15 +74,8 @@ def _run_dirs(folders: Sequence[Path]) -> list[Path]:
 
 
 def _jobs(folder: Path) -> list[Path]:
-    """The folders of the jobs of a sweep, by number; the folder itself if it is no sweep."""
-    numbered = [path for path in _entries(folder) if path.name.isdecimal()]
-    if not numbered or (folder / ".hydra").exists():
-        return [folder]
-    return sorted(numbered, key=lambda path: int(path.name))
-
-
-def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    """The folders of the jobs of a sweep; the folder itself if it is no sweep."""
+    return jobs_of(folder) or [folder]
 
 
 def _check(folder: Path, trust: bool) -> Evidence | None:

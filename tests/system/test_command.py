@@ -56,7 +56,7 @@ main()
 """
 PLACES = {
     "fcsweep.rerun": ("fcsweep.rerun.__main__", "fcsweep.rerun.__main__", "rerun"),
-    "fcsweep.evaluate": ("fcsweep.evaluate", "fcsweep.evaluate", "is_sweep"),
+    "fcsweep.evaluate": ("fcsweep.evaluate", "fcsweep.evaluate", "jobs_of"),
     "fcsweep.report": ("fcsweep.report.__main__", "fcsweep.report.__main__", "write"),
 }
 

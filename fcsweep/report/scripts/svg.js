@@ -1,48 +1,30 @@
 // Pictures and tables as files. A picture as SVG is what a canvas would have been told.
 
+// The style of a canvas, with what it is at first.
+const STYLE = {
+  fillStyle: "#000",
+  strokeStyle: "#000",
+  lineWidth: 1,
+  globalAlpha: 1,
+  font: "12px sans-serif",
+  textAlign: "left",
+  textBaseline: "alphabetic",
+  lineJoin: "miter",
+  lineCap: "butt",
+};
+
 class SvgContext {
   constructor(width, height) {
     Object.assign(this, { width, height, parts: [], path: "", stack: [], dash: [] });
     this.now = { move: [0, 0], turn: 0, clip: "" };
-    Object.assign(this, {
-      fillStyle: "#000",
-      strokeStyle: "#000",
-      lineWidth: 1,
-      globalAlpha: 1,
-      font: "12px sans-serif",
-      textAlign: "left",
-      textBaseline: "alphabetic",
-      lineJoin: "miter",
-      lineCap: "butt",
-    });
+    Object.assign(this, STYLE);
     this.canvas = { width, height };
     this.clips = 0;
   }
 
   save() {
-    const {
-      fillStyle,
-      strokeStyle,
-      lineWidth,
-      globalAlpha,
-      font,
-      textAlign,
-      textBaseline,
-      lineJoin,
-      dash,
-    } = this;
-    this.stack.push({
-      fillStyle,
-      strokeStyle,
-      lineWidth,
-      globalAlpha,
-      font,
-      textAlign,
-      textBaseline,
-      lineJoin,
-      dash,
-      now: { ...this.now },
-    });
+    const style = [...Object.keys(STYLE), "dash"].map((name) => [name, this[name]]);
+    this.stack.push({ ...Object.fromEntries(style), now: { ...this.now } });
   }
 
   restore() {
