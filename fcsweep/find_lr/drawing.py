@@ -78,9 +78,11 @@ def write_picture(found: Losses, suggestion: Suggestion, path: Path) -> None:
             if not math.isfinite(loss):
                 panel.axvline(rate, color=style.COLOURS[4], alpha=0.3)
         if suggestion.rate is not None:
-            panel.axvline(suggestion.rate, color=style.COLOURS[2], label=f"{suggestion.rate:g}")
+            panel.axvline(
+                suggestion.rate, color=style.COLOURS[2], label=f"suggestion {suggestion.rate:g}"
+            )
         panel.set(xlabel=style.label("learning_rate"), ylabel="loss (training rows)")
-        panel.set_ylim(top=1.3 * found.start.mean())
+        panel.set_ylim(0, 1.3 * found.start.mean())  # the largest losses would flatten the rest
         panel.legend()
         return figure
 
