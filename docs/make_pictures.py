@@ -53,7 +53,9 @@ def page(sweep: Path) -> None:
     size = ["--window-size=1100,1000", f"--screenshot={PICTURES / 'report.png'}"]
     subprocess.run([browser, *flags, *size, report.write(sweep).absolute().as_uri()], check=True)
     with Image.open(PICTURES / "report.png") as picture:
-        small = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
+        small = picture.convert("RGB").quantize(
+            256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+        )
     small.save(PICTURES / "report.png", optimize=True)
 
 

@@ -3,7 +3,7 @@
 const MOST_NUMBERS = 500; // rows of numbers below a chart; the CSV has all
 
 function tools(figure, own, ...controls) {
-  const bar = element("div", { class: "tools" }, ...controls);
+  const saves = element("div", { class: "saves" });
   const press = (name, does) => {
     const button = element(
       "button",
@@ -11,14 +11,15 @@ function tools(figure, own, ...controls) {
       name,
     );
     button.addEventListener("click", does);
-    bar.append(button);
+    saves.append(button);
   };
   press("CSV", () => saveAs(`${figure.id}.csv`, csvOf(own[0].numbers()), "text/csv"));
   press("PNG", () => own.forEach((chart) => saveAs(`${chart.name}.png`, pngOf(chart.layers()))));
   press("SVG", () =>
     own.forEach(async (chart) => saveAs(`${chart.name}.svg`, await chart.svg(), "image/svg+xml")),
   );
-  figure.querySelector("h2").after(bar);
+  const bars = controls.length ? [element("div", { class: "tools" }, ...controls)] : [];
+  figure.querySelector("h2").after(saves, ...bars);
   figure.append(numbersBelow(own[0]));
 }
 
