@@ -229,7 +229,7 @@ main()
         ("torch._C", signal.SIGTERM),  # in an import that makes another error of it
         slow("hydra", signal.SIGINT),  # before anything of ours is imported
         slow("fcsweep.records.writer", signal.SIGHUP),  # before the config of a job is saved
-        slow("pandas", signal.SIGINT),  # after the table, for the report
+        slow("jinja2", signal.SIGINT),  # after the table, for the report
     ],
 )
 def test_a_signal_is_heard_from_the_first_import_to_the_report(module, number, tmp_path):
