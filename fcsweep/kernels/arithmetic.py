@@ -32,7 +32,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from fcsweep.kernels.onednn import AtOnce, OneByOne, has_one_dnn, in_threads, threads_agree
+from fcsweep.kernels.products import AtOnce, OneByOne, has_one_dnn, in_threads, threads_agree
 
 ALIGNMENT = 16
 """Bytes."""

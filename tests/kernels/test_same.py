@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fcsweep.kernels import arithmetic, onednn
+from fcsweep.kernels import arithmetic, products
 from fcsweep.kernels.arithmetic import product, total
 from fcsweep.layers import Dropout, Linear, Linear_ReLU
 from fcsweep.losses import softmax_loss, svm_loss
@@ -114,7 +114,7 @@ PAIRS = [
 def test_large_products(monkeypatch, n, i, m, threads, dtype, one_dnn):
     if not one_dnn:
         monkeypatch.setattr(arithmetic, "has_one_dnn", lambda matrices: False)
-        monkeypatch.setattr(onednn, "has_one_dnn", lambda matrices: False)
+        monkeypatch.setattr(products, "has_one_dnn", lambda matrices: False)
     torch.set_num_threads(threads)
     source = torch.Generator().manual_seed(n)
     a, b = (torch.randn(3, *shape, generator=source, dtype=dtype) for shape in ((n, i), (i, m)))
@@ -135,9 +135,9 @@ def test_a_shared_factor_is_multiplied_at_once_where_the_bits_allow_it(monkeypat
     a = torch.randn(1, 100, inner, generator=source)
     b = torch.randn(33, 100, inner, generator=source).mT
     alone = torch.stack([product(a[0], matrix) for matrix in b])
-    tried = inner < arithmetic.SKINNY or onednn.AtOnce.same_bits(b.mT, a[0], False)
+    tried = inner < arithmetic.SKINNY or products.AtOnce.same_bits(b.mT, a[0], False)
     if trust:  # unseen, it would be wrong wherever it was refused
-        monkeypatch.setattr(onednn.AtOnce, "same_bits", lambda *_: True)
+        monkeypatch.setattr(products.AtOnce, "same_bits", lambda *_: True)
     assert torch.equal(product(a, b), alone) is (tried or not trust)
 
 

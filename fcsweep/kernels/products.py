@@ -1,4 +1,4 @@
-"""Products by oneDNN, and how many threads a product may use."""
+"""Ways to multiply the matrices of a stack, and how many threads a product may use."""
 
 from __future__ import annotations
 
