@@ -7,11 +7,11 @@ What changes the last bits of a matrix product or a sum there, and what is done 
   ``ALIGNMENT`` bytes here.
 - A product of one pair of matrices takes another kernel than a batch of them, with other bits if
   one of the sizes is small. Such a lone product is computed as two equal slices.
-- Large products of a stack are computed one by one, by oneDNN, whose bits do not depend on where a
-  matrix starts: on some processors it is twice as fast as the batched kernel.
-- Where all trials share a factor, oneDNN can compute the whole stack as a single product. It does
-  that for shapes in which each trial gets the bits that it has otherwise, which is tried out; in
-  small products with a size under ``SKINNY`` the results would be too few to tell.
+- Large products of a stack are computed one by one, by oneDNN, where that is twice as fast as the
+  batched kernel (``processor.py``). Its bits do not depend on where a matrix starts.
+- Where all trials share a factor, oneDNN and MKL can compute the whole stack as a single product.
+  They do that for shapes in which each trial gets the bits that it has otherwise, which is tried
+  out; in small products with a size under ``SKINNY`` the results would be too few to tell.
 - A sum of more than 32,768 values into a single output is split between threads; into two outputs
   it is not. A lone sum is computed as two equal rows.
 - Where a batch has fewer matrices than there are threads, or its results had to be padded, several
@@ -32,7 +32,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from fcsweep.kernels.products import AtOnce, OneByOne, has_one_dnn, in_threads, threads_agree
+from fcsweep.kernels.processor import by_mkl, by_one_dnn
+from fcsweep.kernels.products import AtOnce, OneByOne, in_threads, threads_agree
 
 ALIGNMENT = 16
 """Bytes."""
@@ -41,10 +42,10 @@ SKINNY = 48
 """A product whose three sizes are at least this has the same bits alone and in a batch."""
 
 LARGE = 2**22
-"""Multiplications from which a float32 product is computed by oneDNN."""
+"""Multiplications from which oneDNN computes a float32 product, unless MKL computes all."""
 
 AT_ONCE = 2**19
-"""Numbers of a result up to which large products of a stack are computed as a single one."""
+"""Numbers of a result up to which oneDNN computes large products of a stack as a single one."""
 
 SPLIT = 32_768
 """Elements up to which torch sums in one thread."""
@@ -77,11 +78,11 @@ class Product:
         n, inner, m = *a.shape[-2:], b.shape[-1]
         k = max(len(a), len(b))
         large = n * inner * m >= LARGE
-        one_by_one = large and has_one_dnn(a)
+        one_by_one = large and by_one_dnn(a)
         skinny = min(n, inner, m) < SKINNY
         twice = k == 1 and skinny and a.is_cpu and not one_by_one
         shared = len(a) == 1 < k and b.mT.is_contiguous()
-        at_once = shared and (k * n * m <= AT_ONCE if large else not skinny)
+        at_once = shared and _pays_at_once(a, b, skinny, k * n * m if one_by_one else 0)
         aligned = n * m * a.itemsize % ALIGNMENT == 0
         if out is not None and (one_by_one or (aligned and not twice)):
             result = out.mT
@@ -89,7 +90,7 @@ class Product:
             result = empty(2 if twice else k, m, n, a)
         self._copies: list[tuple[Tensor, Tensor]] = []
         self._compute: Callable[[], object]
-        if at_once and AtOnce.same_bits(b.mT, a[0], large):
+        if at_once and AtOnce.same_bits(b.mT, a[0], one_by_one):
             row = None if plus is None else plus.reshape(-1, m, 1)
             self._compute = AtOnce(b.mT, a[0], result, row)
             plus = None
@@ -147,6 +148,20 @@ class Product:
 def product(a: Tensor, b: Tensor) -> Tensor:
     """``Product`` computed once."""
     return Product(a, b).once()
+
+
+def _pays_at_once(a: Tensor, b: Tensor, skinny: bool, copied: int) -> bool:
+    """Whether one product of the whole stack is faster, with bits that can be told from others.
+
+    Args:
+        a: what the trials share.
+        b: their other factors.
+        skinny: whether a size is under ``SKINNY``.
+        copied: numbers of the result that oneDNN would have to copy otherwise trial by trial.
+    """
+    if by_mkl(a):
+        return not skinny and _is_aligned(a) and _is_aligned(b[:1])
+    return by_one_dnn(a) and (copied <= AT_ONCE if copied else not skinny)
 
 
 def _common_trials(a: Tensor, b: Tensor) -> torch.Size:

@@ -8,6 +8,8 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
+from fcsweep.kernels.processor import by_mkl, one_dnn_product
+
 Layout = tuple[tuple[int, ...], tuple[int, ...]]
 """Sizes and strides of a matrix."""
 
@@ -19,19 +21,18 @@ class OneByOne:
         k = len(result)
         factors = left.expand(k, -1, -1).unbind(), right.expand(k, -1, -1).unbind()
         self._trials = [*zip(*factors, result.unbind(), strict=True)]
-        # torch has no public name for it; torch.compile calls it too
-        self._product = torch.ops.mkldnn._linear_pointwise.default
 
     def __call__(self) -> None:
         """Multiply."""
         for left, right, result in self._trials:
-            result.copy_(self._product(left, right, None, "none", [], ""))
+            result.copy_(one_dnn_product(left, right))
 
 
 class AtOnce:
     """``left (k, m, i)`` times the transposed ``right (n, i)``, which all trials share.
 
-    ``plus (k, m, 1)`` is added while oneDNN's result is copied.
+    The whole stack is one product of ``k m`` rows. ``plus (k, m, 1)`` is added to the result, while
+    it is moved if it has to be: oneDNN always computes in new memory.
     """
 
     def __init__(
@@ -39,15 +40,20 @@ class AtOnce:
     ) -> None:
         self._left, self._right, self._result = left.flatten(0, 1), right, result
         self._plus = plus
-        self._product = torch.ops.mkldnn._linear_pointwise.default
+        self._by_mkl = by_mkl(left)
+        in_place = self._by_mkl and result.is_contiguous()
+        self._rows = result.flatten(0, 1) if in_place else None
 
     def __call__(self) -> None:
         """Multiply."""
-        rows = self._multiply()
-        if self._plus is None:
-            self._result.copy_(rows)
+        if self._rows is not None:
+            torch.mm(self._left, self._right.mT, out=self._rows)
+            if self._plus is not None:
+                self._result.add_(self._plus)
+        elif self._plus is None:
+            self._result.copy_(self._multiply())
         else:
-            torch.add(rows, self._plus, out=self._result)
+            torch.add(self._multiply(), self._plus, out=self._result)
 
     def rows(self) -> Tensor:
         """``(k, m, n)`` in new memory."""
@@ -55,27 +61,32 @@ class AtOnce:
         return rows if self._plus is None else rows.add_(self._plus)
 
     def _multiply(self) -> Tensor:
-        rows = self._product(self._left, self._right, None, "none", [], "")
-        return rows.view_as(self._result)
+        multiply = _mkl_product if self._by_mkl else one_dnn_product
+        return multiply(self._left, self._right).view_as(self._result)
 
     @classmethod
-    def same_bits(cls, left: Tensor, right: Tensor, large: bool) -> bool:
-        """Whether each trial would get the bits that it gets alone, by oneDNN if ``large``."""
+    def same_bits(cls, left: Tensor, right: Tensor, one_dnn: bool) -> bool:
+        """Whether each trial would get the bits that it gets alone, by oneDNN if ``one_dnn``."""
         shape, layout = (*left.shape, len(right)), right.stride()
-        return has_one_dnn(left) and cls._check_bits(shape, layout, large, torch.get_num_threads())
+        return cls._check_bits(shape, layout, left.dtype, one_dnn, torch.get_num_threads())
 
     @staticmethod
     @cache
     def _check_bits(
-        shape: tuple[int, int, int, int], layout: tuple[int, int], large: bool, threads: int
+        shape: tuple[int, int, int, int],
+        layout: tuple[int, int],
+        dtype: torch.dtype,
+        one_dnn: bool,
+        threads: int,
     ) -> bool:
         k, m, i, n = shape
         source = torch.Generator().manual_seed(0)
-        pair = torch.randn(2, m, i, generator=source)
-        right = torch.empty_strided((n, i), layout).copy_(torch.randn(n, i, generator=source))
-        expected, result = torch.empty(2, m, n), torch.empty(k, m, n)
+        pair = torch.randn(2, m, i, generator=source, dtype=dtype)
+        right = torch.empty_strided((n, i), layout, dtype=dtype)
+        right.copy_(torch.randn(n, i, generator=source, dtype=dtype))
+        expected, result = (torch.empty(rows, m, n, dtype=dtype) for rows in (2, k))
         batched = partial(torch.bmm, pair, right.mT.expand(2, i, n), out=expected)
-        in_threads(1, OneByOne(pair, right[None], expected) if large else batched)()
+        in_threads(1, OneByOne(pair, right[None], expected) if one_dnn else batched)()
         AtOnce(pair.repeat(-(-k // 2), 1, 1)[:k], right, result)()
         return torch.equal(result, expected.repeat(-(-k // 2), 1, 1)[:k])
 
@@ -123,17 +134,5 @@ def _same_bits(
     return torch.equal(*results)
 
 
-def has_one_dnn(matrices: Tensor) -> bool:
-    """Whether oneDNN can multiply these matrices."""
-    return matrices.is_cpu and matrices.dtype == torch.float32 and _one_dnn_answers()
-
-
-@cache
-def _one_dnn_answers() -> bool:
-    """Whether this torch has oneDNN, under the name and in the form used here."""
-    pair = torch.ones(1, 2, 2)
-    try:
-        OneByOne(pair, pair, torch.empty(1, 2, 2))()
-    except (AttributeError, RuntimeError, TypeError):
-        return False
-    return True
+def _mkl_product(left: Tensor, right: Tensor) -> Tensor:
+    return torch.mm(left, right.mT)

@@ -40,6 +40,7 @@ CAUSES = {
     "device_name": "the device's name",
     "cpu_capability": "the instructions of the CPU",
     "cpu_name": "the CPU",
+    "products": "the library of matrix products",
     "code_sha256": "the code of fcsweep",
     "determinism": "the settings of determinism",
     "cuda": "CUDA",

@@ -18,6 +18,7 @@ import torch
 
 from fcsweep.config import RunConfig
 from fcsweep.config.import_paths import import_paths
+from fcsweep.kernels.processor import library
 from fcsweep.messages.secrets import mask
 from fcsweep.run.own_code import source_sha256
 
@@ -144,6 +145,7 @@ def _machine(device: torch.device) -> dict[str, Any]:
         "device_name": device_name(device),
         "cpu_name": _cpu_name(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "products": library(),
         "cuda": torch.version.cuda if gpu else None,
         "cudnn": torch.backends.cudnn.version() if gpu else None,
         "gpu_driver": _gpu_driver() if gpu else None,

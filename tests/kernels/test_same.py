@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fcsweep.kernels import arithmetic, products
+from fcsweep.kernels import arithmetic, processor, products
 from fcsweep.kernels.arithmetic import product, total
 from fcsweep.layers import Dropout, Linear, Linear_ReLU
 from fcsweep.losses import softmax_loss, svm_loss
@@ -101,20 +101,30 @@ def test_the_threads_change_no_product(examples):
 
 
 LARGE_PRODUCTS = [(200, 3072, 100), (100, 200, 3072), (25, 3072, 101), (1000, 64, 100)]
-WAYS = [(dtype, one_dnn) for dtype in (torch.float32, torch.float64) for one_dnn in (True, False)]
+LIBRARIES = ["mkl", "onednn", "torch"]
+"""What the processors choose from; all of them run on any x86."""
+
+
+@pytest.fixture
+def library(request, monkeypatch):
+    """The one that another processor would choose."""
+    monkeypatch.setattr(processor, "library", lambda: request.param)
+    products.AtOnce._check_bits.cache_clear()
+    yield request.param
+    products.AtOnce._check_bits.cache_clear()
+
+
 PAIRS = [
-    (*shape, threads, *WAYS[place ^ turn])
+    (*shape, threads, torch.float64 if (place + turn) % 2 else torch.float32, library)
     for place, shape in enumerate(LARGE_PRODUCTS)
     for turn, threads in enumerate((1, 2, 3, 8))
+    for library in LIBRARIES
 ]
-"""Each shape with each number of threads, each of them with each type and library."""
+"""Each shape with each number of threads by each library; both types."""
 
 
-@pytest.mark.parametrize("n, i, m, threads, dtype, one_dnn", PAIRS)
-def test_large_products(monkeypatch, n, i, m, threads, dtype, one_dnn):
-    if not one_dnn:
-        monkeypatch.setattr(arithmetic, "has_one_dnn", lambda matrices: False)
-        monkeypatch.setattr(products, "has_one_dnn", lambda matrices: False)
+@pytest.mark.parametrize("n, i, m, threads, dtype, library", PAIRS, indirect=["library"])
+def test_large_products(library, n, i, m, threads, dtype):
     torch.set_num_threads(threads)
     source = torch.Generator().manual_seed(n)
     a, b = (torch.randn(3, *shape, generator=source, dtype=dtype) for shape in ((n, i), (i, m)))
@@ -123,6 +133,7 @@ def test_large_products(monkeypatch, n, i, m, threads, dtype, one_dnn):
         assert torch.equal(product(a[k].clone(), b[k].clone()), stacked[k])
     shared = product(a[:1], b)
     assert torch.equal(shared[0], stacked[0])
+    assert torch.equal(product(a[:1], b.mT.contiguous().mT), shared)
     assert torch.equal(product(a[0], b[2]), shared[2])
     expected = (a[0].double() @ b[0].double()).to(dtype)
     torch.testing.assert_close(stacked[0], expected, rtol=1e-4, atol=1e-3)
@@ -130,7 +141,10 @@ def test_large_products(monkeypatch, n, i, m, threads, dtype, one_dnn):
 
 @pytest.mark.parametrize("trust", [False, True])
 @pytest.mark.parametrize("inner", [47, 48, 64, 100, 256, 300])
-def test_a_shared_factor_is_multiplied_at_once_where_the_bits_allow_it(monkeypatch, inner, trust):
+@pytest.mark.parametrize("library", ["mkl", "onednn"], indirect=True)
+def test_a_shared_factor_is_multiplied_at_once_where_the_bits_allow_it(
+    monkeypatch, inner, trust, library
+):
     source = torch.Generator().manual_seed(inner)
     a = torch.randn(1, 100, inner, generator=source)
     b = torch.randn(33, 100, inner, generator=source).mT
