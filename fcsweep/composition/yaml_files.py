@@ -10,6 +10,7 @@ import io
 import os
 import re
 from collections.abc import Iterator
+from copy import copy
 from typing import Any, cast
 
 import yaml
@@ -57,6 +58,15 @@ class Repository(ConfigRepository):
             Files(source.provider, source.path) if source.scheme() == "file" else source
             for source in self.sources
         ]
+
+    def __deepcopy__(self, memo: object) -> Repository:
+        """A copy that may be initialised anew; Hydra asks for one at each look, 20 times a sweep.
+
+        Nobody changes a source, and the one of the schemas holds all of them.
+        """
+        copied = copy(self)
+        copied.sources = [*self.sources]
+        return copied
 
 
 def _check_numbers(content: bytes) -> None:
