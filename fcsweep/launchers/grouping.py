@@ -19,8 +19,8 @@ from fcsweep.messages.wording import render
 MOST = 64
 """Trials of a stack on a CPU by `auto`: with more, nothing is gained any more."""
 
-CACHE = 16 << 20
-"""Bytes of a last-level cache of which nothing is known."""
+CACHE, LARGEST_CACHE = 16 << 20, 32 << 20
+"""Bytes of a last-level cache: of one of which nothing is known, and the most that count."""
 
 
 def max_trials(given: object) -> int | None:
@@ -128,11 +128,11 @@ def _free_memory(device: str) -> tuple[int, int | None]:
     return psutil.virtual_memory().available, _last_level_cache()
 
 
-def _last_level_cache() -> int:
-    """As Linux tells; elsewhere a guess."""
+def _last_level_cache(caches: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int:
+    """As Linux tells, at most `LARGEST_CACHE`: a virtual machine reports that of its whole host."""
     sizes = [
         int(text.removesuffix("K")) << 10
-        for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
+        for path in caches.glob("index*/size")
         if (text := path.read_text().strip()).endswith("K")
     ]
-    return max(sizes, default=CACHE)
+    return min(max(sizes, default=CACHE), LARGEST_CACHE)

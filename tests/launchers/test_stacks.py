@@ -122,5 +122,16 @@ def test_auto_on_a_gpu_asks_for_its_memory_alone(machine, monkeypatch):
     assert grouping.largest(replace(config, device="cpu")) == 1
 
 
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [(["48K", "2048K", "307200K"], 32 << 20), (["32K", "8192K"], 8 << 20), ([], 16 << 20)],
+)
+def test_a_virtual_machine_reports_the_cache_of_its_host(told, counted, tmp_path):
+    for number, size in enumerate(told):
+        (tmp_path / f"index{number}").mkdir()
+        (tmp_path / f"index{number}" / "size").write_text(f"{size}\n")
+    assert grouping._last_level_cache(tmp_path) == counted
+
+
 def test_this_machines_own_cache_and_memory_can_be_read():
     assert grouping.largest(RunConfig()) >= 1
