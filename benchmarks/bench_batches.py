@@ -56,9 +56,7 @@ def landscape() -> RegularGridInterpolator:
 
 def regrets(accuracy: RegularGridInterpolator, batch: int, seed: int) -> list[float]:
     """Points of a hundred by which the best of so many trials misses the best of all."""
-    study = optuna.create_study(
-        direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed)
-    )
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     values: list[float] = []
     while len(values) < max(TRIALS):
         trials = [study.ask(SPACE) for _ in range(min(batch, max(TRIALS) - len(values)))]

@@ -6,10 +6,9 @@ from hydra.version import _UNSPECIFIED_, VersionBase
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Several processes for `pytest` alone; one for named files, and for `-m slow`."""
+    """Several processes for `pytest` alone, also with `-m slow`; one for named files."""
     everything = config.args_source is config.ArgsSource.TESTPATHS
-    quick = config.option.markexpr == "not slow"
-    return min(os.cpu_count() or 1, 4) if everything and quick else 0
+    return min(os.cpu_count() or 1, 4) if everything else 0
 
 
 @pytest.fixture(autouse=True)

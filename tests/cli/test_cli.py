@@ -22,6 +22,7 @@ import pytest
 import torch
 from support import preloaded
 from support.commands import Said, contents
+from support.marks import one_quick
 
 from fcsweep import __version__
 from fcsweep.composition.loader import conf_dir
@@ -210,6 +211,7 @@ def test_a_gpu_that_is_not_there(device, count, words, fcsweep, trained, tmp_pat
     assert (contents(tmp_path), trained) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_gpu_that_is_there(fcsweep, trained, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -272,6 +274,7 @@ def test_the_saved_config_is_what_was_checked(fcsweep, trained, tmp_path):
     assert typed(config).seed == 20
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_finished_run(fcsweep, trained, tmp_path):
     assert fcsweep("hydra.run.dir=r", "seed=5").code == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -288,6 +291,7 @@ def test_a_folder_with_a_finished_run(fcsweep, trained, tmp_path):
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.slow
 def test_a_folder_with_an_unfinished_run_goes_on(fcsweep, trained, tmp_path):
     fcsweep("hydra.run.dir=r")
     (tmp_path / "r" / "result.json").write_text('{"status": "running"}')
@@ -321,12 +325,14 @@ def test_a_grid_ends_with_a_table(fcsweep, trained, tmp_path):
     assert (tmp_path / "s" / "multirun.yaml").exists()
 
 
+@pytest.mark.slow
 def test_m_is_a_sweep_whatever_the_mode_in_a_config(fcsweep, trained, tmp_path):
     said = fcsweep("-m", "seed=1,2", "hydra.mode=RUN", "hydra.sweep.dir=s")
     assert (said.code, said.err) == (0, "")
     assert sorted(path.name for path in (tmp_path / "s").iterdir() if path.is_dir()) == ["0", "1"]
 
 
+@pytest.mark.slow
 def test_an_experiment_may_be_a_grid(fcsweep, trained, tmp_path):
     assert fcsweep("-m", "experiment=sgd_vs_momentum", "hydra.sweep.dir=s").code == 0
     configs = [typed(read(tmp_path / "s" / n / ".hydra" / "config.yaml")) for n in "01"]
@@ -347,6 +353,7 @@ def test_a_failed_job_costs_only_itself(batch, fcsweep, trained):
     assert "best: s/2 (best of 2 of 3 seeds, mean 0.0150 ± 0.0071)\n" in said.out
 
 
+@pytest.mark.slow
 def test_jobs_that_failed_for_one_reason_are_named_together(fcsweep, trained):
     said = fcsweep("-m", "seed=13,2", "model.reg=0,1,2", "hydra.sweep.dir=s")
     why = "s/0, s/1, s/2 (RuntimeError: unlucky)"
@@ -382,7 +389,7 @@ def downloads(monkeypatch, tmp_path) -> list[str]:
         (["data=cifar10", "data.root=nowhere", "hydra/sweeper=optuna", RATE], 0),
     ],
 )
-@pytest.mark.parametrize("folder", ["s", None])
+@pytest.mark.parametrize("folder", one_quick(["s", None]))
 def test_a_sweep_without_its_data_is_one_line(
     words, asked, folder, fcsweep, trained, downloads, tmp_path
 ):
@@ -400,6 +407,7 @@ def test_a_sweep_without_its_data_is_one_line(
     assert [one for one in contents(tmp_path) if one != "multirun"] == []
 
 
+@pytest.mark.slow
 def test_data_that_are_missing_stop_what_is_left_of_a_sweep_only(
     fcsweep, trained, downloads, tmp_path
 ):
@@ -437,6 +445,7 @@ def test_a_job_that_fails_without_a_record_is_named_too(fcsweep, trained, monkey
     assert said.err == "error: 1 of 1 jobs failed: s/0 (MemoryError)\n"
 
 
+@pytest.mark.slow
 def test_a_grid_goes_on_where_it_stopped(fcsweep, trained, tmp_path):
     command = "-m", "seed=1,2,3,4,5", "hydra.sweep.dir=s"
     assert fcsweep(*command).code == 0
@@ -469,11 +478,13 @@ def test_another_grid_is_refused(seeds, words, fcsweep, trained, tmp_path):
     assert trained == ["0", "1"]
 
 
+@pytest.mark.slow
 def test_overrides_may_stand_on_both_sides_of_a_flag(fcsweep, trained):
     assert fcsweep("seed=1,2", "-m", "hydra.sweep.dir=s", "model=three_layer").code == 0
     assert trained == ["0", "1"]
 
 
+@pytest.mark.slow
 def test_paths_of_all_kinds(fcsweep, trained, tmp_path):
     for name in ("with space", "ünï", "a=b", "x" * 200):
         assert fcsweep(f"hydra.run.dir='{name}'") == Said(0, "", "")
@@ -595,6 +606,7 @@ def unread(*command: str, cwd: Path) -> Said:
     return Said(done.returncode, "", done.stderr)
 
 
+@pytest.mark.slow
 def test_a_run_whose_output_nobody_reads_any_more_ends_with_that_reason(tmp_path):
     """As in `fcsweep | head -1`."""
     program = sys.executable, "-m", "fcsweep", "hydra.run.dir=run", "solver.num_epochs=10000"
@@ -629,12 +641,14 @@ def test_what_nobody_reads_to_its_end_complains_of_nothing(flags, tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "code", "word"),
-    [
-        (signal.SIGINT, 130, "interrupted"),
-        (signal.SIGTERM, 143, "terminated"),
-        (signal.SIGHUP, 129, "hung up"),
-        (signal.SIGKILL, -9, None),
-    ],
+    one_quick(
+        [
+            (signal.SIGINT, 130, "interrupted"),
+            (signal.SIGTERM, 143, "terminated"),
+            (signal.SIGHUP, 129, "hung up"),
+            (signal.SIGKILL, -9, None),
+        ]
+    ),
 )
 def test_a_sweep_that_is_stopped_goes_on(number, code, word, tmp_path):
     program = sys.executable, "-W", "error", "-c", STAND_IN
@@ -663,6 +677,7 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path):
     assert said.err == f"terminated; to go on: python -m fcsweep seed=9 {keeps} hydra.run.dir=s\n"
 
 
+@pytest.mark.slow
 def test_what_is_finished_keeps_no_checkpoint(fcsweep, trained, tmp_path):
     one, sweep = ["hydra.run.dir=r"], ["-m", "seed=1,2", "hydra.sweep.dir=s"]
     for words in (one, sweep):
@@ -675,6 +690,7 @@ def test_what_is_finished_keeps_no_checkpoint(fcsweep, trained, tmp_path):
     assert not list(tmp_path.rglob("checkpoint-*"))
 
 
+@pytest.mark.slow
 def test_a_signal_that_becomes_another_error_stops_the_run_all_the_same(tmp_path):
     """As it does while torch is being imported."""
     begin, _, end = STAND_IN.partition("def run")
@@ -726,6 +742,7 @@ def on_a_terminal(*command: str, cwd: Path) -> str:
     return shown.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "way",
     [pytest.param(PROGRAM, id="module"), pytest.param(SCRIPT, id="script", marks=pytest.mark.slow)],
@@ -757,6 +774,7 @@ def test_a_verbose_sweep_shows_no_font_that_was_tried(tmp_path):
     assert "findfont" not in said.out + said.err
 
 
+@pytest.mark.slow
 def test_a_search_that_ran_out_of_time_says_how_to_go_on(tmp_path):
     words = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.timeout=0.01", "solver.num_epochs=1"]
     words += [RATE, "hydra.sweeper.sampler.seed=0", "hydra.sweep.dir=s"]
@@ -776,6 +794,7 @@ def test_a_search_that_ran_out_of_time_says_how_to_go_on(tmp_path):
     assert "\nall 2 trials done: 2 completed\n" in done.out
 
 
+@pytest.mark.slow
 def test_both_ways_to_start_say_the_same(tmp_path):
     module, script = (start(*way, "--help", cwd=tmp_path) for way in (PROGRAM, SCRIPT))
     assert module == script
@@ -792,6 +811,7 @@ def test_the_stack_trace_is_there_for_who_wants_it(tmp_path):
     assert "model.reg is -1" in said.err
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_heavy(tmp_path):
     heavy = "torch numpy pandas optuna rich sklearn matplotlib".split()
     code = "import sys; from fcsweep.cli.main import main\ntry: main()\nexcept SystemExit: pass\n"

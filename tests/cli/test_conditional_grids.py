@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from support.marks import one_quick
 
 from fcsweep.config import read
 
@@ -32,13 +33,14 @@ GRIDS = {
 }
 
 
-@pytest.mark.parametrize(("grid", "runs"), GRIDS.items(), ids=GRIDS)
+@pytest.mark.parametrize(("grid", "runs"), one_quick(GRIDS.items()), ids=GRIDS)
 def test_a_key_applies_where_the_option_has_it(grid, runs, fcsweep, trained):
     said = fcsweep("-m", *grid.split(), "hydra.sweep.dir=s")
     assert (said.code, said.err) == (0, "")
     assert task_lines("s") == runs
 
 
+@pytest.mark.slow
 def test_such_a_grid_goes_on_has_a_table_and_is_repeated(fcsweep, tmp_path):
     """In batches that end between the options, with runs that train."""
     command = ["-m", "optimizer=momentum,sgd", "optimizer.momentum=0.5,0.9", "hydra.sweep.dir=s"]
@@ -56,6 +58,7 @@ def test_such_a_grid_goes_on_has_a_table_and_is_repeated(fcsweep, tmp_path):
     assert "optimizer.momentum=0.5,0.9" in Path("s/multirun.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_another_grid_of_such_keys_is_refused_the_folder(fcsweep, trained):
     grid = ["-m", "optimizer=sgd,momentum", "hydra.sweep.dir=s"]
     assert fcsweep(*grid, "optimizer.momentum=0.5").code == 0

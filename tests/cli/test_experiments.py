@@ -70,6 +70,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 def test_what_a_sweep_has_once_cannot_be_one_of_its_values(mine, fcsweep, trained, tmp_path):
     for arguments, words in REFUSED.items():
         said = fcsweep(mine, *arguments.split())
@@ -93,6 +94,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 def test_what_each_option_may_set(mine, hydra_restore_singletons):
     path = create_config_search_path(str(conf_dir()))
     path.prepend("command-line", mine.partition("=")[2], SearchPathQuery(provider="schema"))
@@ -116,6 +118,7 @@ def test_an_experiment_that_is_swept_sets_its_job(mine, fcsweep, trained, tmp_pa
     assert (tmp_path / "s/1/mine.log").exists()
 
 
+@pytest.mark.slow
 def test_an_experiment_by_itself_sets_its_sweep(mine, fcsweep, trained, tmp_path):
     assert fcsweep(mine, "-m", "experiment=folder", "seed=1,2").code == 0
     assert "launcher: stacked\n" in (tmp_path / "elsewhere/1/.hydra/hydra.yaml").read_text()
@@ -123,6 +126,7 @@ def test_an_experiment_by_itself_sets_its_sweep(mine, fcsweep, trained, tmp_path
     assert "launcher: basic\n" in (tmp_path / "s/0/.hydra/hydra.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_the_experiment_of_the_page_is_a_search(fcsweep, trained, tmp_path):
     page = (conf_dir().parent / "docs" / "coming-from.md").read_text()
     (text,) = re.findall(r"```yaml\n# my/experiment/rates.yaml\n(.*?)```", page, re.DOTALL)

@@ -85,6 +85,7 @@ def rows_of(folder):
 GRID = ["-m", "x=1,2,5", "y=0,1", "hydra.sweep.dir=s"]
 
 
+@pytest.mark.slow
 def test_a_grid_has_a_table_and_an_error_in_one_line(call, tmp_path):
     said = call(*GRID)
     lines = said.out.splitlines()
@@ -106,6 +107,7 @@ def test_a_grid_has_a_table_and_an_error_in_one_line(call, tmp_path):
     assert [row["value"] for row in rows_of(tmp_path / "s")] == ["0.0", "1.0", "1.0", "2.0", "", ""]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("direction", "best"), [("minimize", "s/0 (0)"), ("maximize", "s/2 (4)")])
 def test_with_a_direction_a_grid_has_a_best_job_and_a_page(direction, best, call, tmp_path):
     decorated = fcsweep.app(direction=direction)
@@ -118,6 +120,7 @@ def test_with_a_direction_a_grid_has_a_best_job_and_a_page(direction, best, call
     assert f"the {end_of_value} value of test_foreign" in page and "not finished" not in page
 
 
+@pytest.mark.slow
 def test_a_search_has_the_table_and_the_page(call, tmp_path):
     words = "x=interval(-1,3) y=0,1 hydra.sweeper.n_trials=12 hydra.sweep.dir=s".split()
     words += ["hydra.sweeper.n_jobs=6"]
@@ -133,6 +136,7 @@ def test_a_search_has_the_table_and_the_page(call, tmp_path):
     assert sum(line.startswith("best: ") for line in lines) == 1
 
 
+@pytest.mark.slow
 def test_of_several_objectives_the_front_comes_first(call, monkeypatch):
     monkeypatch.setattr("fcsweep.report.write", lambda folder, **_: folder / "report.html")
     words = [
@@ -196,6 +200,7 @@ def test_a_config_of_the_apps_own_is_handed_on(call):
         fcsweep.app(direction="up")
 
 
+@pytest.mark.slow
 def test_another_sweep_in_the_same_folder_has_only_its_own_jobs(call, tmp_path):
     call(*GRID)
     said = call("-m", "x=1,2", "hydra.sweep.dir=s")

@@ -63,6 +63,7 @@ def test_a_config_is_composed_and_checked():
     assert os.listdir() == []
 
 
+@pytest.mark.slow
 def test_a_run_and_a_grid_leave_records_and_the_process_as_it_was(here, capsys):
     before = process()
     run = fcsweep.train(["optimizer=momentum", *SHORT], here / "one, run")

@@ -97,6 +97,7 @@ few = settings(
 )
 
 
+@pytest.mark.slow
 def test_a_job_is_composed_as_by_hydra(sweep):
     loader, master = sweep
     short = saved = 0

@@ -71,6 +71,7 @@ GRIDS = {
 }
 
 
+@pytest.mark.slow
 def test_a_job_has_what_applies_to_it(sweep):
     loader, master = sweep()
     found = {

@@ -245,6 +245,7 @@ def linear_and_two_layer_accuracy(data: Dataset) -> list[float]:
     return accuracies
 
 
+@pytest.mark.slow
 def test_synthetic_is_learnable_and_needs_a_hidden_layer():
     linear, two_layer = linear_and_two_layer_accuracy(load("synthetic"))
     assert 0.35 < linear < 0.6
@@ -340,6 +341,7 @@ def test_an_error_is_one_line_whatever_a_path_holds():
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_nothing_but_torch_and_numpy():
     heavy = "sklearn scipy pooch requests safetensors pandas omegaconf hydra optuna".split()
     code = f"import fcsweep.data, sys; print([m for m in {heavy} if m in sys.modules])"
@@ -836,6 +838,7 @@ def raises(error: Exception) -> Callable[..., Any]:
     return function
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_in_the_making_is_removed(tmp_path):
     code = (
         "import os, sys, pathlib; from fcsweep.data.cache import staging\n"

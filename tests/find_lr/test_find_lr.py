@@ -86,6 +86,7 @@ def test_the_chart_fits_a_terminal_and_marks_what_diverged():
     assert max(map(len, chart(wide, suggest(wide)).splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_as_a_command(said, tmp_path):
     words = ["optimizer=adam", "data.num_train=300", "--count", "8", "--from", "1e-4", "--to", "1"]
     code, out, err = said(*words, "--csv", "a.csv", "--png", "a.png", "--svg", "a.svg")

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from support import preloaded
+from support.marks import one_quick
 
 from fcsweep.cli import main
 from fcsweep.composition.yaml_dump import as_yaml
@@ -122,7 +123,7 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("options", one_quick(OPTIONS.values()), ids=OPTIONS)
 def test_a_trial_is_the_same_as_with_the_basic_launcher(options, fcsweep):
     command = *options, "solver.num_epochs=3"
     for launcher, size in (("basic", []), ("stacked", ["hydra.launcher.max_trials=8"])):
@@ -138,6 +139,7 @@ def test_a_trial_is_the_same_as_with_the_basic_launcher(options, fcsweep):
     assert listed[0].count("\n") == listed[1].count("\n") == len(names) + 1
 
 
+@pytest.mark.slow
 def test_what_shares_a_stack_and_how_large_it_is(fcsweep):
     grid = "optimizer=sgd,momentum", "seed=0,1,2,3,4", "solver.num_epochs=1"
     fcsweep(*grid, "hydra/launcher=stacked", "hydra.sweep.dir=a")
@@ -226,7 +228,7 @@ def failing_record(monkeypatch, name, method="add"):
         yield
 
 
-@pytest.mark.parametrize("method", ["start", "provenance", "add"])
+@pytest.mark.parametrize("method", one_quick(["start", "provenance", "add"]))
 def test_a_trial_that_fails_costs_only_itself(method, fcsweep, monkeypatch):
     grid = "seed=0,1,2", "solver.num_epochs=3", "hydra/launcher=stacked"
     fcsweep(*grid, "hydra.sweep.dir=whole")
@@ -281,7 +283,7 @@ SHORTAGES = [
 ]
 
 
-@pytest.mark.parametrize("error", [*SHORTAGES, ArithmeticError("by chance")], ids=repr)
+@pytest.mark.parametrize("error", one_quick([*SHORTAGES, ArithmeticError("by chance")]), ids=repr)
 @pytest.mark.parametrize("launcher", ["basic", "stacked"])
 def test_a_job_that_raises_or_lacks_memory_costs_only_itself(launcher, error, fcsweep, monkeypatch):
     real = FullyConnectedNet.prepare
@@ -306,7 +308,7 @@ def test_a_job_that_raises_or_lacks_memory_costs_only_itself(launcher, error, fc
     assert [line.split(",")[1] for line in listed] == ["status", *statuses]
 
 
-@pytest.mark.parametrize("error", SHORTAGES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", one_quick(SHORTAGES), ids=lambda error: type(error).__name__)
 def test_a_stack_that_does_not_fit_is_split(error, fcsweep, monkeypatch):
     grid = "seed=0,1,2,3,4,5", "solver.num_epochs=2", "hydra/launcher=stacked"
     fcsweep(*grid, "hydra.sweep.dir=whole")
@@ -332,6 +334,7 @@ def test_a_stack_that_does_not_fit_is_split(error, fcsweep, monkeypatch):
     assert result_of("s/5")["epochs"] == 1 and result_of("s/5")["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_pruning_hears_all_before_it_decides(fcsweep, monkeypatch):
     """By an injected pruner; who is pruned leaves, and the others do not notice."""
     told = []
@@ -370,6 +373,7 @@ SEARCH = [
 ]
 
 
+@pytest.mark.slow
 def test_a_search_is_the_same_as_with_the_basic_launcher(fcsweep):
     """With the median pruner on: it compares with finished trials only."""
     for launcher in ("basic", "stacked"):
@@ -386,6 +390,7 @@ def test_a_search_is_the_same_as_with_the_basic_launcher(fcsweep):
 PROGRAM = [sys.executable, "-W", "error", "-m", "fcsweep"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.parametrize("name, code", [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
 def test_a_stack_that_is_stopped_goes_on(name, code, fcsweep, tmp_path):
@@ -410,6 +415,7 @@ def test_a_stack_that_is_stopped_goes_on(name, code, fcsweep, tmp_path):
     assert {result_of(f"s/{n}")["status"] for n in range(3)} == {"completed"}
 
 
+@pytest.mark.slow
 def test_what_is_left_of_a_grid_trains_together(fcsweep):
     grid = "seed=0,1,2,3,4", "solver.num_epochs=1", "hydra/launcher=stacked", "hydra.sweep.dir=s"
     fcsweep(*grid)
@@ -419,6 +425,7 @@ def test_what_is_left_of_a_grid_trains_together(fcsweep):
     assert [place_of(f"s/{n}") for n in range(5)] == [(3, 0), (5, 1), (3, 1), (5, 3), (3, 2)]
 
 
+@pytest.mark.slow
 def test_more_trials_than_files_may_be_open(fcsweep):
     import resource
 
@@ -443,6 +450,7 @@ TREES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(content=st.dictionaries(TEXTS, TREES, max_size=5) | st.lists(TREES, max_size=4))
 def test_the_quick_yaml_is_that_of_omegaconf(content):

@@ -39,6 +39,7 @@ def test_the_library_example_leaves_records(tmp_path):
     assert len([*tmp_path.glob("outputs/*/result.json")]) == 2
 
 
+@pytest.mark.slow
 def test_the_library_example_runs_a_grid_and_a_search(tmp_path):
     said = "\n".join(example("docs/library.md", "fcsweep.sweep(", tmp_path))
     assert "[50, 50]" in said or "[100, 100]" in said
@@ -46,6 +47,7 @@ def test_the_library_example_runs_a_grid_and_a_search(tmp_path):
     assert len([*tmp_path.glob("*/*/result.json")]) == 1 + 2 + 4
 
 
+@pytest.mark.slow
 def test_the_app_of_the_search_page_searches_and_prunes(tmp_path):
     words = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/pruner=median", "+x=interval(-3,3)"]
     seed = "hydra.sweeper.sampler.seed=0"
@@ -61,6 +63,7 @@ def test_the_app_with_the_display_has_a_table(tmp_path):
     assert said[-2:] == ["best: s/1 (0), x 1", "report: s/report.html"]
 
 
+@pytest.mark.slow
 def test_the_tables_of_the_guide(tmp_path):
     sweep = [sys.executable, "-m", "fcsweep", "-m", "optimizer=sgd,adam", "solver.num_epochs=2"]
     overfit = [*sweep[:4], "objective=train_accuracy", "data.num_train=20"]

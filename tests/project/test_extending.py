@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support import preloaded
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +90,7 @@ class Copy:
         return " passed" in self.python("-m", "pytest", *options, *tests)
 
 
+@pytest.mark.slow
 def test_a_new_update_rule(tmp_path):
     copy = Copy(tmp_path, "A new update rule")
     copy.insert(OPTIM, "RULES = {")
@@ -116,6 +118,7 @@ def test_a_new_update_rule(tmp_path):
     assert copy.holds(f"{ROOT}/tests/config/test_sizes.py", "-k", "adagrad or every_rule")
 
 
+@pytest.mark.slow
 def test_a_new_part_of_the_net(tmp_path):
     copy = Copy(tmp_path, "A new part of the net")
     last = "l2_factor: float = 0.5,\n"
@@ -138,6 +141,7 @@ def test_a_new_part_of_the_net(tmp_path):
     assert "bias: 0.1" in copy.python("-m", "fcsweep", "model=biased", "--cfg", "job")
 
 
+@pytest.mark.slow
 def test_a_new_data_set(tmp_path):
     copy = Copy(tmp_path, "A new data set")
     copy.create("fcsweep/data/bars.py")

@@ -83,12 +83,14 @@ def said(code, folder):
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_library_leaves_the_process_as_it_was(tmp_path):
     trained, changed, mallopt = said(TRAINS, tmp_path)
     assert trained == "['completed', 'completed'] True"
     assert (changed, mallopt) == ("{}", "False")
 
 
+@pytest.mark.slow
 def test_the_program_does_change_its_process(tmp_path):
     """Which shows that the comparison would find it."""
     code = (

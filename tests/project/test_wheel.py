@@ -33,6 +33,7 @@ def test_conf_travels_inside_the_package(wheel):
     assert plugins == alone | inner
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_from_the_wheel_in_an_empty_folder(wheel, tmp_path):
     site, empty = tmp_path / "site", tmp_path / "empty"
     empty.mkdir()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.full_disk import imported, numbers_of, started
+from support.marks import one_quick
 from support.toy_app import study_of
 
 from fcsweep import evaluate
@@ -85,6 +86,7 @@ def written(sweep):
 # --- A study from the records of its runs ---------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_lost_study_is_rebuilt_and_goes_on_as_if_it_were_not(whole, copy):
     folder = copy("short")
     sweep, before = folder / "s", known_of(folder / "s")
@@ -130,6 +132,7 @@ def test_what_was_not_finished_is_run_again_when_a_study_is_rebuilt(whole, copy)
     assert {path.parent.name for path in again} == {"12", "13"}
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_told_as_it_failed(copy):
     folder = copy("short")
     (folder / "s" / "study.journal").unlink()
@@ -160,15 +163,17 @@ def test_a_renamed_sweep_whose_journal_is_cut_has_one_study_with_the_seed_that_w
 
 @pytest.mark.parametrize(
     ("word", "expected"),
-    [
-        ("model.weight_scale=interval(0.9,1)", "weight_scale is '0."),
-        ("model.reg=0.5", "a different config (model.reg: recorded 0.0, requested 0.5)"),
-        (
-            "model.loss_function=svm",
-            "a different config (model.loss_function: recorded 'softmax'",
-        ),
-        ("model.reg=interval(0,1)", "holds a run of another search (model.reg is not searched"),
-    ],
+    one_quick(
+        [
+            ("model.weight_scale=interval(0.9,1)", "weight_scale is '0."),
+            ("model.reg=0.5", "a different config (model.reg: recorded 0.0, requested 0.5)"),
+            (
+                "model.loss_function=svm",
+                "a different config (model.loss_function: recorded 'softmax'",
+            ),
+            ("model.reg=interval(0,1)", "holds a run of another search (model.reg is not searched"),
+        ]
+    ),
 )
 def test_records_of_another_search_are_refused(word, expected, copy):
     folder = copy("short")
@@ -185,6 +190,7 @@ def test_records_of_another_search_are_refused(word, expected, copy):
 # --- Every file, every damage, every command ------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["garbage", "flipped"])
 def test_a_damaged_journal_is_named_with_what_to_do(how, copy):
     folder = copy("short")

@@ -99,6 +99,7 @@ def assert_whole(sweep):
             json.loads(line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run", pytest.param("stacked search", marks=pytest.mark.slow)])
 def test_a_disk_that_fills_up(name, whole, tmp_path):
     events = [event for event in whole(name).last.values() if event.what == "open"]
@@ -162,6 +163,7 @@ def mounts(folder):
     return shutil.which("unshare") and subprocess.run(command, capture_output=True).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_a_standard_output_that_is_full(tmp_path):
     imported()

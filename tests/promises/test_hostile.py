@@ -63,6 +63,7 @@ def quoted(name: str) -> str:
     return "'" + name.replace("'", "\\'") + "'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [[EVERYTHING], pytest.param(list(NAMES.values()), marks=SLOW)])
 def test_a_place_may_have_any_name(names, tmp_path):
     """The folder of a run, of a sweep, of the config files, and the one that a command runs in."""
@@ -128,6 +129,7 @@ PLACES: dict[str, Callable[[Path], object]] = {
 SEARCH = ["-m", "hydra/sweeper=optuna", "seed=range(0,9)", "hydra.sweeper.n_trials=1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("many", [False, pytest.param(True, marks=SLOW)])
 def test_what_is_in_the_way_is_one_line(many, tmp_path):
     commands, names = [], []
@@ -251,6 +253,7 @@ FILES: dict[str, tuple[str | bytes, str]] = {
 }
 
 
+@pytest.mark.slow
 def test_a_yaml_file_works_or_is_named_in_one_line(tmp_path):
     commands = []
     for number, (content, _) in enumerate(FILES.values()):

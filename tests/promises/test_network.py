@@ -55,6 +55,7 @@ CONTRACT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("many", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_no_command_uses_a_socket(many, tmp_path, watched):
     env, told = watched

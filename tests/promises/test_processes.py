@@ -177,6 +177,7 @@ IN_ONE_FOLDER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["grid", slow("run")])
 def test_the_second_of_two_in_one_folder_is_refused(kind, tmp_path):
     command, other = IN_ONE_FOLDER[kind]
@@ -251,6 +252,7 @@ def mirror():
     server.server_close()
 
 
+@pytest.mark.slow
 def test_of_downloads_at_once_one_is_made_and_the_next_takes_over_if_it_is_killed(mirror, tmp_path):
     url = f"http://127.0.0.1:{mirror.port}/archive"
     command = [sys.executable, "-W", "error", "-c", DOWNLOAD, url]

@@ -125,6 +125,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", ["0", pytest.param("1", marks=pytest.mark.slow)])
 def test_a_secret_that_would_be_saved_is_refused_and_not_shown(full, tmp_path):
     env = {**ENVIRONMENT, "HYDRA_FULL_ERROR": full}
@@ -136,6 +137,7 @@ def test_a_secret_that_would_be_saved_is_refused_and_not_shown(full, tmp_path):
     assert contents(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_what_is_shown_has_no_secret(tmp_path):
     storage = ["hydra/sweeper=optuna", f"hydra.sweeper.storage={URL}"]
     words = [["--cfg", "all"], ["--cfg", "hydra"], ["--info", "all"], ["--help"], ["--hydra-help"]]

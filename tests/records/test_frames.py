@@ -239,6 +239,7 @@ def test_a_running_sweep_is_read_at_any_time(tmp_path):
     assert list(load_runs(tmp_path / "s")["status"]) == ["completed"] * 3
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_take_under_three_seconds(tmp_path):
     configs = [(SGD, {"value": n / 1000}) for n in range(1000)]
     leave(tmp_path, *configs)

@@ -59,6 +59,7 @@ def test_sweeps_of_one_name_are_told_apart_by_their_paths(tmp_path):
     assert "a/s reaches train accuracy 0.7000, as b/s does." in page.text()
 
 
+@pytest.mark.slow
 def test_what_does_not_compare_is_said_or_refused(tmp_path):
     one, other = grid(tmp_path / "one", (0.5, 0.7, 0.6)), tmp_path / "other"
     grid(other, (0.5, 0.7, 0.6), data={"name": "synthetic"})

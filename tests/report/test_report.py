@@ -126,6 +126,7 @@ def test_the_scripts_are_one_program_in_short_files():
     assert max(path.read_text().count("\n") for path in files) <= 350
 
 
+@pytest.mark.slow
 def test_many_trials_are_quick_and_small(tmp_path):
     sweep = write_search(tmp_path / "sweep", 250)
     readings = [row.found for row in sweep_table.load(sweep)]
@@ -241,6 +242,7 @@ def test_a_sweep_that_has_not_begun(tmp_path):
     assert "it had not ended when this was written" in said
 
 
+@pytest.mark.slow
 def test_pictures_beside_the_page_on_request(search):
     command = [sys.executable, "-m", "fcsweep.report", str(search), "--png", "--svg"]
     done = preloaded.run(command, capture_output=True, text=True, check=True)
@@ -285,6 +287,7 @@ def test_the_answer_of_a_run(run, said):
 UNNEEDED = {"pandas", "matplotlib", "sklearn", "PIL"}
 
 
+@pytest.mark.slow
 def test_the_end_of_a_grid_names_the_page_and_imports_no_pandas(tmp_path):
     code = "import sys; from fcsweep.__main__ import main\ntry:\n    main()\n"
     code += f"finally:\n    print({UNNEEDED} & {{*sys.modules}}, file=sys.stderr)"

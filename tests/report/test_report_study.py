@@ -50,6 +50,7 @@ def told_by(request, search, tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_search_of_another_app_is_answered(told_by, search):
     source = "study.journal" if (told_by / "study.journal").exists() else "trials.csv"
     valued = [one for one in read_study(search).trials if one["value"] is not None]
@@ -78,6 +79,7 @@ def test_a_journal_tells_why_a_trial_failed_and_a_table_has_the_same_numbers(sea
     ]
 
 
+@pytest.mark.slow
 def test_the_highest_value_is_the_best_where_it_is_asked_for(tmp_path):
     maximize = "hydra.sweeper.direction=maximize"
     study = sweep(tmp_path / "s", lambda cfg: cfg.x, CONFIG, "x=range(0,4)", *MANY, maximize)
@@ -86,6 +88,7 @@ def test_the_highest_value_is_the_best_where_it_is_asked_for(tmp_path):
     assert f"has value {study.best_value:.4g} with x 3." in said
 
 
+@pytest.mark.slow
 def test_parameters_matter_and_the_direction_counts(tmp_path):
     folder = tmp_path / "s"
     trials = "hydra.sweeper.n_trials=30"
@@ -102,6 +105,7 @@ def test_its_figures_as_files(told_by):
     assert drawn == {"landscape.svg", "history.svg", "parallel.svg", "importance.svg"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["study.journal", "trials.csv"])
 def test_several_objectives_have_a_front(tmp_path, source):
     directions = "hydra.sweeper.direction=[minimize,maximize]"
@@ -131,6 +135,7 @@ def test_a_search_that_runs_is_told_as_it_stands(search, tmp_path):
         assert (tmp_path / "study.journal").read_bytes() == half
 
 
+@pytest.mark.slow
 def test_what_an_app_names_is_text(tmp_path):
     folder = tmp_path / "s"
     word = "'" + HOSTILE.replace("'", "") + "'"

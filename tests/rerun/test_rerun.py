@@ -300,6 +300,7 @@ def moved(elsewhere, tmp_path) -> Path:
     return Path(shutil.copytree(elsewhere, tmp_path / "moved"))
 
 
+@pytest.mark.slow
 def test_on_another_processor_the_last_bits_may_differ(finished, moved, said):
     assert (finished / "losses.npy").read_bytes() != (moved / "losses.npy").read_bytes()
     code, out, err = said(moved)
@@ -497,6 +498,7 @@ def test_a_link_in_a_sweep_is_refused(finished, tmp_path, said):
     assert out.endswith("1 of 2 runs repeated bit for bit\n")
 
 
+@pytest.mark.slow
 def test_the_end_of_a_rerun_that_nobody_reads_is_one_line(finished):
     read, write = os.pipe()
     os.close(read)
@@ -536,6 +538,7 @@ def python(*words, cwd, **environment):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_two_ways_to_repeat_a_run(tmp_path):
     here, elsewhere = folders_in(tmp_path, "here", "elsewhere")
     python("fcsweep", "hydra.run.dir=r", "solver.num_epochs=2", "optimizer=adam", cwd=here)
@@ -603,6 +606,7 @@ def long(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.parametrize("name, code", [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_rerun_that_is_stopped_leaves_nothing(long, tmp_path, name, code):

@@ -51,6 +51,7 @@ def here(tmp_path, monkeypatch):
     own_code._sha256.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_function_is_trained_alone_and_in_a_stack_and_repeated(here, capsys):
     fcsweep.train([*LION, *SHORT, "optimizer.constants.beta=0.9"], "run")
     fcsweep.sweep([*LION, *SHORT, "optimizer.constants.beta=0.8,0.9"], "grid")
@@ -69,6 +70,7 @@ def test_a_function_is_trained_alone_and_in_a_stack_and_repeated(here, capsys):
     assert "likely cause: the code of optimizer.rule (" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_rule_that_raises_for_one_trial_costs_only_that_one(here):
     text = RULES.replace(
         "    m = config.setdefault",
@@ -105,6 +107,7 @@ def test_an_update_rule_resumes_and_equals_the_one_of_its_name(here):
     assert_same_numbers(here / "own", here / "sgd")
 
 
+@pytest.mark.slow
 def test_a_search_over_rules_and_their_constants(here):
     words = ["optimizer=sgd,custom", "optimizer.rule=my_rules:lion", *SHORT]
     words += ["optimizer.constants.beta=interval(0.5,0.99)", "hydra/sweeper=optuna"]

@@ -163,6 +163,7 @@ def test_the_end_seals_every_record_of_every_member_of_a_stack(tmp_path):
         assert said in (folder / "provenance.json").read_text()
 
 
+@pytest.mark.slow
 def test_on_a_gpu_determinism_is_asked_for_before_cuda_starts():
     code = """
 import os, torch

@@ -140,6 +140,7 @@ SEARCH = ["rule=sgd,momentum,nesterov", "rule.momentum=interval(0.5,0.9)"]
 SEED = ["hydra.sweeper.sampler.seed=4", "hydra.sweeper.n_jobs=3"]
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_with_the_same_trials(app, tmp_path):
     config, path = app
     seen = []

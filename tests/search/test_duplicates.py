@@ -38,6 +38,7 @@ def points(study):
     return [tuple(sorted(trial.params.items())) for trial in study.trials]
 
 
+@pytest.mark.slow
 def test_they_are_trained_and_counted(tmp_path, capsys):
     task = Task()
     study = sweep(tmp_path, task, CONFIG, *SPACE, "hydra.sweeper.n_trials=8")
@@ -56,6 +57,7 @@ def test_without_any_nothing_is_said(tmp_path, capsys):
 PRUNER = ["hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_startup_trials=2"]
 
 
+@pytest.mark.slow
 def test_their_value_is_taken_over_also_after_a_stop(tmp_path, capsys):
     arguments = [*SPACE, *PRUNER, REUSE, "hydra.sweeper.n_trials=12"]
     task = Task()
@@ -88,6 +90,7 @@ def test_their_value_is_taken_over_also_after_a_stop(tmp_path, capsys):
     } == reused
 
 
+@pytest.mark.slow
 def test_a_point_that_failed_is_trained_again(tmp_path):
     task = Task(failing=(0, 1))
     arguments = ["x=1", "y=1,2", "hydra.sweeper.n_trials=8", "hydra.sweeper.n_jobs=4", REUSE]
@@ -98,6 +101,7 @@ def test_a_point_that_failed_is_trained_again(tmp_path):
     assert len(task.ran) <= 4
 
 
+@pytest.mark.slow
 def test_custom_parameters_belong_to_the_point(tmp_path):
     task = Task()
     custom = f"hydra.sweeper.custom_search_space={__name__}.more"

@@ -78,6 +78,7 @@ def test_choices_in_quotes_that_would_be_no_texts_without(text, quoted):
     assert space_of({"k": text}, ["k=interval(0,1)"]).quoted == {}
 
 
+@pytest.mark.slow
 def test_a_sweep_says_once_that_quoted_choices_are_texts(tmp_path, capsys):
     config = {"x": 0, "y": 0, "z": "a"}
     lines = ["x='1','2'", "y=choice('[1]',[2])", "z=a,b", "hydra.sweeper.n_trials=4"]

@@ -104,6 +104,7 @@ def test_what_is_no_size_changes_nothing_elsewhere(kind, tmp_path):
 # --- A folder that was renamed --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_folder_was_renamed_goes_on_with_its_one_study(tmp_path):
     first, second = tmp_path / "first", tmp_path / "far" / "second"
     words = [*SEARCH, "hydra.sweep.subdir=job_${hydra.job.num}"]
@@ -122,6 +123,7 @@ def test_a_sweep_whose_folder_was_renamed_goes_on_with_its_one_study(tmp_path):
     assert study_of(second).study_name == "first" and task.runs == 2
 
 
+@pytest.mark.slow
 def test_a_running_trial_of_a_renamed_folder_is_the_first_to_go_on(tmp_path):
     def interrupted(cfg):
         if len(begun) == 3:
@@ -140,6 +142,7 @@ def test_a_running_trial_of_a_renamed_folder_is_the_first_to_go_on(tmp_path):
     assert [params["x"] for _, _, params, _ in trials][:3] == begun
 
 
+@pytest.mark.slow
 def test_a_study_in_a_database_follows_a_folder_that_was_moved(tmp_path):
     url = f"hydra.sweeper.storage=sqlite:///{tmp_path}/all.db"
     words = ["hydra/sweeper=optuna", *SEARCH, url, "hydra.sweeper.n_trials=2"]
@@ -200,6 +203,7 @@ def test_a_signal_ends_a_sweep_in_one_line_with_its_results(
     assert now == handlers
 
 
+@pytest.mark.slow
 def test_an_app_with_a_handler_of_its_own_keeps_it(tmp_path):
     heard, before = [], signal.getsignal(signal.SIGTERM)
     signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
@@ -219,6 +223,7 @@ def test_a_wrong_key_of_the_launcher_is_refused_before_anything_is_made(given, t
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_another_app_is_told_once_that_it_has_nothing_to_stack(tmp_path, capsys):
     told = "hydra/launcher=stacked trains one job after another here: only nets of fcsweep can"
     words = ["hydra/launcher=stacked", *SEARCH, "hydra.sweeper.n_trials=4"]

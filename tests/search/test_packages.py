@@ -55,6 +55,7 @@ def test_a_line_names_the_package():
     assert point({"+net@a": "x", "net@b.c": "y", "a.b": 1}) == "net@a x, net@b.c y, b 1"
 
 
+@pytest.mark.slow
 def test_a_group_is_searched_in_two_packages(tmp_path):
     seen = []
 

@@ -145,6 +145,7 @@ VALUES = {
 }
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_with_any_value_that_a_config_holds(tmp_path):
     trials = "hydra.sweeper.n_trials"
     sweep(tmp_path, task, {"x": 0.0, **VALUES}, *X, f"{trials}=1")
@@ -166,6 +167,7 @@ def test_a_search_goes_on_with_any_value_that_a_config_holds(tmp_path):
 # --- Storages, samplers and pruners of one's own --------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_storage_as_an_object_is_used_as_a_url_is(tmp_path):
     url = f"sqlite:///{tmp_path}/a.db"
     storage = f"{{_target_:optuna.storages.RDBStorage,url:'{url}',engine_kwargs:{{echo:false}}}}"
@@ -278,6 +280,7 @@ def best_tenth(count):
     return max(count // 10, 1)
 
 
+@pytest.mark.slow
 def test_functions_and_objects_are_fields_of_a_sampler(tmp_path):
     limit = f"hydra.sweeper.sampler.constraints_func={{_target_:{HERE}.limits,_partial_:true}}"
     genetic = "hydra.sweeper.sampler.crossover={_target_:optuna.samplers.nsgaii.SBXCrossover}"
@@ -292,6 +295,7 @@ def test_functions_and_objects_are_fields_of_a_sampler(tmp_path):
         assert isinstance(made, PerTrial) and vars(made._make(0, 0))["_gamma"](25) == 2
 
 
+@pytest.mark.slow
 def test_a_wrapper_fixes_a_parameter_whatever_sign_its_key_has(tmp_path):
     base = "{_target_:optuna.samplers.TPESampler,n_startup_trials:1}"
     fixed = "hydra.sweeper.sampler={_target_:optuna.samplers.PartialFixedSampler"
@@ -303,6 +307,7 @@ def test_a_wrapper_fixes_a_parameter_whatever_sign_its_key_has(tmp_path):
     assert told(study) == told(again) and len({one.params["x"] for one in study.trials}) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["none", "hyperband"])
 def test_a_sampler_may_end_the_study_and_it_stays_ended(pruner, tmp_path, capsys):
     every = "hydra.sweeper.sampler={_target_:optuna.samplers.BruteForceSampler,seed:1}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.marks import one_quick
 from support.toy_app import killed_sweep, sweep, told
 
 from fcsweep.search import constrain, note
@@ -59,6 +60,7 @@ def whole(tmp_path_factory):
     return known(study), (folder / "study.journal").read_bytes().count(b"\n")
 
 
+@pytest.mark.slow
 def test_what_the_others_are_compared_with_has_notes_constraints_and_both_ends(whole):
     trials, notes, constraints = whole[0]
     assert {state for _, state, _, _ in trials} == {"COMPLETE", "FAIL"} and len(trials) == 12
@@ -71,9 +73,7 @@ def test_what_the_others_are_compared_with_has_notes_constraints_and_both_ends(w
 NINE = [0.02, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.95]
 
 
-@pytest.mark.parametrize(
-    "part", [0.35, 0.8, *(pytest.param(one, marks=pytest.mark.slow) for one in NINE)]
-)
+@pytest.mark.parametrize("part", one_quick([0.4, *NINE]))
 def test_it_goes_on_as_if_it_were_not(part, whole, tmp_path):
     expected, lines = whole
     assert killed_sweep(tmp_path, int(part * lines), task, CONFIG, *SEARCH)

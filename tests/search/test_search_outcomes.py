@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from optuna.trial import TrialState
+from support.marks import one_quick
 from support.toy_app import multirun, sweep, told
 
 from fcsweep.messages.errors import FolderError
@@ -61,6 +62,7 @@ ENDS = [
 ]
 
 
+@pytest.mark.slow
 def test_every_end_of_a_task(tmp_path, capsys):
     def task(cfg):
         end = ENDS[number()][0]
@@ -106,6 +108,7 @@ def test_a_failed_trial_is_never_the_best(direction, best, tmp_path):
     assert results["best_dir"] == str(tmp_path / str(best))
 
 
+@pytest.mark.slow
 def test_several_objectives(tmp_path):
     ends = [(1.0, 2.0), (2.0, 1.0), 3.0, (3.0, 3.0, 3.0), (0.0, math.nan), (3.0, 3.0)]
     study = sweep(
@@ -141,13 +144,15 @@ def failing(*numbers):
 
 @pytest.mark.parametrize(
     ("rate", "numbers", "ended"),
-    [
-        ("0", [3], 4),
-        ("0", [1], 2),
-        ("0.5", [0, 3], 4),
-        ("0.5", [0, 1], 2),
-        ("1.0", [0, 1, 2], 4),
-    ],
+    one_quick(
+        [
+            ("0", [1], 2),
+            ("0", [3], 4),
+            ("0.5", [0, 3], 4),
+            ("0.5", [0, 1], 2),
+            ("1.0", [0, 1, 2], 4),
+        ]
+    ),
 )
 def test_a_batch_with_too_many_failures_ends_the_sweep(rate, numbers, ended, tmp_path):
     arguments = [*X, *trials(4, 2), f"hydra.sweeper.max_failure_rate={rate}"]
@@ -163,6 +168,7 @@ def test_a_batch_with_too_many_failures_ends_the_sweep(rate, numbers, ended, tmp
     assert results["trials"]["failed"] == len([n for n in numbers if n < ended])
 
 
+@pytest.mark.slow
 def test_five_failures_for_one_reason_at_the_start_end_the_sweep(tmp_path):
     def task(cfg):
         raise RuntimeError("no data")
@@ -179,6 +185,7 @@ def test_all_failed_for_reasons_of_their_own(tmp_path):
         sweep(tmp_path, failing(*range(6)), {"x": 0.0}, *X, FREE, *trials(6, 3))
 
 
+@pytest.mark.slow
 def test_failures_that_are_alike_are_told_once_and_counted(tmp_path, capsys):
     def task(cfg):
         if number() == 5:
@@ -255,6 +262,7 @@ def test_a_run_that_diverged_after_reaching_the_target_counts(direction):
     assert best_of(study).number == 1
 
 
+@pytest.mark.slow
 def test_after_the_time_is_over_no_trial_is_asked(tmp_path, capsys):
     def task(cfg):
         time.sleep(0.15)
@@ -270,6 +278,7 @@ def test_after_the_time_is_over_no_trial_is_asked(tmp_path, capsys):
     assert len(more.trials) == ended + 1
 
 
+@pytest.mark.slow
 def test_known_good_points_come_first(tmp_path):
     study = sweep(
         tmp_path,
@@ -364,6 +373,7 @@ def uninterrupted(tmp_path_factory):
     return sweep(tmp_path_factory.mktemp("whole"), steps([]), *PRUNING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "until", [(3, 2), (6, 3), *(pytest.param((n, 1), marks=pytest.mark.slow) for n in (2, 4, 5, 7))]
 )

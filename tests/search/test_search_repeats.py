@@ -46,6 +46,7 @@ def number():
     return HydraConfig.get().job.num
 
 
+@pytest.mark.slow
 def test_a_trial_is_several_jobs_with_the_seeds_that_follow(tmp_path):
     ran = []
 
@@ -69,6 +70,7 @@ def test_a_trial_is_several_jobs_with_the_seeds_that_follow(tmp_path):
     assert Path(results["best_dir"]) == tmp_path / str(3 * best)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind, direction, value",
     [
@@ -84,6 +86,7 @@ def test_how_values_become_one(tmp_path, kind, direction, value):
     assert study.trials[0].values == [value]
 
 
+@pytest.mark.slow
 def test_several_objectives_are_aggregated_one_by_one(tmp_path):
     keys = "hydra.sweeper.direction=[minimize,maximize]", "hydra.sweeper.repeats_as=worst"
     task = lambda cfg: (cfg.seed, cfg.seed)  # noqa: E731
@@ -91,6 +94,7 @@ def test_several_objectives_are_aggregated_one_by_one(tmp_path):
     assert study.trials[0].values == [7, 5]
 
 
+@pytest.mark.slow
 def test_a_repeat_that_fails_fails_its_trial(tmp_path):
     def task(cfg):
         if number() == 4:
@@ -102,6 +106,7 @@ def test_a_repeat_that_fails_fails_its_trial(tmp_path):
     assert study.trials[1].user_attrs[REASON] == "repeat 1: ArithmeticError: by chance"
 
 
+@pytest.mark.slow
 def test_a_trial_with_the_point_of_an_earlier_one_is_reused_as_a_whole(tmp_path):
     """Within a batch and across batches; where the earlier one failed, it is trained."""
     ran = []
@@ -122,6 +127,7 @@ def test_a_trial_with_the_point_of_an_earlier_one_is_reused_as_a_whole(tmp_path)
     assert [Path(row["folder"]) for row in rows] == [tmp_path / one for one in "03393"]
 
 
+@pytest.mark.slow
 def test_a_target_is_reached_by_the_value_of_a_trial(tmp_path):
     def task(cfg):
         return cfg.seed - 5 + (10 if number() < 6 else 0)  # a repeat alone would reach it
@@ -180,6 +186,7 @@ def whole(tmp_path_factory):
     return known(study), (folder / "study.journal").read_bytes().count(b"\n")
 
 
+@pytest.mark.slow
 def test_what_the_others_are_compared_with_has_every_kind_of_end(whole):
     states = [state for _, state, _, _ in whole[0][0]]
     assert set(states) >= {"COMPLETE", "PRUNED"} and len(states) == 6
@@ -188,6 +195,7 @@ def test_what_the_others_are_compared_with_has_every_kind_of_end(whole):
 NINE = [0.02, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.95]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
     [NINE[1], NINE[4], NINE[7], *(pytest.param(one, marks=pytest.mark.slow) for one in NINE)],
@@ -232,6 +240,7 @@ def test_a_mistake_is_one_line(tmp_path, given):
     assert not (tmp_path / "s" / "0").exists()
 
 
+@pytest.mark.slow
 def test_a_fixed_seed_is_that_of_the_first_repeat(tmp_path):
     seeds = []
     task = lambda cfg: seeds.append(cfg.seed) or 0.0  # noqa: E731
@@ -269,6 +278,7 @@ def program(tmp_path, monkeypatch, capfd):
     root.handlers[:], root.level = before
 
 
+@pytest.mark.slow
 def test_our_trials_train_in_one_stack_and_a_lost_study_is_rebuilt(program, tmp_path):
     said = program(*OURS)
     sweep_ = tmp_path / "s"

@@ -250,6 +250,7 @@ def assert_same(found, value):
     assert found == value or (found != found and value != value)
 
 
+@pytest.mark.slow
 @COMPOSING
 @given(st.lists(VALUES, min_size=1, max_size=12))
 def test_a_value_that_is_written_arrives_as_itself(values):
@@ -261,6 +262,7 @@ def test_a_value_that_is_written_arrives_as_itself(values):
 CHOICES = VALUES.filter(lambda value: value == value)
 
 
+@pytest.mark.slow
 @COMPOSING
 @given(st.lists(st.tuples(CHOICES, CHOICES).filter(lambda p: p[0] != p[1]), max_size=12))
 def test_a_choice_arrives_as_it_was_given(pairs):

@@ -201,7 +201,7 @@ def test_a_study_may_be_killed_many_times(whole, tmp_path, monkeypatch):
     assert told(study_of(tmp_path)) == whole.trials
 
 
-QUICK = ("hyperband", "nsgaii")
+QUICK = ("hyperband",)
 KINDS = [
     *(("sampler", name) for name in SAMPLERS if name not in ("tpe", "grid", "cmaes")),
     *(("pruner", name) for name in PRUNERS if name != "median"),
@@ -391,6 +391,7 @@ def test_a_study_of_somebody_else_is_refused(tmp_path, monkeypatch):
         search(tmp_path, monkeypatch)
 
 
+@pytest.mark.slow
 def test_a_database_is_for_one_folder(tmp_path):
     url = f"sqlite:///{tmp_path}/all.db"
     folders = [tmp_path / "a", tmp_path / "b"]

@@ -55,6 +55,7 @@ def starts(folder: Path) -> Counter[str]:
     return Counter(path.read_text().split()) if path.exists() else Counter()
 
 
+@pytest.mark.slow
 def test_a_search_of_another_app_is_killed_and_goes_on(tmp_path):
     arguments = [*SEARCH, "hydra.sweeper.n_trials=6"]
     whole = make_app(tmp_path / "whole", APP)
@@ -95,6 +96,7 @@ def slower(seconds: float) -> str:
     return APP.replace("    for step", f"    __import__('time').sleep({seconds})\n    for step")
 
 
+@pytest.mark.slow
 def test_another_search_in_the_same_folder_is_refused(tmp_path):
     app = make_app(
         tmp_path, APP.replace("    for step", "    import time; time.sleep(20)\n    for step")
@@ -111,6 +113,7 @@ def test_another_search_in_the_same_folder_is_refused(tmp_path):
         first.wait()
 
 
+@pytest.mark.slow
 def test_ctrl_c_writes_what_was_found(tmp_path):
     app = make_app(
         tmp_path, APP.replace("    for step", "    import time; time.sleep(.3)\n    for step")
@@ -215,6 +218,7 @@ def test_our_own_search_is_killed_at_three_points_and_goes_on(tmp_path):
         assert len(after) == 12
 
 
+@pytest.mark.slow
 def test_a_search_that_is_refused_its_folder_leaves_it_as_it_is(tmp_path):
     words = ["-m", "hydra/sweeper=optuna", "hydra.sweep.dir=s", "hydra.sweeper.n_trials=2"]
     words += ["solver.num_epochs=1", "hydra.sweeper.sampler.seed=0"]

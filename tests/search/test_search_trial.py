@@ -14,6 +14,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from optuna.storages import RDBStorage
+from support.marks import one_quick
 from support.toy_app import multirun, study_of, sweep
 
 from fcsweep.report.foreign_study import read_study
@@ -50,6 +51,7 @@ SEVERAL = [
 NO_NUMBERS = ["12", b"12", {1: 1.0, 2: 2.0}, {1.0, 2.0}, np.ones((2, 2)), [1, "2"], [1, None], None]
 
 
+@pytest.mark.slow
 def test_several_values_in_whatever_holds_them(tmp_path, capsys):
     ways = "hydra.sweeper.direction=[minimize,maximize]"
     ends = [*SEVERAL, *NO_NUMBERS, (1.0, math.nan), (math.inf, 9.0), (0.5, 0.0)]
@@ -67,7 +69,7 @@ def test_one_value_alone_or_in_a_list(value):
     assert numbers_in(value) == (0.5,)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "qmc", "nsgaii"])
+@pytest.mark.parametrize("sampler", one_quick(["tpe", "random", "gp", "qmc", "nsgaii"]))
 @pytest.mark.parametrize(("way", "worst"), [("minimize", math.inf), ("maximize", -math.inf)])
 def test_a_penalty_tells_the_sampler_and_is_never_the_best(sampler, way, worst, tmp_path):
     ends = [worst, 0.5, worst, 0.25, worst, 0.75]
@@ -81,6 +83,7 @@ def test_a_penalty_tells_the_sampler_and_is_never_the_best(sampler, way, worst, 
     assert sum(trial["value"] is not None for trial in read_study(tmp_path).trials) == 3
 
 
+@pytest.mark.slow
 def test_what_is_not_finite_ends_no_search_and_is_told(tmp_path, capsys):
     ends = [math.nan, -math.inf, math.nan, 0.5]
     study = sweep(tmp_path, lambda cfg: ends[number()], {"x": 0.0}, *X, FOUR)
@@ -90,6 +93,7 @@ def test_what_is_not_finite_ends_no_search_and_is_told(tmp_path, capsys):
     assert "all 4 trials done: 1 completed, 3 failed" in said and "best: trial 3, 0.5" in said
 
 
+@pytest.mark.slow
 def test_a_search_without_a_finite_value_says_so(tmp_path, capsys):
     sweep(tmp_path / "a", lambda cfg: math.inf, {"x": 0.0}, *X, FOUR)
     assert capsys.readouterr().out.endswith("no trial has a finite value\n")
@@ -99,6 +103,7 @@ def test_a_search_without_a_finite_value_says_so(tmp_path, capsys):
         sweep(tmp_path / "b", lambda cfg: math.nan, {"x": 0.0}, *X, FOUR)
 
 
+@pytest.mark.slow
 def test_sys_exit_ends_a_job_and_not_the_sweep(tmp_path):
     codes = [3, "no data", 0, None]
     task = lambda cfg: sys.exit(codes[number()]) if number() < 4 else 0.5  # noqa: E731
@@ -148,7 +153,7 @@ NOTES = {
 }
 
 
-@pytest.mark.parametrize("kept", ["journal", "database"])
+@pytest.mark.parametrize("kept", one_quick(["journal", "database"]))
 def test_notes_and_constraints_are_in_study_table_and_page(kept, tmp_path, capsys):
     url = f"sqlite:///{tmp_path}/a.db"
     place = [] if kept == "journal" else [f"hydra.sweeper.storage={url}"]
@@ -169,6 +174,7 @@ def test_notes_and_constraints_are_in_study_table_and_page(kept, tmp_path, capsy
     assert "constraint.limit" in page and "accuracy" in page and "Trial 2 has value 2" in page
 
 
+@pytest.mark.slow
 def test_a_search_whose_constraints_are_never_met(tmp_path, capsys):
     def task(cfg):
         constrain("never", 1)
@@ -180,6 +186,7 @@ def test_a_search_whose_constraints_are_never_met(tmp_path, capsys):
     assert read_study(tmp_path).front() == []
 
 
+@pytest.mark.slow
 def test_the_notes_of_a_job_that_was_killed_are_kept_once(tmp_path):
     lives = []
 
@@ -208,14 +215,25 @@ def test_outside_a_search_nothing_happens():
 
 @pytest.mark.parametrize(
     ("tell", "error"),
-    [
-        (lambda: note("history", [1, 2]), "TypeError: note 'history' is [1, 2]; expected a number"),
-        (lambda: note("x", 1), "ValueError: a note is named 'x'; expected a name other than"),
-        (lambda: note("reason", "a"), "ValueError: a note is named 'reason'; expected a name"),
-        (lambda: note("", 1), "ValueError: a note is named ''; expected a name other"),
-        (lambda: constrain("a", math.nan), "ValueError: constraint 'a' is nan; expected a number"),
-        (lambda: constrain("a", [1, 2]), "TypeError: constraint 'a' is [1, 2]; expected a number"),
-    ],
+    one_quick(
+        [
+            (
+                lambda: note("history", [1, 2]),
+                "TypeError: note 'history' is [1, 2]; expected a number",
+            ),
+            (lambda: note("x", 1), "ValueError: a note is named 'x'; expected a name other than"),
+            (lambda: note("reason", "a"), "ValueError: a note is named 'reason'; expected a name"),
+            (lambda: note("", 1), "ValueError: a note is named ''; expected a name other"),
+            (
+                lambda: constrain("a", math.nan),
+                "ValueError: constraint 'a' is nan; expected a number",
+            ),
+            (
+                lambda: constrain("a", [1, 2]),
+                "TypeError: constraint 'a' is [1, 2]; expected a number",
+            ),
+        ]
+    ),
 )
 def test_what_cannot_be_noted_is_said(tell, error, tmp_path):
     with pytest.raises(CompactHydraException) as failed:

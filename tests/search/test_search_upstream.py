@@ -89,6 +89,7 @@ def test_the_sphere_example(tmp_path):
     assert [job.partition("=")[0] for job in jobs] == ["x", "y"] or len(jobs) == 2
 
 
+@pytest.mark.slow
 def test_a_deleted_key_and_a_grid(tmp_path):
     config = SPHERE_CONFIG.replace("sampler: tpe", "sampler: grid").replace(
         "trials: 6", "trials: 9"
@@ -305,6 +306,7 @@ task()
 """
 
 
+@pytest.mark.slow
 def test_a_password_reaches_no_file_and_no_line(tmp_path):
     app = make_app(tmp_path, PASSWORD)
     url = "hydra.sweeper.storage='postgresql://me:s3cret@db.example/all?password=s3cret'"
@@ -317,6 +319,7 @@ def test_a_password_reaches_no_file_and_no_line(tmp_path):
     assert "***" in (tmp_path / "s" / "multirun.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_a_password_is_not_in_the_error_either(tmp_path):
     app = make_app(tmp_path)
     url = "hydra.sweeper.storage='postgresql://me:s3cret@127.0.0.1:9/all'"

@@ -85,6 +85,7 @@ def pruner(name, **fields):
 MEDIAN = pruner("median", n_startup_trials=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sampler", "pruning"),
     [
@@ -138,6 +139,7 @@ def whole(tmp_path_factory):
     return known(folder), (folder / "study.journal").read_bytes().count(b"\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [0.1, 0.4, *(slow(one / 20) for one in range(1, 20, 2))])
 def test_a_killed_worker_s_batch_is_taken_over_and_nothing_is_lost_or_told_twice(
     part, whole, tmp_path
@@ -152,6 +154,7 @@ def test_a_killed_worker_s_batch_is_taken_over_and_nothing_is_lost_or_told_twice
     assert not (tmp_path / ROLL).exists()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_stopped_and_goes_on_keeps_its_batch(whole, tmp_path):
     both = [worker(tmp_path, *AHEAD, sleep=0.02) for _ in range(2)]
     for child in both:
@@ -164,6 +167,7 @@ def test_a_worker_that_is_stopped_and_goes_on_keeps_its_batch(whole, tmp_path):
     assert len((tmp_path / "starts").read_text().split()) == 13
 
 
+@pytest.mark.slow
 def test_a_joiner_says_so_and_one_with_other_settings_is_refused_with_the_difference(
     tmp_path, capsys
 ):
@@ -194,6 +198,7 @@ def test_a_joiner_says_so_and_one_with_other_settings_is_refused_with_the_differ
     assert [number for number, *_ in known(folder)] == list(range(24))
 
 
+@pytest.mark.slow
 def test_who_is_taken_for_dead_tells_nothing_more(tmp_path):
     """Here another removes its entry on the roll, as on a file system whose locks do not hold."""
 

@@ -11,6 +11,7 @@ import pytest
 from fcsweep.system.memory import without_collection
 
 
+@pytest.mark.slow
 def test_freed_memory_is_used_again():
     """Counted in a process of its own: the option holds until its end."""
     program = textwrap.dedent("""

@@ -56,6 +56,7 @@ def test_a_search_shows_its_trials_and_ends_within_a_screen(columns, tmp_path):
     assert shown.lines[-1] == "report: s/report.html"
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_table_and_says_how_to_go_on(tmp_path):
     def strike(screen):
         return any(re.match(r"  trial \d+: step", line) for line in screen)
