@@ -50,7 +50,7 @@ def test_help_tells_every_key_with_its_meaning_range_and_default(fcsweep):
         ("optimizer=adam", "== optimizer ==", "model."),
         ("sweeper", "== hydra.sweeper, with", "optimizer."),
         ("hydra/sweeper", "== hydra.sweeper, with", "optimizer."),
-        ("hydra.sweeper.n_jobs", "  hydra.sweeper.n_jobs=2", "n_trials"),
+        ("hydra.sweeper.n_jobs", "  hydra.sweeper.n_jobs=8", "n_trials"),
         ("reg", "  model.reg=0", "weight_scale"),
         ("sampler", "  hydra/sweeper/sampler=tpe", "pruner"),
         ("run", "== the run itself ==", "model."),
