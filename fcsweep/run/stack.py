@@ -24,6 +24,7 @@ from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.run.build import data_of, device_of, solver_of
 from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, groups, made_with, resume
 from fcsweep.run.provenance import provenance
+from fcsweep.run.threads import with_threads
 from fcsweep.run.trial import Trial, out_of_memory
 from fcsweep.solver import Solver
 from fcsweep.system.atomic import writing
@@ -260,17 +261,6 @@ def deterministic(device: torch.device) -> Iterator[None]:
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
         if workspace is None:
             del os.environ[CUBLAS_WORKSPACE]
-
-
-@contextmanager
-def with_threads(number: int) -> Iterator[None]:
-    """While the block runs, torch has this many threads, also where MKL would choose by itself."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _rows(epoch: Epoch) -> list[HistoryRow]:
