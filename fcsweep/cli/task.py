@@ -80,8 +80,11 @@ class Task:
         return [Ending(result.value, _error(result)) for result in results]
 
     def _settle(self) -> None:
-        """Set up the memory of the process, which may be a notebook's."""
+        """Set up memory and threads of the process, unless it is a notebook's."""
+        from fcsweep.run.threads import one_thread
+
         if self._own_process:
+            one_thread()
             keep_freed()
             keep_loaded()
 

@@ -55,6 +55,8 @@ def find(asked: argparse.Namespace) -> bool:
         from fcsweep.find_lr import drawing
         from fcsweep.find_lr.suggestion import suggest
         from fcsweep.find_lr.training import losses_of
+        from fcsweep.run.threads import one_thread
+    one_thread()
     epochs = "1 epoch" if asked.epochs == 1 else f"{asked.epochs} epochs"
     told = f"{config.model.name}, {config.optimizer.name}, {config.data.name}"
     print(f"{len(rates)} learning rates, {told}, {epochs}", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,3 +18,14 @@ def with_threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_thread() -> None:
+    """Compute in one thread, unless the environment says in how many (``OMP_NUM_THREADS``).
+
+    The threads of torch wait for each other after each operation. A small net gains little by a
+    second one, and where other programs use the cores it takes many times as long. For a program,
+    not for a library.
+    """
+    if not {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} & os.environ.keys():
+        torch.set_num_threads(1)

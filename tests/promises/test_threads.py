@@ -1,4 +1,4 @@
-"""Jobs in processes of their own share the cores: never more threads than there are by default."""
+"""A program computes in one thread; jobs in processes of their own share the cores."""
 
 import json
 import os
@@ -6,8 +6,6 @@ import subprocess
 import sys
 
 import pytest
-
-pytest.importorskip("joblib", reason="the extra parallel is not installed")
 
 GRID = [sys.executable, "-m", "fcsweep", "-m", "data=synthetic", "data.num_train=40"]
 GRID += ["data.num_val=20", "solver.num_epochs=1", "solver.batch_size=20", "seed=0,1"]
@@ -26,11 +24,18 @@ def threads(folder, *words, **environment):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "stacked"])
+def test_a_program_computes_in_one_thread_unless_it_is_told(launcher, tmp_path):
+    assert threads(tmp_path, f"hydra/launcher={launcher}") == [1, 1]
+    (tmp_path / "s").rename(tmp_path / "first")
+    assert threads(tmp_path, f"hydra/launcher={launcher}", OMP_NUM_THREADS="2") == [2, 2]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [2, 16])
 def test_joblib_shares_the_cores(jobs, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="no hydra-joblib-launcher")
-    import joblib
-
+    joblib = pytest.importorskip("joblib")
     cores = joblib.cpu_count()
     said = threads(tmp_path, "hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}")
     assert said == [max(1, cores // jobs)] * 2
