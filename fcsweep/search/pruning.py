@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from fcsweep.search.study.repeats import REACHED, Repeats
@@ -58,14 +59,18 @@ def prune(values: Mapping[int, float], step: int) -> set[int]:
     session = opened()
     if session is None or len(session.study.directions) > 1:
         return set()
+    from fcsweep.search.study.storage import reports_together  # imports Optuna
+
     finite = {number: value for number, value in values.items() if math.isfinite(value)}
     trials: dict[int, Trial] = {}
-    for job, value in finite.items():
-        number = session.repeats.trial(job)
-        trials[number] = trial_of(session, job)
-        reported = report(trials[number], session.repeats, job, value, step)
-        if reported is not None and session.listener is not None:
-            session.listener.reported(number, step, reported)
+    alone = session.repeats.count == 1  # else a report reads what the job before has reported
+    with reports_together(session.study._storage) if alone else nullcontext():
+        for job, value in finite.items():
+            number = session.repeats.trial(job)
+            trials[number] = trial_of(session, job)
+            reported = report(trials[number], session.repeats, job, value, step)
+            if reported is not None and session.listener is not None:
+                session.listener.reported(number, step, reported)
     stopped = {number for number, trial in trials.items() if _decide(trial, step)}
     return {job for job in finite if session.repeats.trial(job) in stopped}
 

@@ -26,7 +26,7 @@ from fcsweep.search.space import space_of
 from fcsweep.search.study import storage
 from fcsweep.search.study.batches import next_batch
 from fcsweep.search.study.samplers import pruner_of, quiet, sampler_of
-from fcsweep.search.study.storage import storage_of
+from fcsweep.search.study.storage import reports_together, storage_of
 from fcsweep.search.study.study import Start, check_data, open_study, started_with
 from fcsweep.search.study.trial import Kept
 from fcsweep.search.study.window import Batches
@@ -486,3 +486,17 @@ def test_all_trials_failed(tmp_path, monkeypatch):
     everyone = range(N_TRIALS)
     with pytest.raises(SweepFailed, match="^all 3 trials failed; the first: ArithmeticError: by"):
         search(tmp_path, monkeypatch, failing=everyone, n_trials=3)
+
+
+def test_the_reports_of_a_stack_are_one_write(tmp_path):
+    journal = tmp_path / "study.journal"
+    study = optuna.create_study(study_name="s", storage=storage_of(None, tmp_path))
+    trials = [study.ask(), study.ask()]
+    before = journal.read_bytes()
+    with reports_together(study._storage):
+        for trial in trials:
+            trial.report(trial.number + 0.5, 1)
+        assert journal.read_bytes() == before
+    read = optuna.load_study(study_name="s", storage=storage_of(None, tmp_path))
+    assert [one.intermediate_values for one in read.trials] == [{1: 0.5}, {1: 1.5}]
+    assert [one.intermediate_values for one in study.trials] == [{1: 0.5}, {1: 1.5}]

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -221,6 +221,12 @@ def _size_before(path: Path) -> int:
         return 0
 
 
+def reports_together(storage: Any) -> AbstractContextManager[None]:
+    """A block that reports for several trials of a storage: in a journal, by one write."""
+    journal = getattr(storage, "_backend", None)
+    return journal.together() if isinstance(journal, Journal) else nullcontext()
+
+
 def _keep_size(path: Path, size: int) -> None:
     """Keep the size of a journal, by one write over the last: a kill leaves the old or the new."""
     flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -266,12 +272,32 @@ def _digest(text: bytes) -> bytes:
 class Journal(JournalFileBackend):
     """Optuna's, with sealed lines, a known size, and no rest of a line that was not written."""
 
+    _waiting: list[dict[str, Any]] | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Append what the block writes at its end, by one write; the block does not read it.
+
+        Raises:
+            RecordError: as in `append_logs`.
+        """
+        self._waiting = []
+        try:
+            yield
+        finally:
+            logs, self._waiting = self._waiting, None
+            if logs:
+                self.append_logs(logs)
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append operations.
 
         Raises:
             RecordError: they cannot be written; the file is as it was.
         """
+        if self._waiting is not None:
+            self._waiting += logs
+            return
         content = b"".join(map(_line, logs))
         try:
             self._lock.acquire()
