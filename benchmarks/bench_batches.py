@@ -12,28 +12,27 @@ trains nothing, so this is not a matter of time.
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import statistics
 import warnings
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import optuna
 import torch
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
+from results_file import machine, save
 from scipy.interpolate import RegularGridInterpolator
 
 from fcsweep import data
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import sgd_momentum
-from fcsweep.run.provenance import git_commit
 from fcsweep.solver import Solver
 
 RATES, SCALES, POINTS = (1e-3, 1.0), (1e-4, 1e-1), 30
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 TRIALS = (30, 100)
-SPACE = {
+SPACE: dict[str, BaseDistribution] = {
     "learning_rate": FloatDistribution(*RATES, log=True),
     "weight_scale": FloatDistribution(*SCALES, log=True),
 }
@@ -41,7 +40,7 @@ SPACE = {
 
 def landscape() -> RegularGridInterpolator:
     """Accuracy over the logarithms of learning rate and weight scale."""
-    axes = [np.linspace(*np.log(ends), POINTS) for ends in (RATES, SCALES)]
+    axes = [np.linspace(*map(math.log, ends), POINTS) for ends in (RATES, SCALES)]
     points = np.exp(list(product(*axes)))
     rates, scales = torch.tensor(points).T
     net = FullyConnectedNet([100], 64, 10, weight_scale=scales, seed=[0] * len(points))
@@ -90,8 +89,7 @@ def main() -> None:
     if given.save:
         unit = "points of a hundred below the best accuracy: median and upper quartile of the seeds"
         result = {"unit": unit, "seeds": given.seeds, "missed": missed}
-        path = Path(__file__).parent / "results" / "batches.json"
-        path.write_text(json.dumps(result | {"commit": git_commit()}, indent=2) + "\n")
+        save("batches", result | machine())
 
 
 if __name__ == "__main__":

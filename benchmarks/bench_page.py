@@ -16,7 +16,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,13 +25,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 from omegaconf import OmegaConf
+from results_file import machine, save
 
 from fcsweep.config import typed
 from fcsweep.records.formats import HistoryRow
 from fcsweep.records.writer import RunRecord
-from fcsweep.run.provenance import device_name, git_commit
 
 EPOCHS = 20
 KEYS = {
@@ -124,23 +122,19 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         sweeps = {runs: write_sweep(Path(scratch) / str(runs), runs) for runs in given.runs}
-        load = os.getloadavg()[0]
+        place = machine()
         seconds = measured(sweeps, given.rounds)
         sizes = {str(n): (one / "report.html").stat().st_size for n, one in sweeps.items()}
     result = {
-        "device": device_name(torch.device("cpu")),
+        **place,
         "cpu_seconds": seconds,
         "bytes": sizes,
         "epochs": EPOCHS,
         "rounds": given.rounds,
-        "load": round(load, 1),
-        "python": platform.python_version(),
-        "commit": git_commit(),
     }
     print(json.dumps(result, indent=2))
     if given.save:
-        path = Path(__file__).parent / "results" / "page_cpu.json"
-        path.write_text(json.dumps(result, indent=2) + "\n")
+        save("page_cpu", result)
 
 
 if __name__ == "__main__":

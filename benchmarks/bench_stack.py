@@ -17,9 +17,7 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -32,6 +30,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
+from results_file import machine, save
 from torch import Tensor, nn
 
 from fcsweep import data  # noqa: F401
@@ -310,19 +309,10 @@ def main() -> None:
     parts = arguments.parts or can
     device = torch.device("cuda" if parts == ["gpu"] else "cpu")
     data.load("digits")  # scikit-learn is imported before the clock starts
-    record: dict[str, object] = {
-        "device": provenance.device_name(device),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-    how = {"commit": provenance.git_commit(), "rounds": arguments.rounds}
-    record |= {name: how | PARTS[name](arguments.rounds) for name in parts}
+    how = {"rounds": arguments.rounds, **machine(device)}
+    record = {name: how | PARTS[name](arguments.rounds) for name in parts}
     if arguments.save:
-        path = Path(__file__).parent / "results" / f"stack_{device.type}.json"
-        old = json.loads(path.read_text()) if path.exists() else {}
-        path.write_text(json.dumps(old | record, indent=2) + "\n")
-        print(f"wrote {path.name}")
+        save(f"stack_{device.type}", record)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,14 @@ round in one process; the first round is discarded; medians.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
+from results_file import machine, save
 
 from fcsweep.nets import FullyConnectedNet
-from fcsweep.run.provenance import device_name, git_commit
 from fcsweep.solver import Solver
 from fcsweep.system.memory import keep_freed
 
@@ -86,14 +83,7 @@ def main() -> None:
     parser.add_argument("--rounds", default=5, type=int)
     parser.add_argument("--save", action="store_true", help="write results/stack_size_DEVICE.json")
     arguments = parser.parse_args()
-    record: dict[str, object] = {
-        "device": device_name(arguments.device),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "commit": git_commit(),
-        "unit": "trials per second",
-    }
+    record = machine(arguments.device) | {"unit": "trials per second"}
     sizes = {
         name: measured(task, arguments.device, arguments.rounds) for name, task in TASKS.items()
     }
@@ -101,9 +91,7 @@ def main() -> None:
     for name, each in sizes.items():
         print(name, *(f"{trials}: {rate:.3g}/s" for trials, rate in each.items()), sep="  ")
     if arguments.save:
-        name = f"stack_size_{arguments.device.type}.json"
-        path = Path(__file__).parent / "results" / name
-        path.write_text(json.dumps(record, indent=2) + "\n")
+        save(f"stack_size_{arguments.device.type}", record)
 
 
 if __name__ == "__main__":

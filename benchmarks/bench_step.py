@@ -12,22 +12,19 @@ taking out of both.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
+from results_file import machine, save
 from torch import Tensor, nn
 
 from fcsweep.nets import TwoLayerNet
 from fcsweep.optim import sgd_momentum
-from fcsweep.run.provenance import device_name, git_commit
 from fcsweep.solver import Solver
 
 SIZES = {
@@ -114,13 +111,7 @@ def main() -> None:
     parser.add_argument("--save", action="store_true", help="write results/step_DEVICE.json")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
-    record: dict[str, object] = {
-        "device": device_name(device),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "commit": git_commit(),
-    }
+    record = machine(device)
     for name, (rows, inputs, hidden, classes, batch, count) in SIZES.items():
         torch.manual_seed(0)
         X = torch.randn(rows, inputs, device=device)
@@ -138,9 +129,7 @@ def main() -> None:
             "ratio": round(ratio, 3)
         }
     if arguments.save:
-        path = Path(__file__).parent / "results" / f"step_{device.type}.json"
-        path.write_text(json.dumps(record, indent=2) + "\n")
-        print(f"wrote {path.name}")
+        save(f"step_{device.type}", record)
 
 
 if __name__ == "__main__":

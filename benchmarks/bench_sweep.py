@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,9 +21,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from fcsweep.run.provenance import device_name, git_commit
+from results_file import machine, save
 
 HERE = Path(__file__).parent
 SPACE = [
@@ -74,7 +71,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--save", action="store_true")
     given = parser.parse_args()
-    load, seconds = os.getloadavg()[0], {name: list[float]() for name in WAYS}
+    place, seconds = machine(), {name: list[float]() for name in WAYS}
     memory = dict.fromkeys(WAYS, 0)
     for _ in range(given.rounds):
         for name, command in WAYS.items():
@@ -84,7 +81,7 @@ def main() -> None:
     median = {name: statistics.median(all_) for name, all_ in seconds.items()}
     torch_alone = median["import torch"]
     result = {
-        "device": device_name(torch.device("cpu")),
+        **place,
         "cpu_seconds": {name: round(one, 2) for name, one in median.items()},
         "range": {
             name: [round(min(all_), 2), round(max(all_), 2)] for name, all_ in seconds.items()
@@ -102,14 +99,10 @@ def main() -> None:
         "milliseconds a short trial": round((median["short"] - median["two"]) / 0.998, 2),
         "megabytes": {name: round(size / 1000) for name, size in memory.items()},
         "rounds": given.rounds,
-        "load": round(load, 1),
-        "python": platform.python_version(),
-        "commit": git_commit(),
     }
     print(json.dumps(result, indent=2))
     if given.save:
-        path = HERE / "results" / "sweep_cpu.json"
-        path.write_text(json.dumps(result, indent=2) + "\n")
+        save("sweep_cpu", result)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ is discarded; medians.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import platform
 import random
 import statistics
 import tempfile
@@ -27,13 +25,12 @@ from pathlib import Path
 import hydra
 import optuna
 import sqlalchemy
-import torch
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import Trial, TrialState
+from results_file import machine, save
 
-from fcsweep.run.provenance import device_name, git_commit
 from fcsweep.search.loop import Search
 from fcsweep.search.plan import Plan
 from fcsweep.search.progress import Progress
@@ -191,12 +188,10 @@ def main() -> None:
             if number:
                 found[side].append(spent)
     record: dict[str, object] = {
-        "device": device_name(torch.device("cpu")),
+        **machine(),
         "optuna": optuna.__version__,
         "sqlalchemy": sqlalchemy.__version__,
         "hydra": hydra.__version__,
-        "python": platform.python_version(),
-        "commit": git_commit(),
         "trials": arguments.trials,
     }
     for side, rounds in found.items():
@@ -205,9 +200,7 @@ def main() -> None:
         print(f"{side:<7} {trial:6.2f} ms a trial, {report:6.2f} ms a report")
         record[side] = {"trial ms": round(trial, 2), "report ms": round(report, 2)}
     if arguments.save:
-        path = Path(__file__).parent / "results" / "sweeper_cpu.json"
-        path.write_text(json.dumps(record, indent=2) + "\n")
-        print(f"wrote {path.name}")
+        save("sweeper_cpu", record)
 
 
 if __name__ == "__main__":
