@@ -40,7 +40,7 @@ SPACE: dict[str, BaseDistribution] = {
 
 def landscape() -> RegularGridInterpolator:
     """Accuracy over the logarithms of learning rate and weight scale."""
-    axes = [np.linspace(*map(math.log, ends), POINTS) for ends in (RATES, SCALES)]
+    axes = [np.linspace(math.log(low), math.log(high), POINTS) for low, high in (RATES, SCALES)]
     points = np.exp(list(product(*axes)))
     rates, scales = torch.tensor(points).T
     net = FullyConnectedNet([100], 64, 10, weight_scale=scales, seed=[0] * len(points))
