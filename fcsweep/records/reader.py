@@ -84,7 +84,7 @@ class Reading:
     provenance: dict[str, Any]
     """By dotted keys."""
     result: dict[str, Any]
-    """The keys of `Result` that the record has."""
+    """The keys of `Result` that the record has; a run that failed has no value."""
     damage: str | None
     """What is damaged or was changed after the run had ended."""
 
@@ -122,6 +122,8 @@ def read_run(folder: Path) -> Reading:
     named = "; ".join(dict.fromkeys(one for one in damages if one))
     result = {} if named or found.result is None else found.result
     known = {name: result[name] for name in RESULT_KEYS if name in result}
+    if known.get("status") == "failed":  # what it had reached by then is no outcome
+        known |= {"value": None, "target_reached": False}
     return Reading(folder, flat(found.config or {}), flat(facts), known, named or None)
 
 

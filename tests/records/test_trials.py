@@ -23,6 +23,7 @@ from fcsweep.config import (
 from fcsweep.records import sweep_table
 from fcsweep.records.formats import HistoryRow
 from fcsweep.records.writer import RunRecord
+from fcsweep.report import contents
 from fcsweep.system.atomic import RecordError
 from fcsweep.terminal import sweep_view
 
@@ -114,6 +115,7 @@ DAMAGE = {
     "half a record": ((SGD, '{"status": "completed", "val'), "damaged", False),
     "NaN": ((SGD, '{"status": "completed", "value": NaN}'), "damaged", False),
     "failed": ((SGD, {"status": "failed", "value": None, "reason": "a\nb"}), "failed", False),
+    "failed with a value": ((SGD, {"status": "failed", "value": 0.9}), "failed", False),
     "diverged": ((SGD, {"status": "diverged", "value": 0.4}), "diverged", True),
 }
 
@@ -152,6 +154,16 @@ def test_a_record_that_was_changed_after_the_end_is_never_the_best(tmp_path):
     assert (rows[1].status, rows[1].value, rows[1].reached["best val"]) == ("damaged", None, None)
     assert rows[1].reason == f"{file} changed since it ended"
     assert "0.999" not in "".join([*sweep_view.lines(rows), (tmp_path / "trials.csv").read_text()])
+
+
+def test_a_run_that_failed_is_never_the_best(tmp_path):
+    high = {"value": 0.9, "best_val_accuracy": 0.9}
+    leave(tmp_path, (SGD, {"status": "failed", **high, "reason": "no space"}), (MOMENTUM, {}))
+    rows = sweep_table.write(tmp_path)
+    assert sweep_table.best_point(sweep_table.points(rows)).first == rows[1]
+    page = contents.read(tmp_path)
+    assert [run["number"] for run in page.tops] == [1]
+    assert (rows[0].reached["best val"], page.runs[0]["best_val_accuracy"]) == (0.9, 0.9)
 
 
 def test_other_things_in_the_folder_are_no_runs(tmp_path):
