@@ -102,7 +102,7 @@ def _trials(folder: Path) -> Iterator[Exported] | None:
 
 
 def _trial(trial: Any, names: Sequence[str], folder: Path) -> Exported:
-    from fcsweep.search.results import STATES, folder_of, noted_in
+    from fcsweep.search.results import folder_of, noted_in, status_of
 
     params = {key.lstrip("+~"): value for key, value in trial.params.items()}
     run = Tracked(folder_of(trial, folder), folder.resolve().name, str(trial.number), params)
@@ -111,7 +111,7 @@ def _trial(trial: Any, names: Sequence[str], folder: Path) -> Exported:
     values = dict(zip(names, trial.values or (), strict=False))
     summary = {key: float(value) for key, value in {**noted, **values}.items()}
     reason = trial.user_attrs.get("reason")
-    tags = {"status": STATES[trial.state], **({"reason": str(reason)} if reason else {})}
+    tags = {"status": status_of(trial), **({"reason": str(reason)} if reason else {})}
     return run, rows, End(tags["status"], summary, tags)
 
 

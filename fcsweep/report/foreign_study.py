@@ -125,7 +125,7 @@ def read_study(folder: Path) -> Study | None:
 
 
 def _of_journal(folder: Path) -> Study | None:
-    from fcsweep.search.results import STATES, folder_of, noted_in  # import Optuna
+    from fcsweep.search.results import folder_of, noted_in, status_of  # import Optuna
     from fcsweep.search.study.storage import JOURNAL
     from fcsweep.search.study.storage import read_study as load_study
 
@@ -137,7 +137,7 @@ def _of_journal(folder: Path) -> Study | None:
     rows = [
         {
             "number": trial.number,
-            "status": STATES[trial.state],
+            "status": status_of(trial),
             "reason": trial.user_attrs.get("reason"),
             "folder": str(folder_of(trial, folder)),
             "seconds": trial.duration.total_seconds() if trial.duration else None,

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.plugins.launcher import Launcher
@@ -30,7 +29,6 @@ from fcsweep.search.outcomes import (
     outcome_of,
     refuse_failures,
     refuse_if_all_failed,
-    repeat_notes,
     together,
 )
 from fcsweep.search.plan import Plan
@@ -42,10 +40,8 @@ from fcsweep.search.study.duplicates import REUSED, distinct, duplicates, reuse
 from fcsweep.search.study.rebuild import PastRuns, report_again, report_last
 from fcsweep.search.study.storage import JOURNAL
 from fcsweep.search.study.study import (
-    COUNTS,
     ENDED,
     FOLDER,
-    REASON,
     ahead_of,
     check_data,
     ended_trials,
@@ -272,10 +268,8 @@ class Search:
         self.crew.check()
         check_data(self.study, outcome.data)
         trial = self._trials()[number]
-        notes: dict[str, Any] = {REASON: outcome.reason or None, COUNTS: outcome.counts or None}
-        notes |= repeat_notes(outcome.each)
-        for name, note in notes.items():
-            if note is not None and name not in trial.user_attrs:
+        for name, note in outcome.notes.items():
+            if name not in trial.user_attrs:
                 self.study._storage.set_trial_user_attr(trial._trial_id, name, note)
         complete = outcome.state is TrialState.COMPLETE
         if outcome.each and not complete:

@@ -17,7 +17,7 @@ from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.messages.wording import one_line, render
 from fcsweep.records.reader import damaged_since, look, read_json
 from fcsweep.search.study.repeats import VALUES, Repeats
-from fcsweep.search.study.study import REASON
+from fcsweep.search.study.study import COUNTS, REASON, STATES, STATUS
 from fcsweep.search.study.trial import numbers_in
 
 SAME_FAILURES = 5
@@ -37,7 +37,7 @@ class Outcome:
     values: tuple[float, ...] = ()
     """Of a complete trial one for each objective; of another one what it reached, if anything."""
     status: str = ""
-    """In the words of our records, if it has one: ``diverged`` is told as ``PRUNED``."""
+    """In the words of our records, if it has one: ``diverged`` is no state of Optuna."""
     reason: str = ""
     """Why it is not complete; one line."""
     error: BaseException | None = None
@@ -50,6 +50,13 @@ class Outcome:
     """Fingerprint of the data it was trained on, if its record has one."""
     each: tuple[float, ...] = ()
     """Of repeats with one objective the value of each."""
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the trial keeps of it in the study, beside state and value."""
+        status = self.status if self.status != STATES[self.state] else ""
+        notes = {REASON: self.reason, COUNTS: self.counts, STATUS: status}
+        return {name: note for name, note in notes.items() if note} | _notes_of_repeats(self.each)
 
 
 def read_outcome(folder: Path) -> Outcome | None:
@@ -132,13 +139,6 @@ def together(
     return replace(last, state=state, values=values, each=alone)
 
 
-def repeat_notes(each: Sequence[float]) -> dict[str, Any]:
-    """What a trial keeps of the values of its repeats: each, and their sample deviation."""
-    if not all(map(math.isfinite, each)) or len(each) < 2:
-        return {}
-    return {VALUES: list(each), "std": stdev(each)}
-
-
 def refuse_failures(
     outcomes: Sequence[Outcome], ended: Sequence[FrozenTrial], max_failure_rate: float
 ) -> None:
@@ -178,6 +178,13 @@ def refuse_if_all_failed(ended: Sequence[FrozenTrial]) -> None:
     if ended and _all_failed(ended):
         reason = ended[0].user_attrs.get(REASON)
         raise SweepFailed(f"all {len(ended)} trials failed; the first: {reason}")
+
+
+def _notes_of_repeats(each: Sequence[float]) -> dict[str, Any]:
+    """What a trial keeps of the values of its repeats: each, and their sample deviation."""
+    if not all(map(math.isfinite, each)) or len(each) < 2:
+        return {}
+    return {VALUES: list(each), "std": stdev(each)}
 
 
 def _all_failed(trials: Sequence[FrozenTrial]) -> bool:

@@ -15,8 +15,16 @@ from optuna.trial import FrozenTrial, TrialState
 from fcsweep.messages.wording import printable
 from fcsweep.records.sweep_table import ties
 from fcsweep.search.outcomes import Outcome
-from fcsweep.search.results import RESULTS, STATES, counts
-from fcsweep.search.study.study import REASON, best_of, counting, ended_trials, feasible
+from fcsweep.search.results import RESULTS, counts
+from fcsweep.search.study.study import (
+    REASON,
+    STATES,
+    best_of,
+    counting,
+    ended_trials,
+    feasible,
+    status_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +51,8 @@ class Progress:
         self.sign = -1 if study.directions[0] is StudyDirection.MINIMIZE else 1
         self.running: dict[int, tuple[int, float] | None] = {}
         """What each running trial last reported: step and value."""
-        self.failed: dict[str, list[int]] = {}
-        """Trials that failed now, by their reason without its numbers."""
+        self.failed: dict[tuple[str, str], list[int]] = {}
+        """Trials that failed or diverged now, by status and reason without its numbers."""
         self.began, self.ended_now = time.monotonic(), 0
 
     def __enter__(self) -> Progress:
@@ -87,7 +95,8 @@ class Progress:
     def _first_alike(self, number: int, outcome: Outcome) -> int | None:
         if outcome.state is not TrialState.FAIL:
             return None
-        alike = self.failed.setdefault(re.sub(r"\d+", "", outcome.reason), [])
+        kind = outcome.status or STATES[outcome.state], re.sub(r"\d+", "", outcome.reason)
+        alike = self.failed.setdefault(kind, [])
         alike.append(number)
         return alike[0] if len(alike) > 1 else None
 
@@ -122,10 +131,14 @@ class Progress:
 
     def failures(self) -> list[str]:
         """``7 more trials failed as trial 3``, for each kind of failure that came again."""
-        again = [(len(numbers) - 1, numbers[0]) for numbers in self.failed.values() if numbers[1:]]
+        again = [
+            (len(numbers) - 1, status, numbers[0])
+            for (status, _), numbers in self.failed.items()
+            if numbers[1:]
+        ]
         return [
-            f"{count} more trial{'s' if count > 1 else ''} failed as trial {first}"
-            for count, first in again
+            f"{count} more trial{'s' if count > 1 else ''} {status} as trial {first}"
+            for count, status, first in again
         ]
 
 
@@ -148,7 +161,8 @@ def _show_news(progress: Progress, known: set[int]) -> None:
             known.add(trial.number)
             reason = str(trial.user_attrs.get(REASON, ""))
             values = tuple(trial.values or ())
-            progress.ended(trial.number, Outcome(trial.state, values, reason=reason))
+            status = status_of(trial)
+            progress.ended(trial.number, Outcome(trial.state, values, status, reason))
 
 
 def _last(trial: FrozenTrial) -> tuple[int, float] | None:

@@ -12,13 +12,13 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf, read_write
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from fcsweep.messages.secrets import mask
 from fcsweep.records.sweep_table import FILE as TRIALS
 from fcsweep.records.sweep_table import Row
 from fcsweep.search.study.duplicates import REUSED
-from fcsweep.search.study.study import FOLDER, REASON, best_of, counting
+from fcsweep.search.study.study import FOLDER, REASON, STATES, best_of, counting, status_of
 from fcsweep.search.study.trial import notes_of
 from fcsweep.system.atomic import write_atomically
 
@@ -26,20 +26,12 @@ CONSTRAINT = "constraint."
 """Prefix of the column of a constraint in ``trials.csv``."""
 RESULTS, MULTIRUN = "optimization_results.yaml", "multirun.yaml"
 
-STATES = {
-    TrialState.COMPLETE: "completed",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
-"""States of Optuna in the words of our records."""
-
 
 def counts(study: Study) -> dict[str, int]:
-    """How many trials there are of each state."""
-    found = Counter(STATES[trial.state] for trial in study.get_trials(deepcopy=False))
-    return {name: found[name] for name in STATES.values() if name != "waiting" or found[name]}
+    """How many trials there are of each status: of each state of Optuna but waiting, if none."""
+    found = Counter(map(status_of, study.get_trials(deepcopy=False)))
+    always = [name for name in STATES.values() if name != "waiting"]
+    return {name: found[name] for name in dict.fromkeys([*always, *found])}
 
 
 def folder_of(trial: FrozenTrial, folder: Path) -> Path:
@@ -55,9 +47,9 @@ def write_results(study: Study, folder: Path) -> None:
     """Write ``optimization_results.yaml``.
 
     ``name``, ``best_params`` and ``best_value`` as hydra-optuna-sweeper writes them (``solutions``
-    for several objectives), with ``best_trial``, ``best_dir`` and ``trials``: counts by state. Null
-    where no trial has a value. ``reused`` is from the number of a trial that took the value of an
-    earlier one to that one's.
+    for several objectives), with ``best_trial``, ``best_dir`` and ``trials``: counts by status.
+    Null where no trial has a value. ``reused`` is from the number of a trial that took the value
+    of an earlier one to that one's.
     """
     results: dict[str, Any] = {"name": "optuna"}
     if len(study.directions) == 1:
@@ -98,7 +90,7 @@ def rows_of(study: Study, folder: Path) -> list[Row]:
     rows = [
         Row(
             number=trial.number,
-            status=STATES[trial.state],
+            status=status_of(trial),
             value=None if several else counting(trial),
             reached=dict(zip(names, trial.values or [None] * len(names), strict=True)),
             seconds=trial.duration.total_seconds() if trial.duration else None,
@@ -136,7 +128,7 @@ def write_trials(study: Study, folder: Path) -> None:
         params = [_cell(trial.params.get(key)) for key in keys]
         ends = [_time(trial), folder_of(trial, folder).as_posix()]
         told = [_cell(known.get(name)) for name in more]
-        out.writerow([trial.number, STATES[trial.state], *values, *params, *ends, *told])
+        out.writerow([trial.number, status_of(trial), *values, *params, *ends, *told])
     write_atomically(folder / TRIALS, text.getvalue().encode())
 
 

@@ -365,6 +365,17 @@ def test_jobs_that_failed_for_one_reason_are_named_together(fcsweep, trained):
 RATE = "optimizer.learning_rate=tag(log,interval(1e-3,1))"
 
 
+def test_a_search_ends_with_the_words_and_counts_of_its_table(fcsweep, trained, tmp_path):
+    search = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/sampler=grid", "hydra.sweep.dir=s"]
+    said = fcsweep(*search, "hydra.sweeper.n_trials=4", "seed=3,14", "model.reg=0,1")
+    assert said.code == 0
+    assert "all 4 trials done: 2 completed, 2 diverged\n1 more trial diverged as" in said.out
+    assert "4 runs: 2 completed, 2 diverged." in (tmp_path / "s" / "report.html").read_text()
+    with open(tmp_path / "s" / "trials.csv", newline="") as file:
+        assert [row["status"] for row in csv.DictReader(file)].count("diverged") == 2
+    assert "  failed: 0\n" in (tmp_path / "s" / "optimization_results.yaml").read_text()
+
+
 @pytest.fixture
 def downloads(monkeypatch, tmp_path) -> list[str]:
     """The tries to download CIFAR-10; none succeeds, and the cache is empty."""

@@ -34,6 +34,16 @@ ENDED = "fcsweep.ended"
 """User attribute of a study whose sampler has ended it: it has nothing more to try."""
 COUNTS = "counts"
 """User attribute of a pruned trial whose value counts as that of a complete one."""
+STATUS = "status"
+"""User attribute of a trial whose records have another word for its end than `STATES`."""
+STATES = {
+    TrialState.COMPLETE: "completed",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+"""States of Optuna in the words of our records."""
 
 
 FOLDER = "folder"
@@ -160,6 +170,11 @@ def started_with(study: Study) -> Mapping[str, Any] | None:
 def ahead_of(study: Study) -> int:
     """How many batches of a study may be under way at once; of an older one it is one."""
     return (started_with(study) or {}).get("ahead", 1)
+
+
+def status_of(trial: FrozenTrial) -> str:
+    """How a trial ended, or where it stands, in the words of our records."""
+    return trial.user_attrs.get(STATUS) or STATES[trial.state]
 
 
 def ended_trials(study: Study) -> list[FrozenTrial]:
