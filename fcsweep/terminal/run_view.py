@@ -46,7 +46,9 @@ class RunView(Observer):
             self._show()
 
     def epoch(self, reports: Sequence[Report]) -> None:
-        """Print a line, or add a row to the table."""
+        """Print a line, or add a row to the table; first say where a resumed run goes on."""
+        if not self._rows and reports and reports[0].row.epoch > 1:
+            self._console.print(f"resumed after epoch {reports[0].row.epoch - 1}")
         self._rows += [report.row for report in reports]
         if self._console.is_terminal:
             self._show()

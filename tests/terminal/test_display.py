@@ -46,6 +46,19 @@ def test_plain_lines(printed):
     ]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_resumed_run_says_where_it_goes_on(terminal, monkeypatch):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=100, highlight=False)
+    monkeypatch.setattr(run_view, "Screen", lambda **_: console)
+    with run_view.RunView("outputs/x") as view:
+        view.started([config_of()], [Path("outputs/x")])
+        view.epoch(reports(2, 0.5))
+        view.epoch(reports(3, 0.75))
+    assert out.getvalue().count("resumed after epoch") == 1
+    assert "resumed after epoch 1\n" in out.getvalue()
+
+
 def test_a_table_on_a_terminal(printed):
     text = printed(True)
     for word in ("train accuracy", "learning rate", "0.7500", "3/3", "best val accuracy"):
