@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -113,6 +113,7 @@ def _arguments(words: Sequence[str]) -> list[str]:
 
     setattr(parser, "error", refuse)  # noqa: B010  argparse would print its usage and leave
     known = parser.parse_intermixed_args(words)
+    _refuse_two_modes(known)
     if known.experimental_rerun is not None:
         raise ConfigError(
             "--experimental-rerun executes what a pickle says; use python -m fcsweep.rerun RUN_DIR"
@@ -121,3 +122,13 @@ def _arguments(words: Sequence[str]) -> list[str]:
     if not places or len(places) == places[-1] - places[0] + 1:
         return list(words)
     return [*known.overrides, *(word for word in words if word not in known.overrides)]
+
+
+def _refuse_two_modes(known: Any) -> None:
+    """Refuse flags of which each asks for something else, such as ``-m --cfg job``."""
+    modes = ("run", "multirun", "cfg", "info", "shell_completion")
+    given = [f"--{mode}".replace("_", "-") for mode in modes if getattr(known, mode)]
+    if len(given) > 1:
+        text = f"{given[0]} and {given[1]} do not go together"
+        alone = f"; {given[1]} tells of one run: leave -m out, and give one value a key"
+        raise ConfigError(text + alone * known.multirun)

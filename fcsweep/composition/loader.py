@@ -100,7 +100,7 @@ class CheckedLoader(ConfigLoaderImpl):
         except HydraException as error:
             fixed = [one for one in parsed if is_conditional(one)]
             if run_mode is RunMode.RUN or not fixed:
-                raise self._explain(error, config_name, parsed) from error
+                raise self._explain(error, config_name, parsed, run_mode) from error
             cfg = self._of_sweep(config_name, parsed, fixed)
         except RecursionError as error:
             raise ConfigError("the defaults lists of the config files lead in a circle") from error
@@ -119,7 +119,7 @@ class CheckedLoader(ConfigLoaderImpl):
         try:
             cfg = super().load_configuration(config_name, lines, RunMode.MULTIRUN)
         except HydraException as error:
-            raise self._explain(error, config_name, others) from error
+            raise self._explain(error, config_name, others, RunMode.MULTIRUN) from error
         for one in fixed:
             if _has(cfg, one.key_or_group):
                 OmegaConf.update(cfg, one.key_or_group, one.value())
@@ -193,7 +193,11 @@ class CheckedLoader(ConfigLoaderImpl):
                 raise not_an_option(key, value, options)
 
     def _explain(
-        self, error: HydraException, config_name: str | None, parsed: Sequence[Override]
+        self,
+        error: HydraException,
+        config_name: str | None,
+        parsed: Sequence[Override],
+        run_mode: RunMode,
     ) -> ConfigError:
         """What Hydra refused, in our words: most often a key that does not exist."""
         compose = super().load_configuration
@@ -205,9 +209,8 @@ class CheckedLoader(ConfigLoaderImpl):
             return explained
         except (HydraException, ValueError):
             pass
-        known = self._other_sweeper(config_name, parsed) or self._unknown_hydra_key(
-            config_name, parsed
-        )
+        known = self._other_sweeper(config_name, parsed)
+        known = known or self._unknown_hydra_key(config_name, parsed, run_mode)
         return known or ConfigError(_single_line(error))
 
     def _other_sweeper(
@@ -238,7 +241,7 @@ class CheckedLoader(ConfigLoaderImpl):
         return "++" + line.lstrip("+")
 
     def _unknown_hydra_key(
-        self, config_name: str | None, parsed: Sequence[Override]
+        self, config_name: str | None, parsed: Sequence[Override], run_mode: RunMode
     ) -> ConfigError | None:
         choices = [str(one.input_line) for one in parsed if self._is_group(one.key_or_group)]
         try:
@@ -250,8 +253,7 @@ class CheckedLoader(ConfigLoaderImpl):
             if key.startswith("hydra/") and not self._is_group(key):
                 return _no_group(override, cfg)
             if key.startswith("hydra.") and override.package is None and not _has(cfg, key):
-                keys = flat(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
-                near = hint(key, [one for one in keys if "._" not in one])
+                near = _near_option(override, cfg) or hint(key, _keys_of(cfg, run_mode))
                 return ConfigError(f"unknown key {key} (given {_given_text(override)}){near}")
         return None
 
@@ -271,6 +273,20 @@ def check_hydra(cfg: DictConfig) -> None:
         raise ConfigError(
             f"hydra.sweep.subdir is {given}; expected {number}: a job's folder is its number"
         )
+
+
+def _keys_of(cfg: DictConfig, run_mode: RunMode) -> list[str]:
+    """The keys that may be meant: of the folders only that of a run, or that of a sweep."""
+    other = "hydra.sweep." if run_mode is RunMode.RUN else "hydra.run."
+    keys = flat(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+    return [one for one in keys if "._" not in one and not one.startswith(other)]
+
+
+def _near_option(override: Override, cfg: DictConfig) -> str:
+    """``; did you mean hydra/sweeper/pruner=median?`` for ``hydra.pruner=median``."""
+    value, name = value_of(override), override.key_or_group.rpartition(".")[2]
+    groups = [str(one) for one in cfg.hydra.runtime.choices if one.rpartition("/")[2] == name]
+    return f"; did you mean {groups[0]}={value}?" if groups and isinstance(value, str) else ""
 
 
 def _no_group(override: Override, cfg: DictConfig) -> ConfigError:

@@ -15,6 +15,13 @@ from fcsweep.config.schemas import GROUPS, HIDDEN_LAYERS, MISSING, RunConfig, kn
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, join, nearest, render
 
+OF_SWEEPS = (
+    *("hydra.sweep.dir", "hydra.run.dir"),
+    *(f"hydra.sweeper.{name}" for name in ("n_trials", "n_jobs", "timeout", "repeats", "storage")),
+    *("hydra.sweeper.sampler.seed", "hydra.launcher.workers"),
+)
+"""Keys of Hydra that are given without ``hydra.``, for hints alone."""
+
 
 def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
     """Check a composed or a saved config against its schemas and return plain dataclasses.
@@ -142,9 +149,8 @@ def _unknown_key(key: str, value: object, option: str | None = None) -> ConfigEr
     group, _, name = key.partition(".")
     text = f"unknown key {key} (given {render(value, key)})"
     if option is None:
-        return ConfigError(
-            text + (_suggest(nearest(key, known_keys())) or _choices(names(RunConfig)))
-        )
+        near = _suggest(nearest(key, known_keys())) or hint(key, OF_SWEEPS)
+        return ConfigError(text + (near or _choices(names(RunConfig))))
     if belongs := _owners(group, name):
         return ConfigError(f"{text} for {group}={option}; it belongs to {belongs}")
     own = _settable(GROUPS[group][option])

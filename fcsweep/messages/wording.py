@@ -31,12 +31,13 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
 
 def _usual(word: str, candidates: list[str]) -> str | None:
-    """Of the candidates the one that is called so elsewhere; rather in the same group."""
+    """Of the candidates the one that is called so elsewhere; rather in the same or a like group."""
     group, _, name = word.rpartition(".")
     called = ours(name)
     found = [one for one in candidates if one != word and one.rpartition(".")[2] in called]
     near = [one for one in found if one.rpartition(".")[0] == group]
-    return next(iter([*near, *found]), None)
+    alike = difflib.get_close_matches(word, found, n=1, cutoff=_NEAR) if group else []
+    return next(iter([*near, *alike, *found]), None)
 
 
 def hint(word: str, words: Iterable[str]) -> str:

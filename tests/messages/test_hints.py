@@ -63,6 +63,11 @@ def test_of_two_keys_the_one_of_the_same_group():
     )
 
 
+def test_of_groups_without_the_key_the_one_that_is_alike():
+    folders = ["hydra.run.dir", "hydra.sweep.dir"]
+    assert nearest("hydra.sweeper.dir", folders) == nearest("hydra.swep.dir", folders) == folders[1]
+
+
 def test_every_name_that_is_offered_is_there():
     from fcsweep.messages.usual_names import _USUAL
 
