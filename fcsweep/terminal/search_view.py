@@ -96,7 +96,7 @@ class LiveProgress(Progress):
         )
         for number in listed:
             seen = known.get(number)
-            state = "waiting" if seen is None else f"step {seen[0]}, {seen[1]:{self.digits}}"
+            state = "no report yet" if seen is None else f"step {seen[0]}, {seen[1]:{self.digits}}"
             lines.append(line(f"  trial {number}: {state} ({point(self.trial(number).params)})"))
         more = len(self.running) - len(listed)
         return lines + ([line(f"  and {more} more")] if more else [])

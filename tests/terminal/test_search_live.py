@@ -58,7 +58,7 @@ def test_every_line_fits(width, progress):
     assert best.startswith("best: trial 12, 1.0000 (weight_scale 0.")
     assert [line.split(":")[0] for line in running] == [f"  trial {n}" for n in range(96, 104)]
     assert running[0].startswith("  trial 96: step 3, 0.9800 (weight_scale 0.")
-    assert running[1].startswith("  trial 97: waiting (weight_scale 0.")
+    assert running[1].startswith("  trial 97: no report yet (weight_scale 0.")
     assert {"…" in line for line in (best, *running)} == {width == 80}
 
 
