@@ -87,14 +87,21 @@ def lines(rows: Sequence[Row]) -> list[str]:
 def below(rows: Sequence[Row]) -> list[str]:
     """What stands below the table: where the others are; the best run or point, its parameters."""
     every = points(rows)
-    more = len(every) - len(_rows_to_show(every))
-    left = [f"{more} more in {printable(rows[0].folder.parent / FILE)}"] if more else []
+    left = _others(rows, len(every))
     top = best_point(every)
     if top is None:
         valued = any(row.reached[name] is not None for row in rows for name in row.reached)
         return left if valued and not rows[0].sign else [*left, "no run has a value"]
     alike = sum(point.value.rank == top.value.rank for point in every)
     return [*left, printable(_best(top, _params(rows, top.first)) + ties(alike - 1))]
+
+
+def _others(rows: Sequence[Row], count: int) -> list[str]:
+    """Which of many points are shown, in which order, and where the others are."""
+    if count <= LISTED:
+        return []
+    shown = f"{LISTED} best of {count}, best first" if rows[0].sign else f"{LISTED} of {count}"
+    return [f"{shown}; {count - LISTED} more in {printable(rows[0].folder.parent / FILE)}"]
 
 
 def _best(point: Point, params: Sequence[str]) -> str:

@@ -130,7 +130,10 @@ def test_a_search_has_the_table_and_the_page(call, tmp_path):
     assert lines[0] == "study s: 12 trials" and lines[1].startswith("trial 0: completed ")
     assert lines[14].split() == ["x", "y", "value", "status", "seconds", "folder"]
     values = [float(line.split()[2]) for line in lines[15:25]]
-    assert values == sorted(values) and lines[25] == "2 more in s/trials.csv"
+    assert (
+        values == sorted(values)
+        and lines[25] == "10 best of 12, best first; 2 more in s/trials.csv"
+    )
     assert re.fullmatch(rf"best: s/\d+ \({values[0]:.4g}\), x \S+, y [01]", lines[26])
     assert lines[27:] == ["report: s/report.html"]
     assert sum(line.startswith("best: ") for line in lines) == 1
@@ -150,7 +153,7 @@ def test_of_several_objectives_the_front_comes_first(call, monkeypatch):
     front = next(line for line in lines if line.startswith("Pareto front: 11 of 11 trials: "))
     head = lines[lines.index(front) + 1]
     assert head.split()[:3] == ["x", "value_0", "value_1"]
-    assert lines[-2:] == ["1 more in s/trials.csv", "report: s/report.html"]
+    assert lines[-2:] == ["10 of 11; 1 more in s/trials.csv", "report: s/report.html"]
 
 
 def test_a_job_without_a_number_has_no_value(call, tmp_path):

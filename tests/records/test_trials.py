@@ -267,13 +267,13 @@ def test_of_many_rows_the_ten_best_are_shown(monkeypatch, capsys):
     ]
     assert plain[1].split()[:3] == ["0.03649", "0.01235", "0.5000"]
     assert plain[-2:] == [
-        "190 more in multirun/trials.csv",
+        "10 best of 200, best first; 190 more in multirun/trials.csv",
         "best: multirun/0 (0.9950), weight_scale 0.03649, learning_rate 0.01235; 2 others reach it",
     ]
     for width in (80, 120):
         shown = on_a_terminal(rows, width, monkeypatch, capsys)
         assert len(shown) <= 18
-        assert "190 more in multirun/trials.csv" in shown
+        assert "10 best of 200, best first; 190 more in multirun/trials.csv" in shown
         assert not re.search(r"\d\.\d{8}", "\n".join(shown))
         assert " ".join(shown[-2:]).endswith(plain[-1])
 

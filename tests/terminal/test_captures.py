@@ -46,11 +46,11 @@ def test_a_search_shows_its_trials_and_ends_within_a_screen(columns, tmp_path):
     assert shown.code == 0
     assert seen(shown, r"^trials +\d+/14 ━.* \d:\d\d:\d\d")
     assert seen(shown, r"^best: trial \d+, \d\.\d{4} \(")
-    running = seen(shown, r"^  trial \d+: (step \d+, \d\.\d+|waiting) \(.*")
+    running = seen(shown, r"^  trial \d+: (step \d+, \d\.\d+|no report yet) \(.*")
     assert running and max(map(len, running)) <= columns
     assert len(shown.lines) <= 20 and shown.lines[0] == "study s: 14 trials"
     assert shown.lines[1].startswith("all 14 trials done: ")
-    assert "4 more in s/trials.csv" in shown.lines
+    assert "10 best of 14, best first; 4 more in s/trials.csv" in shown.lines
     text = " ".join(shown.lines)
     assert re.search(r"best: s/\d+ \(\d\.\d{4}\), weight_scale \S+, learning_rate \S+", text)
     assert shown.lines[-1] == "report: s/report.html"
