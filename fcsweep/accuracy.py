@@ -1,8 +1,9 @@
-"""How many examples a model classifies correctly, and its best epoch so far."""
+"""How many examples a model classifies correctly, at which loss, and its best epoch so far."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from fcsweep.kernels.arrays import whole
 from fcsweep.kernels.parameters import NamedTensors
 from fcsweep.kernels.random_streams import generator
+from fcsweep.losses import Arithmetic, mean_loss
 
 EVALUATION_ROWS = 500
 """Examples scored at once; for one trial as for a stack, so that the bits are the same."""
@@ -22,34 +24,61 @@ class Classifier(Protocol):
     trials: torch.Size
     """``()`` for one trial, ``(k,)`` for a stack."""
 
+    @property
+    def arithmetic(self) -> Arithmetic | None:
+        """Of its loss without the L2 term; None where that is not known."""
+        ...
+
     def scores(self, X: Tensor) -> Tensor:
         """Scores ``(*t, n, num_classes)`` in test mode."""
         ...
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """A model, or each of a stack, on the same examples; all on the CPU."""
+
+    rows: int
+    """How many examples there are."""
+    correct: Tensor
+    """``(*t,)`` float64: how many have their highest score at the label."""
+    finite: Tensor
+    """``(*t,)`` bool: whether all scores are."""
+    loss: Tensor | None
+    """``(*t,)`` float64: the mean without the L2 term; None if not asked for, or not known."""
+
+    @property
+    def accuracy(self) -> Tensor:
+        """Fractions, ``(*t,)`` float64."""
+        return self.correct / self.rows
+
+
 @torch.inference_mode()
-def count_correct(
-    model: Classifier, X: Tensor, y: Tensor, rows: int = EVALUATION_ROWS
-) -> tuple[Tensor, Tensor]:
-    """How many examples have their highest score at the label, and whether all scores are finite.
+def evaluate_on(
+    X: Tensor, y: Tensor, model: Classifier, rows: int = EVALUATION_ROWS, *, with_loss: bool = False
+) -> Evaluation:
+    """Score examples in test mode.
 
     Args:
-        model: one trial, or a stack that shares the examples.
         X: ``(n, ...)``, on the model's device.
         y: ``(n,)``.
+        model: one trial, or a stack that shares the examples.
         rows: examples scored at once.
-
-    Returns:
-        ``(*t,)`` float64, and ``(*t,)`` bool, both on the CPU.
+        with_loss: whether to compute the loss, too, from the same scores.
     """
     correct = torch.zeros(model.trials, dtype=torch.long, device=X.device)
     finite = torch.ones(model.trials, dtype=torch.bool, device=X.device)
+    arithmetic = model.arithmetic if with_loss else None
+    losses = torch.zeros(model.trials, dtype=torch.float64, device=X.device)
     for examples, labels in zip(torch.split(X, rows), torch.split(y, rows), strict=True):
         scores = model.scores(examples.reshape(*[1] * len(model.trials), *examples.shape))
         best = scores.max(-1).indices  # argmax takes five times as long
         correct += (best == labels).sum(-1)
         finite &= (scores - scores).sum((-2, -1)).isfinite()  # in half the passes of isfinite
-    return correct.cpu().double(), finite.cpu()
+        if arithmetic is not None:
+            losses += mean_loss(arithmetic, scores, labels).double() * len(labels)
+    loss = None if arithmetic is None else losses.cpu() / len(y)
+    return Evaluation(len(y), correct.cpu().double(), finite.cpu(), loss)
 
 
 def fixed_sample(X: Tensor, y: Tensor, count: int | None) -> tuple[Tensor, Tensor]:

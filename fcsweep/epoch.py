@@ -25,6 +25,8 @@ class Epoch:
     train_accuracy: OneOrEach[float] | None
     """Fractions; None where not evaluated."""
     val_accuracy: OneOrEach[float] | None
+    val_loss: OneOrEach[float] | None
+    """Mean over the validation rows without the L2 term; None also where the loss is not known."""
     diverged_at: OneOrEach[int | None]
     """Step (from 1) of the first loss that is not finite, or the last step where a score is not."""
 

@@ -17,7 +17,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from fcsweep import data
-from fcsweep.accuracy import count_correct
+from fcsweep.accuracy import evaluate_on
 from fcsweep.config import RunConfig, read, typed
 from fcsweep.messages.errors import ConfigError, FolderError, UserError
 from fcsweep.messages.wording import one_line, printable
@@ -101,7 +101,7 @@ def accuracies(
     net = net_of([config], train, place)
     net.params.assign({name: p.unsqueeze(0) for name, p in params.items()})
     return {
-        split: (int(count_correct(net, X.to(place), y.to(place))[0].item()), len(y))
+        split: (int(evaluate_on(X.to(place), y.to(place), net).correct.item()), len(y))
         for split, (X, y) in splits.items()
     }
 

@@ -20,8 +20,9 @@ from torch import Tensor
 from fcsweep.kernels.arithmetic import total
 from fcsweep.kernels.arrays import takes_arrays
 
-Arithmetic = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""``(scores (*t, c, n), label (*t, 1, n), out) -> loss (*t,)``; the gradient goes to ``out``."""
+Arithmetic = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""``(scores (*t, c, n), label (*t, 1, n), out) -> loss (*t,)``; the gradient goes to ``out``, if
+that is not None."""
 
 
 @takes_arrays
@@ -43,13 +44,13 @@ def svm_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return _loss_and_gradient(svm, scores, y)
 
 
-def softmax(scores: Tensor, label: Tensor, out: Tensor) -> Tensor:
+def softmax(scores: Tensor, label: Tensor, out: Tensor | None) -> Tensor:
     """The arithmetic of ``softmax_loss``.
 
     Args:
         scores: ``(*t, c, n)``.
         label: ``(*t, 1, n)``, of type int64.
-        out: where to write the gradient, ``(*t, c, n)``.
+        out: where to write the gradient, ``(*t, c, n)``; None computes none.
 
     Returns:
         The loss ``(*t,)``.
@@ -58,22 +59,31 @@ def softmax(scores: Tensor, label: Tensor, out: Tensor) -> Tensor:
     log_p = scores.log_softmax(-2)
     log_p_y = log_p.gather(-2, label)
     loss = total(log_p_y, -1).squeeze(-1).div_(-n)
+    if out is None:
+        return loss
 
     p, p_y_minus_1 = log_p.exp_(), log_p_y.expm1_()
     torch.div(p.scatter_(-2, label, p_y_minus_1), n, out=out)
     return loss
 
 
-def svm(scores: Tensor, label: Tensor, out: Tensor) -> Tensor:
+def svm(scores: Tensor, label: Tensor, out: Tensor | None) -> Tensor:
     """The arithmetic of ``svm_loss``; shapes as in ``softmax``."""
     n = scores.shape[-1]
     margins = (scores - scores.gather(-2, label)).add_(1).relu_().scatter_(-2, label, 0.0)
     loss = total(total(margins, -2), -1).div_(n)
+    if out is None:
+        return loss
 
     violated = margins.sign_()
     count = total(violated, -2).unsqueeze(-2)
     torch.div(violated.scatter_(-2, label, -count), n, out=out)
     return loss
+
+
+def mean_loss(arithmetic: Arithmetic, scores: Tensor, y: Tensor) -> Tensor:
+    """The loss ``(*t,)`` of scores ``(*t, n, c)``, without its gradient; labels are not checked."""
+    return arithmetic(scores.mT, y.long().expand(scores.shape[:-1]).unsqueeze(-2), None)
 
 
 def _loss_and_gradient(arithmetic: Arithmetic, scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -114,7 +114,7 @@ class FullyConnectedNet:
         if loss_function not in LOSSES:
             raise ValueError(f"loss_function is {loss_function!r}; expected one of {[*LOSSES]}")
         dims = layer_sizes(input_dim, hidden_dims, num_classes)
-        self.loss_function, self._arithmetic = LOSSES[loss_function]
+        self.loss_function, self.arithmetic = LOSSES[loss_function]
         self.dtype, self.device = dtype_of(dtype), torch.device(device)
         seed = seeds(seed)
         self.seed: int | Sequence[int] | None = seed
@@ -231,7 +231,7 @@ class FullyConnectedNet:
             options = ["step"] if "step" in signature(self.loss).parameters else []
             return partial(self._call, X, y, out, options)
         x = (X if self.trials else X.unsqueeze(0)).flatten(2)
-        prepared = Pass(self.params, x, y, self._arithmetic, out)
+        prepared = Pass(self.params, x, y, self.arithmetic, out)
         # a closure would keep its memory as long as the traceback of an error in it
         return partial(self._forward_backward, prepared, out)
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcsweep.accuracy import Best, count_correct, fixed_sample
+from fcsweep.accuracy import Best, evaluate_on, fixed_sample
 from fcsweep.batches import Batches, TrainingData, check_device, has_arrays, part_of, to_device
 from fcsweep.courses import keywords
 from fcsweep.courses.own_model import OwnModel
@@ -280,8 +280,7 @@ class Solver:
         check_labels(y, (len(X),), self._model.num_classes)
         placed_x, placed_y = X.to(params.device, params.dtype), y.to(params.device)
         examples, labels = fixed_sample(placed_x, placed_y, num_samples)
-        correct, _ = count_correct(self._model, examples, labels, batch_size)
-        return numbers(correct / len(labels))
+        return numbers(evaluate_on(examples, labels, self._model, batch_size).accuracy)
 
     def _train_one_epoch(self, number: int) -> Tensor | None:
         """Losses ``(steps, *t)``, still on the device; None if stopped on the way."""
@@ -314,27 +313,24 @@ class Solver:
         train = val = None
         last = self.epoch == self.num_epochs or self._late
         if self.epoch % self.eval_every == 0 or last:
-            train, train_finite = self._accuracy(*self._train_sample)
-            val, val_finite = self._accuracy(*self._val_sample)
-            bad_scores = ~(train_finite & val_finite) & (first_bad == 0)
+            train = evaluate_on(*self._train_sample, self._model)
+            val = evaluate_on(*self._val_sample, self._model, with_loss=True)
+            bad_scores = ~(train.finite & val.finite) & (first_bad == 0)
             first_bad = torch.where(bad_scores, self.step, first_bad)
-            accuracies = {"train_accuracy": train, "val_accuracy": val}
+            accuracies = {"train_accuracy": train.accuracy, "val_accuracy": val.accuracy}
             self._best.update(self.epoch, accuracies, first_bad == 0, self._model.params)
-            self.train_acc_history.append(numbers(train))
-            self.val_acc_history.append(numbers(val))
+            self.train_acc_history.append(numbers(train.accuracy))
+            self.val_acc_history.append(numbers(val.accuracy))
         return Epoch(
             number=self.epoch,
             step=self.step,
             losses=losses,
             learning_rate=numbers(self._updates.learning_rate.expand(self._model.trials)),
-            train_accuracy=None if train is None else numbers(train),
-            val_accuracy=None if val is None else numbers(val),
+            train_accuracy=None if train is None else numbers(train.accuracy),
+            val_accuracy=None if val is None else numbers(val.accuracy),
+            val_loss=None if val is None or val.loss is None else numbers(val.loss),
             diverged_at=none_for_zero(first_bad),
         )
-
-    def _accuracy(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        correct, finite = count_correct(self._model, X, y)
-        return correct / len(y), finite
 
     def _print(self, epoch: Epoch) -> None:
         total = self.num_epochs * len(self._batches)

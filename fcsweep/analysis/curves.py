@@ -29,6 +29,7 @@ from fcsweep.analysis.style import (
     thinned,
 )
 
+LOSSES = ("loss", "val_loss")
 LARGEST = 1e100
 """Loss that is drawn."""
 LONGEST = 20
@@ -43,7 +44,7 @@ LEAST_LOSS = 1e-4
 def learning_curves(
     history: pd.DataFrame,
     groups: Mapping[str, Sequence[str]],
-    columns: Sequence[str] = ("loss", "train_accuracy", "val_accuracy"),
+    columns: Sequence[str] = (*LOSSES, "train_accuracy", "val_accuracy"),
     *,
     unit: str = "nats",
     beside: bool = False,
@@ -55,10 +56,11 @@ def learning_curves(
     Args:
         history: of the runs.
         groups: label and folders, as `fcsweep.analysis.findings.groups` makes them.
-        columns: of the history.
+        columns: of the history; ``val_loss`` is left out where no run has recorded it.
         unit: of the loss, as `fcsweep.analysis.findings.loss_unit` knows it.
         beside: the panels beside each other, not one above the other.
     """
+    columns = [one for one in columns if one != "val_loss" or len(history[one].dropna())]
     shape = (1, len(columns)) if beside else (len(columns), 1)
     figure = Drawing((WIDTH * shape[1], 2.35 * shape[0] + 0.3), layout="constrained")
     panels = np.atleast_1d(figure.subplots(*shape, sharex=True))
@@ -183,9 +185,9 @@ def _finish_curves(panel: Axes, column: str, unit: str) -> None:
     panel.set_ylabel(label(column).replace(" (fraction)", "\n(fraction)"))
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.autoscale_view()
-    if column == "loss":
-        panel.set_ylabel(f"loss ({unit})")
-    if column == "loss" and panel.lines:
+    if column in LOSSES:
+        panel.set_ylabel(f"{label(column).removesuffix(' (nats)')} ({unit})")
+    if column in LOSSES and panel.lines:
         _fit_losses(panel, np.concatenate([np.asarray(line.get_ydata()) for line in panel.lines]))
 
 

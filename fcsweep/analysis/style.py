@@ -57,6 +57,7 @@ LABELS = {
     "epoch": "epoch",
     "step": "step (updates)",
     "loss": "loss (nats)",
+    "val_loss": "validation loss (nats)",
     "train_accuracy": "train accuracy (fraction)",
     "val_accuracy": "validation accuracy (fraction)",
     "learning_rate": "learning_rate (size of a step)",

@@ -42,6 +42,7 @@ class OwnModel:
     """
 
     trials = torch.Size()
+    arithmetic = None  # its loss may be any
 
     def __init__(self, model: Any, example: Tensor) -> None:
         if not isinstance(getattr(model, "params", None), Mapping) or not model.params:

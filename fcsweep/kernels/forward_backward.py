@@ -15,7 +15,7 @@ from torch import Tensor
 from fcsweep.kernels.arithmetic import Product, empty, total
 from fcsweep.kernels.parameters import Parameters
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """``(scores (k, c, n), label (k, 1, n), out) -> loss (k,)``; the gradient goes to ``out``."""
 
 Drop = Callable[[Tensor, int], Tensor | None]

@@ -7,6 +7,7 @@ parameters are only hashed. Importing this module does not import torch.
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from fcsweep.config.import_paths import import_paths, source
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
+from fcsweep.records.formats import OLDER_COLUMNS
 from fcsweep.records.reader import look, losses_of, read_json
 from fcsweep.records.seal import changed_files
 
@@ -48,6 +50,11 @@ class Evidence:
     def epochs(self) -> int:
         """Epochs that the run trained, at least 1."""
         return self.result["epochs"]
+
+    def in_its_columns(self, history: bytes) -> bytes:
+        """A ``history.csv`` without the last column, where this run was recorded without it."""
+        older = self.history.partition(b"\n")[0] == ",".join(OLDER_COLUMNS).encode()
+        return re.sub(rb",[^,\n]*$", b"", history, flags=re.MULTILINE) if older else history
 
 
 def read_evidence(folder: Path, trust: bool = False) -> Evidence:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class HistoryRow:
     val_accuracy: float | None
     learning_rate: float
     """Used in this epoch."""
+    val_loss: float | None = None
+    """Mean over the validation rows, without the L2 term; None where not evaluated."""
 
     def accuracy(self, objective: str) -> float | None:
         """The one that ``objective`` names, ``val_accuracy`` or ``train_accuracy``."""
@@ -32,6 +34,12 @@ class HistoryRow:
             f"epoch {self.epoch:>{width}}/{num_epochs}  loss {self.loss:<8.4g}  "
             f"train {accuracy_text(self.train_accuracy)}  val {accuracy_text(self.val_accuracy)}"
         )
+
+
+HISTORY_COLUMNS = [field.name for field in fields(HistoryRow)]
+"""Of ``history.csv``."""
+OLDER_COLUMNS = HISTORY_COLUMNS[:-1]
+"""Of the runs that were recorded before there was ``val_loss``."""
 
 
 @dataclass

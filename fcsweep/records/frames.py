@@ -22,7 +22,7 @@ import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import HISTORY, LOSSES, find_runs, place
-from fcsweep.records.formats import HistoryRow, Result
+from fcsweep.records.formats import HISTORY_COLUMNS, Result
 from fcsweep.records.reader import losses_of, none_of_others, read_columns, read_run
 from fcsweep.system.bounded import read_bounded
 
@@ -84,12 +84,12 @@ def load_history(folder: str | Path) -> pd.DataFrame:
 
     Columns: ``folder``, ``sweep``, ``number``, and those of ``history.csv``: ``epoch``, ``step``
     (counts), ``loss`` (nats or margin units; inf or NaN where a run diverged), ``train_accuracy``,
-    ``val_accuracy`` (fractions; NaN where not evaluated), ``learning_rate``.
+    ``val_accuracy`` (fractions; NaN where not evaluated), ``learning_rate``, ``val_loss`` (without
+    the L2 term; NaN where not evaluated, and of runs that were recorded before there was one).
 
     Raises, warns: as `load_runs`; a history that cannot be read has no rows.
     """
-    names = [field.name for field in fields(HistoryRow)]
-    columns = _long(folder, HISTORY, _history, names)
+    columns = _long(folder, HISTORY, _history, HISTORY_COLUMNS)
     return pd.DataFrame(
         {
             name: _narrow(name, values)

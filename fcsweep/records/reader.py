@@ -15,7 +15,7 @@ from fcsweep.config import flat, read, typed
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line, render
 from fcsweep.records.filenames import FINISHED, PROVENANCE, STATUSES, place
-from fcsweep.records.formats import HistoryRow, Result
+from fcsweep.records.formats import HISTORY_COLUMNS, OLDER_COLUMNS, HistoryRow, Result
 from fcsweep.records.seal import changed_files
 from fcsweep.system.bounded import read_bounded
 from fcsweep.system.locks import is_held
@@ -283,6 +283,7 @@ class History:
     train_accuracy: Sequence[float | None] = ()
     val_accuracy: Sequence[float | None] = ()
     learning_rate: Sequence[float] = ()
+    val_loss: Sequence[float | None] = ()
 
     def __len__(self) -> int:
         return len(self.epoch)
@@ -305,18 +306,20 @@ def read_columns(path: Path) -> History:
     """
     text = read_bounded(path, LARGEST_HISTORY).decode()
     heading, *lines = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
-    if heading != [field.name for field in fields(HistoryRow)]:
+    if heading not in (HISTORY_COLUMNS, OLDER_COLUMNS):
         raise ValueError("it has no heading")
     if any(len(line) != len(heading) for line in lines):
         raise ValueError("a row has too few or too many cells")
     if not lines:
         return History()
-    kinds: list[Callable[[str], Any]] = [int, int, float, _accuracy, _accuracy, float]
-    columns = zip(*lines, strict=True)
-    return History(*([*map(kind, one)] for kind, one in zip(kinds, columns, strict=True)))
+    kinds: list[Callable[[str], Any]] = [int, int, float, _evaluated, _evaluated, float, _evaluated]
+    columns = [
+        [*map(kind, one)] for kind, one in zip(kinds, zip(*lines, strict=True), strict=False)
+    ]
+    return History(*columns, *[[None] * len(lines)] * (len(kinds) - len(columns)))
 
 
-def _accuracy(cell: str) -> float | None:
+def _evaluated(cell: str) -> float | None:
     return float(cell) if cell else None
 
 

@@ -13,7 +13,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from fcsweep.messages.errors import RecordError
 from fcsweep.records.filenames import BEST, CONFIG, FINISHED, HISTORY, LOSSES, PROVENANCE, RESULT
-from fcsweep.records.formats import HistoryRow, Result
+from fcsweep.records.formats import HISTORY_COLUMNS, HistoryRow, Result
 from fcsweep.records.ownership import remove_checkpoints, remove_half_written
 from fcsweep.records.reader import look, read_json
 from fcsweep.records.seal import add_seal, as_json
@@ -216,4 +216,4 @@ def _highest(best: float | None, accuracy: float | None) -> float | None:
     return max((a for a in (best, accuracy) if a is not None), default=None)
 
 
-_HEADING = _csv(field.name for field in fields(HistoryRow))
+_HEADING = _csv(HISTORY_COLUMNS)

@@ -149,7 +149,10 @@ def _value(value: Any) -> Any:
 
 
 def _curve(curve: History, run: Run, most: int) -> list[Any] | None:
-    """The epochs (null: 1, 2, ...), losses, and accuracies as integers in units of `UNIT`."""
+    """The epochs (null: 1, 2, ...), losses, and accuracies as integers in units of `UNIT`.
+
+    Then the losses of the validation rows, if the run has recorded any.
+    """
     if not curve:
         return None
     kept = _thinned(curve, most, run.get("best_epoch"))
@@ -159,6 +162,7 @@ def _curve(curve: History, run: Run, most: int) -> list[Any] | None:
         [_significant(curve.loss[place]) for place in kept],
         [_in_units(curve.train_accuracy[place]) for place in kept],
         [_in_units(curve.val_accuracy[place]) for place in kept],
+        *([[_significant(curve.val_loss[place]) for place in kept]] if any(curve.val_loss) else []),
     ]
 
 
@@ -183,9 +187,9 @@ def _steps(folder: Path) -> list[list[Any]] | None:
     return [[min((n + 1) * size, len(losses)) for n in range(len(parts))], means]
 
 
-def _significant(value: float) -> float | None:
+def _significant(value: float | None) -> float | None:
     """With three digits: more cannot be seen. A loss beyond every axis is not drawn."""
-    return float(f"{value:.3g}") if abs(value) < LARGEST_LOSS else None
+    return None if value is None or not abs(value) < LARGEST_LOSS else float(f"{value:.3g}")
 
 
 def _in_units(accuracy: float | None) -> int | None:

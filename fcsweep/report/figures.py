@@ -30,14 +30,17 @@ def figures(sweep: Sweep) -> list[Figure]:
 
 def _of_run(sweep: Sweep) -> Iterator[Figure]:
     if any(sweep.curves):
-        yield Figure("loss", "Loss per step", "The loss of each minibatch, with the L2 term.")
+        caption = "The loss of each minibatch, with the L2 term."
+        if any(any(curve.val_loss) for curve in sweep.curves):
+            caption += " After each epoch that of the validation rows, without it."
+        yield Figure("loss", "Loss per step", caption)
         caption = "Accuracy after each epoch, on training and on validation rows."
         yield Figure("accuracy", "Accuracy", caption)
 
 
 def _training(sweep: Sweep) -> Iterator[Figure]:
     if any(sweep.curves):
-        caption = "Loss and accuracies per epoch; the best are coloured."
+        caption = "Losses and accuracies per epoch; the best are coloured."
         if sweep.repeated:
             caption += " A thin line is a run, a thick one the mean over the seeds, in its range."
         yield Figure("learning_curves", "Learning curves", caption)

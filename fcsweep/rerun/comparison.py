@@ -144,6 +144,7 @@ def first_difference(run: Evidence, again: Path) -> Difference | None:
         again: folder of the rerun.
     """
     history, losses = ((again / name).read_bytes() for name in (HISTORY, LOSSES))
+    history = run.in_its_columns(history)
     if run.history != history:
         return _in_history(run.history, history)
     if run.losses_bytes != losses:

@@ -72,7 +72,7 @@ def largest_gap(run: Evidence, again: Path) -> Gap | None:
 
 def _gaps(run: Evidence, again: Path) -> Iterator[Gap]:
     """The gap of each file; raises where it has another form."""
-    history = (again / HISTORY).read_bytes()
+    history = run.in_its_columns((again / HISTORY).read_bytes())
     yield Gap(_in_tables(_columns(run.history), _columns(history)), HISTORY)
     yield Gap(_between(run.losses, losses_of((again / LOSSES).read_bytes())), LOSSES)
     yield Gap(_in_results(run.result, json.loads((again / RESULT).read_text())), RESULT)

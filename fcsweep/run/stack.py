@@ -264,15 +264,17 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 
 def _rows(epoch: Epoch) -> list[HistoryRow]:
-    """The history row of each trial of a stack; a diverged trial has no accuracy."""
+    """The history row of each trial of a stack; one that diverged has nothing that is evaluated."""
     rows: list[HistoryRow] = []
     trials = zip(each(epoch.loss), each(epoch.learning_rate), each(epoch.diverged_at), strict=True)
     for place, (loss, learning_rate, diverged_at) in enumerate(trials):
-        train, val = epoch.train_accuracy, epoch.val_accuracy
-        if diverged_at is not None:
-            train = val = None
-        train, val = (None if a is None else each(a)[place] for a in (train, val))
-        rows.append(HistoryRow(epoch.number, epoch.step, loss, train, val, learning_rate))
+        evaluated = epoch.train_accuracy, epoch.val_accuracy, epoch.val_loss
+        train, val, val_loss = (
+            None if one is None or diverged_at is not None else each(one)[place]
+            for one in evaluated
+        )
+        row = epoch.number, epoch.step, loss, train, val, learning_rate, val_loss
+        rows.append(HistoryRow(*row))
     return rows
 
 

@@ -79,7 +79,7 @@ def _param(value: object) -> Param:
 
 def metrics(row: HistoryRow) -> Row:
     """An epoch; what was not evaluated is left out."""
-    names = ("loss", "train_accuracy", "val_accuracy", "learning_rate")
+    names = ("loss", "val_loss", "train_accuracy", "val_accuracy", "learning_rate")
     known = {name: getattr(row, name) for name in names}
     return row.epoch, {name: value for name, value in known.items() if value is not None}
 

@@ -71,6 +71,7 @@ def test_a_diverging_run_leaves_room_for_the_others(tmp_path):
     assert 0 < low < 2.3 / 3 and 2.3 < high < 10
     assert [panel.get_ylabel() for panel in figure.axes] == [
         "loss (nats)",
+        "validation loss (nats)",
         "train accuracy\n(fraction)",
         "validation accuracy\n(fraction)",
     ]

@@ -250,7 +250,7 @@ def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, stop_after
     )
     solver = Solver(
         net,
-        {"X_train": X, "y_train": y, "X_val": X[:7], "y_val": y[:7]},
+        {"X_train": X, "y_train": y, "X_val": X, "y_val": y},
         update_rule=rule,
         optim_config={"learning_rate": 1e-3 + 1e-4 * each},
         lr_decay=1 - 0.01 * each,
@@ -259,9 +259,9 @@ def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, stop_after
         seed=seeds,
         verbose=False,
     )
-    solver.train(return_best_params=False)
+    val_losses = [epoch.val_loss for epoch in solver.epochs()]
     losses = torch.tensor(solver.loss_history)
-    return net.params, solver.best_params, losses, solver.val_acc_history
+    return net.params, solver.best_params, losses, solver.val_acc_history + val_losses
 
 
 def test_nets_and_solver(examples):
@@ -289,12 +289,12 @@ def test_nets_and_solver(examples):
         }
         whole = solved(list(range(33)), **given)
         for trials in ([0], [32], [4, 9], [3, 17, 8, 30, 31]):
-            params, best, losses, accuracies = solved(trials, **given)
+            params, best, losses, evaluated = solved(trials, **given)
             assert_equal(losses, whole[2][:, trials])
             for name in params:
                 assert_equal(params[name], whole[0][name][trials])
                 assert_equal(best[name], whole[1][name][trials])
-            for part, all_trials in zip(accuracies, whole[3], strict=True):
+            for part, all_trials in zip(evaluated, whole[3], strict=True):
                 assert part == [all_trials[k] for k in trials]
 
 

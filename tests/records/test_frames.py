@@ -104,9 +104,18 @@ def test_the_history_and_the_losses_give_the_bits_back(tmp_path):
 def test_a_history_that_diverged(tmp_path):
     folder = write_run(tmp_path / "0")
     with open(folder / "history.csv", "a") as file:
-        file.write("3,6,inf,,,0.1\n4,8,nan,,,0.1\n")
+        file.write("3,6,inf,,,0.1,\n4,8,nan,,,0.1,\n")
     losses = load_history(folder)["loss"].tolist()
     assert losses[2] == math.inf and math.isnan(losses[3])
+
+
+def test_a_history_that_was_recorded_without_a_validation_loss(tmp_path):
+    file = write_run(tmp_path / "0") / "history.csv"
+    kept = [line.rpartition(",")[0] for line in file.read_text().splitlines()]
+    file.write_text("\n".join(kept) + "\n")
+    history = load_history(tmp_path)
+    assert list(history.columns[3:]) == list(HistoryRow.__annotations__)
+    assert history["learning_rate"].tolist() == [0.1, 0.05] and history["val_loss"].isna().all()
 
 
 def test_a_folder_without_runs(tmp_path):

@@ -34,7 +34,7 @@ def test_all_files_are_there_before_the_first_step(tmp_path):
     assert result_of(tmp_path)["status"] == "running"
     assert result_of(tmp_path)["target"] == 0.9
     assert (tmp_path / "history.csv").read_text() == (
-        "epoch,step,loss,train_accuracy,val_accuracy,learning_rate\n"
+        "epoch,step,loss,train_accuracy,val_accuracy,learning_rate,val_loss\n"
     )
     assert np.load(tmp_path / "losses.npy", allow_pickle=False).size == 0
 

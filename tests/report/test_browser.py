@@ -116,7 +116,7 @@ def test_what_a_page_looks_like(sweep, tmp_path, width, dark):
     seen, console = read(sweep / "report.html", "look, print", tmp_path, width, dark)
     assert console == ""
     assert seen["width"] == width and seen["wide"] <= 0 and seen["outside"] == 0
-    assert list(seen["painted"]) == FIGURES and len(seen["painted"]["learning_curves"]) == 3
+    assert list(seen["painted"]) == FIGURES and len(seen["painted"]["learning_curves"]) == 4
     assert all(count > 1000 for counts in seen["painted"].values() for count in counts)
     assert all(label and len(label) > 20 for label in seen["labels"])
     paper, ink = brightness(seen["paper"]), brightness(seen["ink"])
@@ -183,12 +183,13 @@ def check_views(seen):
 
 def check_files(seen):
     names = [name.removeprefix("search-") for name, _ in seen["files"]]
-    panels = [f"learning_curves-{one}" for one in ("loss", "train_accuracy", "validation_accuracy")]
+    curves = ("loss", "validation_loss", "train_accuracy", "validation_accuracy")
+    panels = [f"learning_curves-{one}" for one in curves]
     whole = {f"{one}.csv" for one in ("learning_curves", "landscape", "parallel", "trials")}
     pictures = [f"{one}.{end}" for one in (*panels, "landscape", "parallel") for end in PICTURES]
-    assert {*names} == {*whole, *pictures} and len(names) == 4 + 10
+    assert {*names} == {*whole, *pictures} and len(names) == 4 + 12
     drawn = [text for text in seen["texts"] if text.startswith("<svg")]
-    assert len(drawn) == 5 and all("</svg>" in one and "<text" in one for one in drawn)
+    assert len(drawn) == 6 and all("</svg>" in one and "<text" in one for one in drawn)
     (trials,) = [text for text in seen["texts"] if text.startswith("trial,status,best_train")]
     assert trials.count("\n") == 1 + 60
 
@@ -212,3 +213,14 @@ def test_a_page_that_compares_and_one_of_a_single_run(sweep, tmp_path):
     assert console == "" and seen["wide"] <= 0
     assert [one for one in FIGURES if one != "importance"] == list(seen["painted"])
     assert all(not unmoved for unmoved, *_ in seen["zoom"].values())
+
+
+def test_records_without_a_validation_loss_have_the_other_curves(sweep, tmp_path):
+    older = Path(shutil.copytree(sweep / "0", tmp_path / "0"))
+    lines = (older / "history.csv").read_text().splitlines()
+    (older / "history.csv").write_text("".join(f"{one.rpartition(',')[0]}\n" for one in lines))
+    (older / "provenance.json").unlink()  # its seal
+    shutil.copytree(older, tmp_path / "1")
+    for folder, count in ((older, 1), (tmp_path, 3)):
+        seen, console = read(report.write(folder), "look", tmp_path / f"profile{count}")
+        assert console == "" and len(next(iter(seen["painted"].values()))) == count

@@ -67,7 +67,7 @@ def test_a_single_run(tmp_path):
     assert "Yes: 0.9000 after epoch 2 of 2" in page.text()
     assert page.figures() == ["loss", "accuracy"]
     assert page.data["single"]
-    assert page.data["curves"] == [[None, [2.3, 1.15], [5000, 9000], [2500, 4500]]]
+    assert page.data["curves"] == [[None, [2.3, 1.15], [5000, 9000], [2500, 4500], [4.6, 2.3]]]
     assert page.data["steps"] == [[1, 2, 3, 4], [2.3, 2.3, 1.15, 1.15]]
 
 
@@ -149,11 +149,13 @@ def test_what_is_embedded_is_what_the_records_hold(search):
     history = load_history(search)
     for place, folder in enumerate(runs["folder"]):
         rows = history.loc[history["folder"] == folder]
-        _, losses, *accuracies = data["curves"][place] or [None, [], [], []]
+        _, losses, *accuracies, val_losses = data["curves"][place] or [None, [], [], [], []]
         recorded = [None if math.isinf(one) else one for one in rows["loss"]]
         assert losses == [one and pytest.approx(one, rel=1e-2) for one in recorded]
         for name, curve in zip(("train_accuracy", "val_accuracy"), accuracies, strict=True):
             assert curve == [round(one / data["unit_of_accuracies"]) for one in rows[name]]
+        recorded = [None if math.isnan(one) else one for one in rows["val_loss"]]
+        assert val_losses == [one and pytest.approx(one, rel=1e-2) for one in recorded]
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends_and_its_best(tmp_path, monkeypatch):
@@ -162,7 +164,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends_and_its_best(tmp_path, monke
     accuracies = (*(n / 100 for n in range(45)), 0.9, *(0.5,) * 54)
     for number in range(2):
         write_run(sweep / str(number), config_of(0.1, 10.0**-number), accuracies)
-    epochs, _, train, _ = page_of(sweep).data["curves"][0]
+    epochs, _, train, *_ = page_of(sweep).data["curves"][0]
     assert len(epochs) <= 21 and epochs[0] == 1 and epochs[-1] == 100
     assert train[epochs.index(46)] == 9000
 

@@ -91,6 +91,19 @@ def test_a_run_is_repeated(finished, said):
     assert before == after
 
 
+def test_a_run_that_was_recorded_without_a_validation_loss_is_repeated(copy, said):
+    lines = (copy / "history.csv").read_text().splitlines()
+    assert lines[0].endswith(",val_loss") and 0 < float(lines[1].rpartition(",")[2]) < 5
+    kept = "".join(f"{line.rpartition(',')[0]}\n" for line in lines)
+    (copy / "history.csv").write_text(kept)
+    reseal(copy)
+    assert said(copy)[1].startswith(f"identical: {copy} (3 epochs)\n")
+    (copy / "history.csv").write_text(kept.replace(",0.1\n", ",0.2\n", 1))
+    reseal(copy)
+    code, out, _ = said(copy)
+    assert code == 1 and "history.csv, epoch 1, learning_rate: recorded 0.2, now 0.1" in out
+
+
 def test_members_of_a_stack_are_repeated_each_alone(tmp_path, said):
     rates = (0.1, 1e30, 0.2, 0.3)
     folders = [prepared(tmp_path / str(k), config_of(rate)) for k, rate in enumerate(rates)]
@@ -200,7 +213,7 @@ CHANGES = {
         "history.csv, epoch 4: recorded a row, now no such row",
     ),
     "a cell more": (
-        lambda d: replaced(d, "history.csv", ",0.1\n", ",0.1,\n"),
+        lambda d: replaced(d, "history.csv", "\n2,", ",\n2,"),
         "history.csv, epoch 1, one more column: recorded nothing, now nothing",
     ),
     "a line's end": (

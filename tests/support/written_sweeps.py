@@ -42,7 +42,8 @@ def write_run(
     best = -1.0
     for epoch, accuracy in enumerate(accuracies, 1):
         loss = math.inf if status == "diverged" and epoch == len(accuracies) else 2.3 / epoch
-        row = HistoryRow(epoch, 2 * epoch, loss, accuracy, accuracy / 2, 0.1)
+        val_loss = 2 * loss if math.isfinite(loss) else None
+        row = HistoryRow(epoch, 2 * epoch, loss, accuracy, accuracy / 2, 0.1, val_loss)
         losses = np.array([loss, loss], np.float32)
         record.add(row, losses, epoch / 8, b"parameters" if accuracy > best else None)
         best = max(best, accuracy)

@@ -120,6 +120,18 @@ def test_the_last_epoch_is_always_evaluated():
     assert [e.val_accuracy is not None for e in epochs] == [False, True, False, True, True]
 
 
+@pytest.mark.parametrize("loss_function", ["softmax", "svm"])
+def test_the_validation_loss_is_that_of_the_rows_without_the_l2_term(loss_function):
+    data = blobs(1202)  # more than are scored at once
+    options = {"reg": 0.5, "dropout": 0.3, "loss_function": loss_function, "dtype": torch.float64}
+    net = FullyConnectedNet([10], 8, 3, weight_scale=0.5, seed=0, **options)
+    epochs = solver_of(net, data, num_epochs=3, eval_every=2).epochs()
+    assert next(epochs).val_loss is None
+    told = next(epochs).val_loss
+    expected, _ = net.loss_function(net.scores(data["X_val"]), data["y_val"])
+    assert told == pytest.approx(expected.item(), rel=1e-12)
+
+
 def test_learning_rate_decays_after_each_epoch():
     options = {"optim_config": {"learning_rate": 1.0}, "lr_decay": 0.5, "num_epochs": 3}
     epochs = list(solver_of(**options).epochs())

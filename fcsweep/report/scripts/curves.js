@@ -1,7 +1,10 @@
 // Curves over epochs and steps: what each chart of them shows now.
 
+const VAL_LOSS = 4; // column
+const hasValLoss = curves.some((curve) => curve?.[VAL_LOSS].some(isNumber));
 const OF_CURVES = [
   ["loss", 1],
+  ...(hasValLoss ? [["validation loss", VAL_LOSS]] : []),
   ["train accuracy", 2],
   ["validation accuracy", 3],
 ];
@@ -92,10 +95,11 @@ function curvesChart([label, column]) {
     const means = points ? [...styles].flatMap(([item, style]) => meanOf(item, lines, style)) : [];
     const front = lines.filter((line) => !line.style.behind);
     const values = (front.length ? front : lines).flatMap((line) => line.ys);
-    const log = column === 1 && isLogLoss(lines);
+    const isLoss = column === 1 || column === VAL_LOSS;
+    const log = isLoss && isLogLoss(lines);
     const named =
-      column === 1
-        ? numberAxis(`loss (${data.unit_of_loss})`, values, { log })
+      isLoss
+        ? numberAxis(`${label} (${data.unit_of_loss})`, values, { log })
         : isLogError()
           ? errorAxis(label, values)
           : numberAxis(label, values);
@@ -139,25 +143,37 @@ function numbersOfCurves(lines) {
     const [epochs, ...columns] = curves[run];
     return epochs.map((epoch, n) => [runs.names[run], epoch, ...columns.map((one) => one[n])]);
   });
-  return { head: ["trial", "epoch", "loss", "train_accuracy", "val_accuracy"], rows };
+  const head = ["trial", "epoch", "loss", "train_accuracy", "val_accuracy", "val_loss"];
+  return { head, rows };
 }
 
 // --- A single run ---------------------------------------------------------------------------------
 
+// The losses on the validation rows, each at the last step of its epoch.
+function valLossLine(steps) {
+  const { xs, ys } = curveOf(0, VAL_LOSS);
+  const perEpoch = steps.at(-1) / curves[0][0].at(-1);
+  const style = { colour: PALETTE[1], dash: DASHES[1], width: 2 };
+  return { kind: "line", runs: [0], xs: xs.map((epoch) => epoch * perEpoch), ys, style };
+}
+
 function stepsChart() {
   const [xs, losses] = data.steps ?? [[], []];
-  const ys = smooth(losses);
   const style = { colour: PALETTE[0], dash: [], width: 1.5 };
-  const line = { kind: "line", runs: [0], xs, ys, style };
-  const axis = numberAxis(`loss (${data.unit_of_loss})`, ys, { log: isLogLoss([line]) });
-  const mark = {
+  const trained = { kind: "line", runs: [0], xs, ys: smooth(losses), style };
+  const lines = [trained, ...(hasValLoss && xs.length ? [valLossLine(xs)] : [])];
+  const values = lines.flatMap((line) => line.ys);
+  const axis = numberAxis(`loss (${data.unit_of_loss})`, values, { log: isLogLoss([trained]) });
+  const names = ["minibatch", "validation, without the L2 term"];
+  const marks = lines.map((line, n) => ({
     ...withHeights({ ...line, run: 0, item: undefined }, axis, "loss"),
-    told: (n) => [`step ${xs[n]}`, `loss ${short(ys[n])}`],
-  };
+    told: (at) => [names[n], `step ${line.xs[at]}: loss ${short(line.ys[at])}`],
+  }));
   return {
     x: numberAxis("step (updates)", xs, { whole: true }),
     y: axis,
-    marks: [mark],
+    marks,
+    legend: lines.length > 1 ? names.map((text, n) => ({ ...lines[n].style, text })) : [],
     numbers: () => ({ head: ["step", "loss"], rows: xs.map((x, n) => [x, losses[n]]) }),
   };
 }

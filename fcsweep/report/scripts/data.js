@@ -31,14 +31,15 @@ class Table {
   }
 }
 
-// The epochs, losses and accuracies of each run; null where there are none.
+// The epochs, losses, accuracies and validation losses of each run; null where there are none.
 const curves = data.curves.map((curve) => {
   if (!curve) return null;
-  const [epochs, losses, ...accuracies] = curve;
-  const fractions = accuracies.map((all) =>
+  const [epochs, losses, train, val, valLosses] = curve;
+  const [trained, validated] = [train, val].map((all) =>
     all.map((one) => one && Number((one * data.unit_of_accuracies).toFixed(6))),
   );
-  return [epochs ?? losses.map((_, n) => n + 1), losses, ...fractions];
+  const missing = losses.map(() => null); // of a run that was recorded without
+  return [epochs ?? losses.map((_, n) => n + 1), losses, trained, validated, valLosses ?? missing];
 });
 
 const runs = new Table(data.runs);

@@ -109,7 +109,8 @@ const FIGURES = {
     OF_CURVES.map(
       (one) =>
         new Plot(figure, curvesChart(one), {
-          height: Object.keys(data.importance).length ? 350 : 290, // as high as the figures beside them
+          // together as high as the figures beside them
+          height: (Object.keys(data.importance).length ? 1050 : 870) / OF_CURVES.length,
           name: `${figure.id}-${one[0].replace(" ", "_")}`,
         }),
     ),
