@@ -22,9 +22,16 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from fcsweep.messages.errors import UserError
-from fcsweep.search.settings import CONFLICT, register, upstream_installed, with_defaults
+from fcsweep.search.settings import (
+    CONFLICT,
+    accept_null_in_choices,
+    register,
+    upstream_installed,
+    with_defaults,
+)
 
 register()
+accept_null_in_choices()
 
 
 @dataclass

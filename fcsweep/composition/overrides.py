@@ -12,7 +12,7 @@ from hydra.errors import OverrideParseException
 
 from fcsweep.config import allowed_of, conditional_keys, known_keys
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import hint, null_in_choice, render
+from fcsweep.messages.wording import hint, render
 
 
 def parse(overrides: list[str]) -> list[Override]:
@@ -33,8 +33,6 @@ def parse(overrides: list[str]) -> list[Override]:
             if "=" not in line:
                 near = hint(line, ["-m", "--multirun", "--help", *known_keys()])
                 raise ConfigError(f"cannot read {line!r}; expected KEY=VALUE{near}") from error
-            if null := null_in_choice(line, error):
-                raise ConfigError(f"cannot read {line!r}; {null}") from error
             why = str(error).partition("\n")[0].removeprefix(f"Error parsing override '{line}'")
             quote = "text with brackets, commas, quotes, = or ~ goes in quotes: KEY=\"'a,b'\""
             raise ConfigError(f"cannot read {line!r} ({why or 'no such form'}); {quote}") from error

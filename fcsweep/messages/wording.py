@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 import reprlib
 from collections.abc import Iterable
 
@@ -69,14 +68,6 @@ def printable(text: object) -> str:
 def sanitize(text: str) -> str:
     """A text on one line, without secrets and without what a terminal would obey."""
     return printable(mask(" ".join(text.split())))
-
-
-def null_in_choice(line: str, error: BaseException) -> str:
-    """What to write in place of ``KEY=choice(null,1)``, if that is what Hydra's grammar refused."""
-    found = re.fullmatch(r"(?i)([^=]+=)\s*choice\((.*\bnull\b.*)\)\s*", line)
-    if not found or "NoneType" not in str(error):
-        return ""
-    return f"null stands between commas, not in choice(...): {found[1]}{found[2]}"
 
 
 def join(words: Iterable[str]) -> str:

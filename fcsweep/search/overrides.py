@@ -38,7 +38,7 @@ from optuna.distributions import (
 )
 
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import null_in_choice, one_line
+from fcsweep.messages.wording import one_line
 
 
 def parse(lines: Sequence[str], loader: ConfigLoader | None) -> list[Override]:
@@ -51,7 +51,6 @@ def parse(lines: Sequence[str], loader: ConfigLoader | None) -> list[Override]:
         return OverridesParser.create(config_loader=loader).parse_overrides(list(lines))
     except OverrideParseException as error:  # Hydra has read the command line before
         why = one_line(error).partition(" See https:")[0]
-        why = null_in_choice(error.override, error) or why
         raise ConfigError(f"hydra.sweeper.params cannot be read: {why}") from error
 
 

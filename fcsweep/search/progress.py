@@ -12,7 +12,7 @@ from typing import Any
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from fcsweep.messages.wording import printable
+from fcsweep.messages.wording import printable, render
 from fcsweep.records.sweep_table import ties
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.results import RESULTS, counts
@@ -184,8 +184,15 @@ def point(params: Mapping[str, Any]) -> str:
     """``learning_rate 0.3, weight_scale 0.01``: keys by their last part, floats short."""
     names = [key.lstrip("+") for key in params]
     names = [name if "@" in name else name.rpartition(".")[2] for name in names]
-    texts = [f"{one:.4g}" if isinstance(one, float) else str(one) for one in params.values()]
+    texts = map(_param, params.values())
     return ", ".join(" ".join(pair) for pair in zip(names, texts, strict=True))
+
+
+def _param(value: Any) -> str:
+    """A value as on the command line; floats short."""
+    if isinstance(value, str):
+        return value
+    return f"{value:.4g}" if isinstance(value, float) else render(value)
 
 
 def best(study: Study, digits: str) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from typing import Any
 
+from hydra._internal.grammar.grammar_functions import choice
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
@@ -175,6 +176,12 @@ def register() -> None:
     for group, options in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
         for name, node in options.items():
             store(group=f"hydra/sweeper/{group}", name=name, node=node, provider="fcsweep")
+
+
+def accept_null_in_choices() -> None:
+    """Let ``choice(null,1)`` be what ``null,1`` is: the types that Hydra names leave null out."""
+    types = choice.__annotations__
+    types["args"] = types["args"] | None
 
 
 def upstream_installed() -> bool:

@@ -160,7 +160,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "+hydra.job.env_set.A_TOKEN=x": ("hydra.job.env_set.A_TOKEN holds a secret",),
     "hydra.run.dir=file": ("hydra.run.dir: file is a file",),
     "hydra.run.dir=file/x": ("hydra.run.dir: file/x cannot be made (Not a directory)",),
-    "-m model.reg=choice(null,1)": ("null stands between commas", ": model.reg=null,1"),
+    "-m model.reg=choice(null,1)": ("model.reg is null; expected a number >= 0",),
     "-m hydra/sweeper=optuna seed=1,2 hydra.sweeper.direction=minimize": (
         "hydra.sweeper.direction is minimize; expected maximize: val_accuracy is to be high",
     ),

@@ -10,14 +10,16 @@ import time
 import hydra.core.utils
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import compose, initialize_config_dir, initialize_config_module
 from hydra.core.singleton import Singleton
+from hydra.utils import instantiate
 from omegaconf.basecontainer import BaseContainer
 
 import fcsweep
 import fcsweep.notebook  # at import schemas and the name of a new folder are registered
 from fcsweep import config
 from fcsweep.cli import task
+from fcsweep.composition.loader import conf_dir
 from fcsweep.messages.errors import ConfigError, FolderError, UserError
 from fcsweep.rerun.repeat import rerun
 
@@ -181,3 +183,23 @@ def test_within_a_hydra_of_ones_own(here):
     with initialize_config_dir(str(here / "conf"), version_base="1.2"):
         assert fcsweep.compose(["seed=5"]).seed == 5
         assert compose("config", overrides=["a=2"]) == {"a": 2}
+
+
+def test_hydras_own_compose_beside_the_plugins(here, monkeypatch):
+    (here / "app").mkdir()
+    (here / "app/__init__.py").touch()
+    defaults = "defaults: [_self_, {override hydra/sweeper: optuna}]\n"
+    (here / "app/config.yaml").write_text(f"{defaults}a: 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(here)
+    words = ["a=2", "hydra/sweeper/sampler=random", "hydra/launcher=stacked"]
+    with initialize_config_module("app", version_base="1.3"):
+        assert compose("config", words) == {"a": 2}
+        composed = compose("config", words, return_hydra_config=True)
+        sweeper = instantiate(composed.hydra.sweeper)
+        assert type(sweeper).__name__ == "OptunaSweeper"
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        by_hydra = config.typed(compose("config", ["optimizer=adam", "seed=3"]))
+    assert by_hydra == fcsweep.compose(["optimizer=adam", "seed=3"])
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        found = compose("config", ["experiment=overfit_three_layer"], return_hydra_config=True)
+    assert "model.weight_scale" in found.hydra.sweeper.params

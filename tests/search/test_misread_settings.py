@@ -7,7 +7,7 @@ from support.toy_app import sweep
 
 from fcsweep.messages.errors import ConfigError
 from fcsweep.search.plan import plan_of
-from fcsweep.search.settings import with_defaults
+from fcsweep.search.settings import accept_null_in_choices, with_defaults
 from fcsweep.search.space import space_of
 
 GENERAL = "choice(8,16,32) or net: tag(log,interval(1e-4,1e-1))"
@@ -48,17 +48,25 @@ def test_params_that_are_no_mapping_are_refused(key):
 
 
 @pytest.mark.parametrize(
-    ("text", "instead"),
+    ("text", "choices"),
     [
-        ("choice(null,[1])", "k=null,[1]"),
-        ("choice(1,NULL)", "k=1,NULL"),
-        ("choice(null)", "k=null"),
+        ("choice(null,[1])", (None, "[1]")),
+        ("choice(1,NULL)", (1, None)),
+        ("choice(null)", (None,)),
+        ("tag(t,choice(null,a))", (None, "a")),
+        ("null,2.5", (None, 2.5)),
     ],
 )
-def test_null_stands_between_commas(text, instead):
-    with pytest.raises(ConfigError) as error:
-        space_of({"k": text}, [])
-    assert str(error.value).endswith(f"null stands between commas, not in choice(...): {instead}")
+def test_null_is_a_choice_like_others(text, choices):
+    accept_null_in_choices()  # as at the start of every program
+    assert space_of({"k": text}, []).distributions["k"].choices == choices
+
+
+def test_a_search_draws_null_from_a_choice(tmp_path, capsys):
+    words = ["y=choice(null,1)", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials=2"]
+    study = sweep(tmp_path, lambda cfg: cfg.y or 0, {"y": 2}, *words)
+    assert {trial.params["y"]: trial.value for trial in study.trials} == {None: 0, 1: 1}
+    assert "completed 0 (y null)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
