@@ -24,6 +24,7 @@ from fcsweep.launchers.protocols import CheckingLoader, GridSweeper, PlanningSwe
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import join
 from fcsweep.records import ownership
+from fcsweep.system.signals import held_back
 from fcsweep.trackers.tracker import require
 
 
@@ -34,7 +35,8 @@ def require_device(config: RunConfig) -> None:
         DeviceError: ``device`` names a GPU that torch cannot use.
     """
     if config.device.startswith("cuda"):
-        from fcsweep.run import device_of
+        with held_back():
+            from fcsweep.run import device_of
 
         device_of(config.device)
 
@@ -47,7 +49,8 @@ def require_own_code(configs: Iterable[RunConfig]) -> None:
     """
     for config in configs:
         if isinstance(config.optimizer, CustomConfig):
-            from fcsweep.run.own_code import custom_rule  # imports torch: not for other rules
+            with held_back():  # imports torch: not for other rules
+                from fcsweep.run.own_code import custom_rule
 
             custom_rule(config)
 
@@ -70,7 +73,8 @@ def require_data(configs: Iterable[RunConfig]) -> None:
     datas: list[Any] = [one.data for one in configs if hasattr(one.data, "root")]
     sets = {(data.name, data.root) for data in datas}
     for name, root in sorted(sets, key=repr):
-        from fcsweep.data import require  # imports torch: not where data are built in
+        with held_back():  # imports torch: not where data are built in
+            from fcsweep.data import require
 
         require(name, root=root)
 

@@ -15,6 +15,7 @@ from fcsweep.config import RunConfig, sizes
 from fcsweep.config.allowed import Numbers
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import render
+from fcsweep.system.signals import held_back
 
 MOST = 64
 """Trials of a stack on a CPU by `auto`: with more, nothing is gained any more."""
@@ -119,8 +120,9 @@ def _outputs(config: RunConfig, rows: int) -> int:
 
 def _free_memory(device: str) -> tuple[int, int | None]:
     """Bytes of memory at hand; and on a CPU of its last-level cache."""
-    import psutil
-    import torch
+    with held_back():
+        import psutil
+        import torch
 
     if device != "cpu" and torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info(None if device in ("auto", "cuda") else device)

@@ -1,5 +1,6 @@
 """Signals at random moments, again and again until a command ends: what it leaves is the same."""
 
+import builtins
 import csv
 import json
 import os
@@ -13,11 +14,19 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from support.short_runs import config_of
 from support.toy_app import study_of, told
+
+from fcsweep.cli import checks
+from fcsweep.config import Cifar10Config
+from fcsweep.launchers import grouping
+from fcsweep.messages.errors import UserError
+from fcsweep.system import signals
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
@@ -309,6 +318,26 @@ with listening():
 def test_an_import_that_must_not_be_broken_off_comes_to_its_end_first():
     done = subprocess.run([sys.executable, "-c", HELD_BACK], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (143, "to its end\n")
+
+
+def test_no_signal_breaks_off_an_import_of_torch(monkeypatch):
+    config = config_of()
+    slow, held = {"torch", "fcsweep.run", "fcsweep.data"}, dict[str, bool]()
+    real = builtins.__import__
+
+    def spy(name, *rest, **more):
+        if name in slow and signals._program is not None:
+            held[name] = signals._program.held_back
+        return real(name, *rest, **more)
+
+    with signals.listening(), monkeypatch.context() as patch:
+        patch.setattr(builtins, "__import__", spy)
+        grouping.stacks([config, config])
+        with suppress(UserError):
+            checks.require_device(replace(config, device="cuda:99"))
+        with suppress(UserError):
+            checks.require_data([replace(config, data=Cifar10Config(root="nowhere"))])
+    assert held == dict.fromkeys(slow, True)
 
 
 IN_A_DESTRUCTOR = """
