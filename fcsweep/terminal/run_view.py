@@ -95,7 +95,8 @@ def ending(result: Result) -> str:
 
 def _table(rows: list[HistoryRow]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("epoch", "step", "loss", "train accuracy", "val accuracy", "learning rate"):
+    heads = "epoch", "step", "loss", "val loss", "train accuracy", "val accuracy", "learning rate"
+    for name in heads:
         table.add_column(name, justify="right")
     best = max((row.val_accuracy for row in rows if row.val_accuracy is not None), default=None)
     for row in rows[-SHOWN:]:
@@ -104,6 +105,7 @@ def _table(rows: list[HistoryRow]) -> Table:
             str(row.epoch),
             str(row.step),
             f"{row.loss:.4g}",
+            "-" if row.val_loss is None else f"{row.val_loss:.4g}",
             formats.accuracy_text(row.train_accuracy),
             formats.accuracy_text(row.val_accuracy),
             f"{row.learning_rate:.4g}",

@@ -522,7 +522,7 @@ def test_help(fcsweep, tmp_path):
     said = fcsweep("--help")
     assert (said.code, said.err) == (0, "")
     examples = re.findall(r"^  python -m fcsweep(?!\.).*$", said.out, re.M)
-    assert len(examples) == 3
+    assert len(examples) == 5
     assert not [line for line in said.out.splitlines() if len(line) > 80]
     for line in (
         "data: cifar10, digits, synthetic",

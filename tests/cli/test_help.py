@@ -38,6 +38,7 @@ def test_help_tells_every_key_with_its_meaning_range_and_default(fcsweep):
     for name in (*SAMPLERS, *PRUNERS):
         assert f"={name} optuna." in text
     assert "hydra.launcher.max_trials=auto" in text
+    assert "-m hydra/sweeper=optuna hydra.sweeper.n_trials=30" in text
     assert "model.dropout=0 (three_layer, five_layer, fully_connected)" in text
     assert "hydra.sweeper.direction=maximize" in text  # as here, not as in other apps
     assert "three_layer [100,100]" in text
