@@ -3,7 +3,7 @@
 ==================  ============================================================================
 ``filenames.py``    the files of a run and of a sweep, the statuses of a run, where runs lie
 ``formats.py``      a row an epoch, how a run ended
-``events.py``       what is told of trials while they train, and to whom
+``events.py``       events of training, and who receives them
 ``writer.py``       `RunRecord`: the files of a run, up to date while it trains
 ``reader.py``       what a run has left, read as data; `read_run` for tables
 ``evidence.py``     a finished run, checked and bounded, to be repeated

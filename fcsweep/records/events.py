@@ -1,7 +1,7 @@
-"""What is told of trials while they train, and to whom.
+"""Events of training, and who receives them.
 
-Two roles: an `Observer` is told and answers nothing (displays, trackers); one function, `OnEpoch`,
-decides which trials are pruned.
+Two roles: an `Observer` only listens (displays, trackers); one function, `OnEpoch`, decides which
+trials are pruned.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Report:
 
 
 OnEpoch = Callable[[Sequence[Report]], Collection[int]]
-"""Told of all trials that are still training, at once; returns the positions of those to prune."""
+"""Gets one report for each trial still training; returns the positions of those to prune."""
 
 
 class Observer:
-    """Is told how trials get on; a subclass overrides what it wants to hear.
+    """Receives the events of training; a subclass overrides those it needs.
 
     ``run_many`` enters it before the first event and leaves it however training ends.
     """
@@ -46,10 +46,10 @@ class Observer:
         """Training starts."""
 
     def epoch(self, reports: Sequence[Report]) -> None:
-        """An epoch was trained and recorded, of all trials that were still training.
+        """All trials still training have trained and recorded an epoch.
 
-        After a lack of memory the epochs that are trained again are told again.
+        Epochs that are retrained after running out of memory are reported again.
         """
 
     def ended(self, results: Sequence[Result]) -> None:
-        """Training came to its end: not after a signal, nor after an error of a lone run."""
+        """Training has finished; not called after a signal or after an error of a lone run."""

@@ -27,7 +27,7 @@ from fcsweep.records.reader import look, losses_of, read_json
 from fcsweep.records.seal import changed_files
 
 ROW_BYTES = 200
-"""More than a row of ``history.csv`` has."""
+"""Upper bound on a row of ``history.csv``."""
 MOST_THREADS = 4096
 
 
@@ -139,8 +139,8 @@ def _result(folder: Path, config: RunConfig) -> dict[str, Any]:
         raise FolderError(found.damage or f"{folder} holds no run: it has no {RESULT}")
     if result["status"] == "running":
         raise FolderError(
-            f"{folder} is running, or was killed; expected a run that has ended (the command that "
-            "started it, with the same folder, lets it go on)"
+            f"{folder} is running, or was killed; expected a run that has ended (to resume "
+            "it, repeat the command that started it, with the same folder)"
         )
     epochs, most = result.get("epochs"), config.solver.num_epochs
     if not isinstance(epochs, bool) and epochs == 0:
@@ -152,7 +152,7 @@ def _result(folder: Path, config: RunConfig) -> dict[str, Any]:
 
 
 def short_line(text: object) -> str:
-    """A text on one line, and not a long one."""
+    """A text on one line, cut to 200 characters."""
     return " ".join(str(text).split())[:200]
 
 

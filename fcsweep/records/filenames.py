@@ -19,10 +19,10 @@ FINISHED = ("completed", "pruned", "diverged")
 """A run with one of these is not trained again."""
 
 SWEEP_FILES = ("multirun.yaml", "study.journal", "study.journal.size")
-"""Any says that a folder is a sweep's."""
+"""Any of these marks a folder as a sweep's."""
 
 SWEEP_ENDS = ("trials.csv", "optimization_results.yaml", "report.html")
-"""What a sweep writes at its end, also one for whose first file the disk had no room."""
+"""What a sweep writes at its end, even if a full disk kept it from writing its first file."""
 
 LOG = "fcsweep.log"
 """The first file of a run."""
@@ -31,7 +31,7 @@ CHECKPOINTS = ("checkpoint-0.safetensors", "checkpoint-1.safetensors")
 """Two generations, in the folder of a run while it trains; see `fcsweep.run.checkpoint`."""
 
 DEEPEST = 8
-"""Levels of folders below the one that is given, in which runs are found."""
+"""How many levels below the given folder are searched for runs."""
 
 
 def find_runs(folder: str | Path) -> list[Path]:

@@ -24,7 +24,7 @@ from fcsweep.system.locks import holder, lock, unlock
 
 
 def check_run(folder: Path, config: RunConfig, key: str = "hydra.run.dir") -> bool:
-    """Whether ``folder`` holds this very run, finished; False if the run may start or go on there.
+    """Whether ``folder`` holds this very run, finished; False if the run may start or resume there.
 
     Raises:
         FolderError: It is a file, or holds something else, another config's run or a damaged one.
@@ -51,13 +51,13 @@ def check_run(folder: Path, config: RunConfig, key: str = "hydra.run.dir") -> bo
         _refuse(key, folder, f"holds something that is not a run of this program ({error})")
     if changes:
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-        told = f"{'; '.join(changes[:3])}{more}"
-        _refuse(key, folder, f"contains a run with a different config ({told})")
+        summary = f"{'; '.join(changes[:3])}{more}"
+        _refuse(key, folder, f"contains a run with a different config ({summary})")
     return found.finished
 
 
 def check_sweep(folder: Path, jobs: Sequence[RunConfig] | None) -> list[int]:
-    """The numbers of the jobs that ``folder`` holds finished, if the sweep may go on there.
+    """The numbers of the finished jobs in ``folder``, if the sweep may start or resume there.
 
     Args:
         folder: Where job number ``n`` has the folder ``n``.
@@ -91,8 +91,8 @@ def make(folder: Path, key: str) -> list[Path]:
         missing = [one for one in (folder, *folder.parents) if not one.exists()]
         folder.mkdir(parents=True)
     except FileExistsError:
-        if not folder.is_dir() and not folder.is_file():  # from a pipe nothing might ever come
-            _refuse(key, folder, "is no folder, or a link on the way to it leads nowhere")
+        if not folder.is_dir() and not folder.is_file():  # opening a pipe might block
+            _refuse(key, folder, "is not a folder, or a link in its path is broken")
         return []
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         why = getattr(error, "strerror", None) or error
@@ -119,7 +119,7 @@ def hold(folder: Path, key: str, together: bool = False) -> Generator[None]:
     Args:
         folder: of a run or a sweep.
         key: that names it.
-        together: let those in that call with the same: a `fcsweep.system.crew` shares the work.
+        together: share it with others that pass True: a `fcsweep.system.crew` shares the work.
 
     Raises:
         FolderError: It cannot be made, or another process uses it.
@@ -152,14 +152,14 @@ def _user_of(folder: Path) -> str:
 
 
 def remove_half_written(folder: Path) -> None:
-    """Remove what killed processes were writing into a folder; what a living one writes stays."""
+    """Remove the temporary files of killed processes; those of living ones stay."""
     for path in (*folder.glob(".*.tmp"), *folder.glob(".hydra/.*.tmp")):
         if not _is_being_written(path):
             path.unlink(missing_ok=True)
 
 
 def _is_being_written(path: Path) -> bool:
-    """Whether the process whose number is in the name is there, and is not a later one."""
+    """Whether the process whose id is in the name still runs: the same one, not a reused id."""
     import psutil  # not for --help
 
     try:
@@ -171,13 +171,13 @@ def _is_being_written(path: Path) -> bool:
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints of a run that needs them no more."""
+    """Remove the checkpoints of a run that no longer needs them."""
     for name in CHECKPOINTS:
         (folder / name).unlink(missing_ok=True)
 
 
 def _entries(folder: Path, key: str) -> list[str]:
-    """The names in a folder but for the roll of who works there; none if it is not there yet."""
+    """The names in a folder, without the roll of its workers; none if it does not exist yet."""
     try:
         return sorted({entry.name for entry in folder.iterdir()} - {ROLL})
     except FileNotFoundError:
@@ -189,7 +189,7 @@ def _entries(folder: Path, key: str) -> list[str]:
 
 
 def _refuse_odd(key: str, folder: Path) -> None:
-    """What is written through a link lies outside the folder; from a pipe nothing may ever come."""
+    """Refuse links, which lead outside the folder, and pipes, which may block."""
     for name in _entries(folder, key):
         path = folder / name
         with suppress(FileNotFoundError):  # others work in the folder of a sweep

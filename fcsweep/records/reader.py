@@ -39,7 +39,7 @@ class Found:
 
     @property
     def finished(self) -> bool:
-        """Whether the run came to its own end."""
+        """Whether the run ended by itself, not by a signal or an error."""
         return self.result is not None and self.result["status"] in FINISHED
 
 
@@ -70,7 +70,7 @@ KINDS: Mapping[str, type] = {
     "target_reached": bool,
     "seconds": float,
 }
-"""What the keys of ``result.json`` hold that are no texts; an int may stand for a float."""
+"""Types of the keys of ``result.json`` that are not text; an int is accepted for a float."""
 RESULT_KEYS = tuple(field.name for field in fields(Result))
 
 
@@ -157,7 +157,7 @@ def _fits(value: object, kind: type) -> bool:
 def are_ours(runs: Iterable[Path]) -> bool | None:
     """Whether folders hold runs of this program; False: of another Hydra app; None: nothing tells.
 
-    A run is ours by a record or by a config that fits the schemas; the runs of a sweep are alike.
+    A run is ours if it has a record, or a config that fits the schemas; one run decides for all.
     """
     of_another = False
     for found in map(look, runs):
@@ -196,7 +196,7 @@ def damaged_since(
 
     Args:
         folder: of the run.
-        gone: whether a file that is not there any more counts.
+        gone: whether a missing file counts.
         facts: what ``provenance.json`` holds, if it is known already.
     """
     path = folder / PROVENANCE
@@ -229,7 +229,7 @@ def changed_since(folder: Path, found: Found, facts: Mapping[str, Any]) -> str |
     if found.result is None or found.result["status"] == "running" or "files" not in facts:
         return None
     changed = damaged_since(folder, gone=False, facts=facts)
-    return changed if changed and not is_held(folder) else None  # else it goes on, and writes
+    return changed if changed and not is_held(folder) else None  # a held folder is being written
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -118,8 +118,8 @@ class Spread:
     def __str__(self) -> str:
         """``0.9650 ± 0.0012``; of a single value itself, without any nothing."""
         mean, deviation = self.mean, self.deviation
-        told = "" if mean is None else f"{mean:{self.digits}}"
-        return told if deviation is None else f"{told} ± {deviation:{self.digits}}"
+        text = "" if mean is None else f"{mean:{self.digits}}"
+        return text if deviation is None else f"{text} ± {deviation:{self.digits}}"
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 Each file is replaced as a whole (written beside itself, then renamed), so that a reader sees the
 state before or after a write and never half of it, whatever ends the process. ``result.json`` comes
 last: what it says is also in the others. When a run ends, ``provenance.json`` gets the sha256 of
-each of them and of itself, so that a byte that changes later is found. What each file holds, column
-by column, stands in ``multirun/README.md``.
+each of them and of itself, so that a byte that changes later is found. ``multirun/README.md``
+describes each file, column by column.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class RunRecord:
         return Past(self._rows[:], self._losses[:], replace(self.result))
 
     def restore(self, past: Past, best: bytes | None) -> None:
-        """Go on from what another record of this run held.
+        """Resume from what another record of this run held.
 
         Args:
             past: of an unfinished run.
@@ -143,7 +143,7 @@ class RunRecord:
             self._write()
 
     def finish(self, status: str, reason: str | None = None) -> Result:
-        """Write how the run ended; one that came to its own end needs its checkpoints no more."""
+        """Write how the run ended; remove its checkpoints if its status is one of `FINISHED`."""
         fence()
         self.result.status, self.result.reason = status, reason
         settle(self._spare_best)
@@ -176,7 +176,7 @@ class RunRecord:
 
 
 def end_lost(folder: Path) -> None:
-    """Correct the record of a run whose process was killed: it is not running any more."""
+    """Mark a run whose process was killed as interrupted."""
     result = look(folder).result
     if result is not None and result["status"] == "running" and not is_held(folder):
         remove_half_written(folder)
