@@ -71,18 +71,20 @@ def writing(what: object) -> Generator[None]:
         yield
     except (OSError, ValueError) as error:
         # logging says only that it is unable to configure a handler.
-        told = error if isinstance(error, OSError) else error.__cause__
-        if not isinstance(told, OSError) or told.errno not in FULL:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError) or cause.errno not in FULL:
             raise
-        raise RecordError(f"{told.filename or what} cannot be written: {told.strerror}") from error
+        raise RecordError(
+            f"{cause.filename or what} cannot be written: {cause.strerror}"
+        ) from error
 
 
 @contextmanager
 def giving_way() -> Generator[None]:
     """Suppress a `RecordError` while another exception propagates: that one is reported."""
-    on_its_way = sys.exc_info()[1]
+    propagating = sys.exc_info()[1]
     try:
         yield
     except RecordError:
-        if on_its_way is None:
+        if propagating is None:
             raise

@@ -1,4 +1,4 @@
-"""Reading files that nobody vouches for: bounded in size and depth, never a pipe."""
+"""Reading untrusted files: bounded in size and depth, never a pipe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ATTEMPTS = 100  # to open a file that `fcsweep.system.rewrite` replaces again an
 
 
 def read_bounded(path: str | Path, most: int) -> bytes:
-    """The content of a file, for whoever does not know what lies there.
+    """The content of an untrusted file.
 
     Args:
         path: of the file.
@@ -31,11 +31,11 @@ def read_bounded(path: str | Path, most: int) -> bytes:
 
     Raises:
         OSError: It cannot be read.
-        UnreadableError: It is larger, or no file: from a pipe nothing might ever come.
+        UnreadableError: It is larger, or not a regular file: reading a pipe might block forever.
     """
     with open(path, "rb", opener=_open) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise UnreadableError("it is no file")
+            raise UnreadableError("it is not a regular file")
         content = file.read(most + 1)
     if len(content) > most:
         raise UnreadableError(f"larger than {most} bytes")
@@ -43,19 +43,19 @@ def read_bounded(path: str | Path, most: int) -> bytes:
 
 
 def _open(name: str, how: int) -> int:
-    """A descriptor, without waiting for whoever might once write into a pipe."""
+    """A descriptor, opened without waiting for a pipe to have a writer."""
     how |= getattr(os, "O_NONBLOCK", 0)
     for _ in range(ATTEMPTS):
-        with suppress(BlockingIOError):  # what had this name just now is being written over
+        with suppress(BlockingIOError):  # `rewrite` holds a lease on it just now
             return os.open(name, how)
     return os.open(name, how)
 
 
 def check_bounds(text: bytes) -> None:
-    """Refuse what would keep a loader busy, or crash it (libyaml's recursion has no bottom).
+    """Refuse what would keep a loader busy, or crash it (libyaml's recursion is unbounded).
 
     Raises:
-        yaml.YAMLError: It is no YAML.
+        yaml.YAMLError: It is not YAML.
         UnreadableError: It is nested too deeply, or uses aliases.
     """
     depth = 0

@@ -20,12 +20,12 @@ def command(
     """Run a block as a whole program; within another such block it is a part of that program.
 
     Args:
-        program: what starts it, for the line that tells how to go on after a signal.
-        errors: that are told in one line on standard error; others are faults of the program.
+        program: what starts it, for the line that says how to resume after a signal.
+        errors: reported in one line on standard error; others are faults of the program.
 
     Raises:
         SystemExit: 1 after an error; 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP.
-        ReaderLeft: nobody reads standard output any more.
+        ReaderLeft: standard output is a broken pipe.
     """
     with listening(program):
         try:

@@ -2,7 +2,7 @@
 
 Each has a file in ``.workers/`` in the sweep's folder, and keeps it locked. The operating system
 drops the lock with the process, however that ends: then what it was working on is free at once. A
-process that was stopped and goes on has its lock, and its work, all the while.
+process that is suspended and continued keeps its lock and its work.
 """
 
 from __future__ import annotations
@@ -67,16 +67,16 @@ class Crew:
 
     def __enter__(self) -> Crew:
         """Join."""
-        global _joined
+        global _own_crew
         with self.turn():
             self._refuse_strangers()
             with writing(self._path):
                 self._path.touch()
             locked = lock(self._path)
-            assert locked is not None  # nobody else knows of the file
+            assert locked is not None  # no other process knows the file
             self._locked = locked
             self._write()
-        _joined = self
+        _own_crew = self
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -84,8 +84,8 @@ class Crew:
         self.leave()
         if kind is LostClaim:
             raise FolderError(
-                "another process has taken this one for dead and goes on with its trials; the same "
-                "command joins in again"
+                "another process has taken this one for dead and resumed its trials; run the same "
+                "command to join again"
             )
 
     def _refuse_strangers(self) -> None:
@@ -97,10 +97,10 @@ class Crew:
                 )
 
     def leave(self) -> None:
-        """Be a member no more; once is enough."""
-        global _joined
-        if _joined is self:
-            _joined = None
+        """Leave the crew; a second call does nothing."""
+        global _own_crew
+        if _own_crew is self:
+            _own_crew = None
             with self.turn():
                 self._path.unlink(missing_ok=True)
                 unlock(self._locked)
@@ -128,7 +128,7 @@ class Crew:
             assert locked is not None  # it was waited for
             if locked == NO_LOCK or _is_at(locked, self._roll):
                 return locked
-            unlock(locked)  # of a folder that was removed meanwhile
+            unlock(locked)  # another process has removed the folder
 
     def others(self) -> list[Member]:
         """The other living members, in a `turn`; those whose process has ended are forgotten."""
@@ -150,10 +150,10 @@ class Crew:
         self._write()
 
     def check(self) -> None:
-        """Make sure that nobody has taken this process for dead.
+        """Make sure that no other process has taken this one for dead.
 
         Raises:
-            LostClaim: somebody has.
+            LostClaim: another has.
         """
         if not self._path.exists():
             raise LostClaim
@@ -172,11 +172,11 @@ def digest(jobs: object) -> str:
 
 def others_at_work(count: int) -> str:
     """What one says who leaves before the last."""
-    told = "another process is" if count == 1 else f"{count} other processes are"
-    return f"{told} at work on this sweep; the last one writes its tables"
+    others = "another process is" if count == 1 else f"{count} other processes are"
+    return f"{others} working on this sweep; the last one writes its tables"
 
 
-_joined: Crew | None = None
+_own_crew: Crew | None = None
 
 
 def fence() -> None:
@@ -185,8 +185,8 @@ def fence() -> None:
     Raises:
         LostClaim: this process works on a sweep, and another has taken over its work.
     """
-    if _joined is not None:
-        _joined.check()
+    if _own_crew is not None:
+        _own_crew.check()
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -1,7 +1,6 @@
 """Locks on files and folders (``flock``), which the operating system drops with the process.
 
-Where there are none (Windows, some network file systems) everybody goes on without: two processes
-are not kept apart there.
+Where there are none (Windows, some network file systems), nothing keeps two processes apart.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ def lock(path: Path, wait: bool = False, together: bool = False) -> int | None:
 
     Args:
         path: of the folder or the file, which is there.
-        wait: for whoever has it.
-        together: several may have it that ask for this.
+        wait: until the lock is free.
+        together: take a shared lock.
 
     Returns:
         What `unlock` takes; None if another has it, NO_LOCK where there are no locks.
@@ -33,13 +32,13 @@ def lock(path: Path, wait: bool = False, together: bool = False) -> int | None:
     opening = os.O_RDONLY if path.is_dir() else os.O_RDWR  # as NFS wants it
     try:
         descriptor = os.open(path, opening)
-    except OSError:  # it cannot be opened; whoever uses it will say so
+    except OSError:  # its next use will report the error
         return NO_LOCK
     return lock_open(descriptor, wait, together)
 
 
 def lock_open(descriptor: int, wait: bool = False, together: bool = False) -> int | None:
-    """As `lock`, for what is open already; closes it where it is not locked."""
+    """As `lock`, for an open descriptor; closes it if it is not locked."""
     try:
         if fcntl is not None:
             how = fcntl.LOCK_SH if together else fcntl.LOCK_EX
@@ -55,13 +54,13 @@ def lock_open(descriptor: int, wait: bool = False, together: bool = False) -> in
 
 
 def unlock(locked: int) -> None:
-    """Let others have what `lock` has locked."""
+    """Release what `lock` returned."""
     if locked != NO_LOCK:
         os.close(locked)
 
 
 def wait_until_free(path: Path, seconds: float) -> None:
-    """Wait until nobody has locked a folder or a file, at most so long."""
+    """Wait until a folder or a file is not locked, at most ``seconds``."""
     until = time.monotonic() + seconds
     while (locked := lock(path)) is None and time.monotonic() < until:
         time.sleep(0.05)

@@ -53,9 +53,9 @@ def end_with_sweep() -> None:
 
 @cache
 def _sweep() -> int | None:
-    """The process id of the sweep; processes that the job starts are not told."""
-    told = os.environ.pop(SWEEP, None)
-    return None if told is None else int(told)
+    """The process id of the sweep; processes that the job starts do not inherit it."""
+    sweep = os.environ.pop(SWEEP, None)
+    return None if sweep is None else int(sweep)
 
 
 @cache

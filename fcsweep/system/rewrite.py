@@ -63,7 +63,7 @@ def settle(spare: Path) -> None:
 def _write_over(path: Path, content: bytes) -> bool:
     """Overwrite a file; False if it does not exist, or a process has it open or mapped.
 
-    A process that opens it meanwhile waits until the write is complete.
+    A process that opens it during the write waits until it is complete.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY)
@@ -78,13 +78,15 @@ def _write_over(path: Path, content: bytes) -> bool:
 
 
 def _has_lease(file: BinaryIO) -> bool:
-    """Whether the system says that nobody else has a file open, and holds off who would open it.
+    """Take a write lease: False if another process has the file open; later opens wait.
 
-    By a write lease of Linux (``fcntl(2)``), which ends with the file's closing.
+    Closing the file ends the lease (Linux, ``fcntl(2)``).
     """
     assert fcntl is not None  # it is there on Linux
     try:
-        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # if somebody would; ignored by default
+        fcntl.fcntl(
+            file, fcntl.F_SETSIG, signal.SIGURG
+        )  # when another opens it; ignored by default
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
     except OSError:
         return False

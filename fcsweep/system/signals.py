@@ -58,7 +58,7 @@ def is_listening() -> bool:
 
 
 def this_program() -> str:
-    """What started this process, but for its own words: ``python app.py``."""
+    """The command that started this process, without its arguments: ``python app.py``."""
     words, own = list(sys.orig_argv), sys.argv[1:]
     if words[len(words) - len(own) :] != own or len(words) <= len(own):  # somebody changed them
         words, own = ["python", *sys.argv], sys.argv[1:]
@@ -68,17 +68,17 @@ def this_program() -> str:
 
 @contextmanager
 def listening(program: str = PROGRAM) -> Generator[None]:
-    """While the block, a whole program, runs, a signal ends it; then the way to go on is printed.
+    """Run the block as a whole program: a signal ends it and prints how to resume.
 
-    A second signal, more than a second after the first, ends the process at once. Within another
-    such block it does nothing.
+    A second signal, more than a second after the first, ends the process at once. Nested
+    blocks do nothing.
 
     Args:
         program: what starts it.
 
     Raises:
-        SystemExit: 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP, whatever what the handler
-            raised has become on its way.
+        SystemExit: 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP, even if code in between
+            replaced the exception that the handler raised.
     """
     global _program
     if _program is not None:
@@ -105,14 +105,14 @@ def listening(program: str = PROGRAM) -> Generator[None]:
 
 
 def _ignore_lost(hook: Callable[[Any], object], unraisable: Any) -> None:
-    """Say nothing of what the handler raised in a destructor: `end_if_asked` raises it again."""
+    """Ignore what the handler raised in a destructor: `end_if_asked` raises it again."""
     asked = _program is not None and _program.signal is not None
     if not (asked and isinstance(unraisable.exc_value, KeyboardInterrupt | SystemExit)):
         hook(unraisable)
 
 
 def _say(text: str, stream: TextIO) -> None:
-    """Write what is left to a stream; the terminal may be gone."""
+    """Write to a stream and flush it; the terminal may be gone."""
     try:
         stream.write(text)
         stream.flush()
@@ -121,12 +121,12 @@ def _say(text: str, stream: TextIO) -> None:
 
 
 def unheard() -> None:
-    """From now on signals end this process without a word: its work is done."""
+    """From now on signals end this process silently: its work is done."""
     _handled_by(signal.SIG_DFL)
 
 
 def advise(what: str, words: Sequence[str]) -> None:
-    """Say how to go on if a signal comes from now on.
+    """Set the advice that a signal prints from now on.
 
     Args:
         what: the command does, such as ``go on``.
@@ -144,7 +144,7 @@ def end_if_asked() -> None:
 
 @contextmanager
 def held_back() -> Generator[None]:
-    """A first signal waits for the end of the block: imports of C++ may abort by an exception."""
+    """Delay a first signal until the block ends: an exception may abort imports of C++ code."""
     if _program is None:
         yield
         return

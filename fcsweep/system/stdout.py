@@ -14,7 +14,7 @@ class ReaderLeft(SystemExit):
     """Ends the program with one line on standard error, and exit code 1."""
 
     def __init__(self) -> None:
-        super().__init__("nobody reads standard output any more")
+        super().__init__("standard output was closed")
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def all_printed() -> Generator[None]:
 def _flush_at_end() -> Iterator[None]:
     try:
         yield
-    except SystemExit:  # as after a help
+    except SystemExit:  # as --help raises
         sys.stdout.flush()
         raise
     with writing("standard output"):

@@ -639,17 +639,17 @@ def test_a_run_whose_output_nobody_reads_any_more_ends_with_that_reason(tmp_path
         run.stdout.readline()
         run.stdout.close()
         told = run.stderr.read()
-    assert (run.returncode, told) == (1, "nobody reads standard output any more\n")
+    assert (run.returncode, told) == (1, "standard output was closed\n")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["status"] == "interrupted"
-    assert result["reason"] == "nobody reads standard output any more"
+    assert result["reason"] == "standard output was closed"
 
 
 def test_a_sweep_whose_table_nobody_reads_says_so(tmp_path):
     """As in `fcsweep -m ... | true`: the table itself comes after the last trial."""
     program = sys.executable, "-W", "error", "-c", STAND_IN
     said = unread(*program, "-m", "seed=1,2", "hydra.sweep.dir=s", cwd=tmp_path)
-    assert (said.code, said.err) == (1, "nobody reads standard output any more\n")
+    assert (said.code, said.err) == (1, "standard output was closed\n")
     for number in "01":
         result = json.loads((tmp_path / "s" / number / "result.json").read_text())
         assert result["status"] == "completed"

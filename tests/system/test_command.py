@@ -83,4 +83,4 @@ def test_an_evaluation_that_nobody_reads_is_one_line(tmp_path):
     os.close(read)
     with os.fdopen(write) as nobody:
         done = preloaded.run([sys.executable, "-c", code], stdout=nobody, stderr=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (1, b"nobody reads standard output any more\n")
+    assert (done.returncode, done.stderr) == (1, b"standard output was closed\n")
