@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one line that says what was given, what was expected, what to do.
+"""Errors that a user can fix: one line that says what was given, what was expected, what to do.
 
 A program that ends with one of them prints the line and has exit code 1
 (`fcsweep.system.command`). Other exceptions are faults of the program.
@@ -10,7 +10,7 @@ from fcsweep.messages.wording import sanitize
 
 
 class UserError(Exception):
-    """An error that a user can mend; its text is one line, without secrets."""
+    """An error that a user can fix; its text is one line, without secrets."""
 
     def __init__(self, text: str) -> None:
         super().__init__(sanitize(text))
@@ -41,4 +41,4 @@ class RecordError(UserError):
 
 
 class UnreadableError(UserError, ValueError):
-    """A file that is not read: it is no regular file, too large or nested too deeply."""
+    """A file that is not read: not a regular file, too large or nested too deeply."""

@@ -53,7 +53,7 @@ def masked_url(url: str) -> str:
 
 
 def without_password(text: str, url: str) -> str:
-    """A text about a URL, without the URL's password as it stands there or as it is meant."""
+    """A text about a URL, without the URL's password in its quoted and its unquoted form."""
     found = WHOLE_URL.search(url)
     for secret in {found[2], unquote(found[2])} - {""} if found else ():
         text = text.replace(secret, "***")

@@ -30,7 +30,7 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
 
 def _usual(word: str, candidates: list[str]) -> str | None:
-    """Of the candidates the one that is called so elsewhere; rather in the same or a like group."""
+    """The candidate known by this name elsewhere, preferably in the same or a similar group."""
     group, _, name = word.rpartition(".")
     called = ours(name)
     found = [one for one in candidates if one != word and one.rpartition(".")[2] in called]
@@ -41,14 +41,14 @@ def _usual(word: str, candidates: list[str]) -> str | None:
 
 def hint(word: str, words: Iterable[str]) -> str:
     """``; did you mean WORD?``, or nothing where no word is near."""
-    meant = nearest(word, words)
-    return f"; did you mean {meant}?" if meant else ""
+    near = nearest(word, words)
+    return f"; did you mean {near}?" if near else ""
 
 
 def one_line(error: BaseException) -> str:
     """An error on one line: our own and Hydra's texts as they are, others with their type.
 
-    Without secrets, and without what a terminal would obey.
+    Without secrets and terminal escape sequences.
     """
     text = sanitize(str(error))
     kind = type(error)
@@ -59,14 +59,14 @@ def one_line(error: BaseException) -> str:
 
 def printable(text: object) -> str:
     r"""A text whose every character can be seen: a line break as ``\n``, an escape as ``\x1b``."""
-    told = str(text)
-    if told.isprintable():
-        return told
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in told)
+    characters = str(text)
+    if characters.isprintable():
+        return characters
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in characters)
 
 
 def sanitize(text: str) -> str:
-    """A text on one line, without secrets and without what a terminal would obey."""
+    """A text on one line, without secrets and terminal escape sequences."""
     return printable(mask(" ".join(text.split())))
 
 
