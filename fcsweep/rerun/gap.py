@@ -1,7 +1,7 @@
 """How far the numbers of a run and of its rerun lie apart, where their bits are not equal.
 
-Another kind of processor adds in another order, so that the last bits differ. All that is no
-number of training has to be equal: texts, counts, how many numbers there are.
+Another kind of processor adds in another order, so that the last bits differ. Everything
+else must be equal: texts, counts, how many numbers there are.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ TOLERANCE = 1e-6
 
 EXACT_COLUMNS = ("epoch", "step")
 BITS = ("seconds", "best_sha256")
-"""Keys of ``result.json`` that are compared elsewhere, or by nobody."""
+"""Keys of ``result.json`` that are compared elsewhere, or not at all."""
 
 PROCESSOR = ("cpu_name", "cpu_capability", "device_name")
-"""Facts of ``provenance.json`` of which at least one differs on another processor."""
+"""Facts of ``provenance.json``; at least one differs on another processor."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ def largest_gap(run: Evidence, again: Path) -> Gap | None:
     try:
         return max(_gaps(run, again), key=lambda gap: gap.size)
     except (ValueError, KeyError, OSError, FolderError, SafetensorError):
-        return None  # another form, which is no matter of the processor
+        return None  # another form, which no processor explains
 
 
 def _gaps(run: Evidence, again: Path) -> Iterator[Gap]:
     """The gap of each file; raises where it has another form."""
     history = run.in_its_columns((again / HISTORY).read_bytes())
     yield Gap(_in_tables(_columns(run.history), _columns(history)), HISTORY)
-    yield Gap(_between(run.losses, losses_of((again / LOSSES).read_bytes())), LOSSES)
+    yield Gap(_largest_distance(run.losses, losses_of((again / LOSSES).read_bytes())), LOSSES)
     yield Gap(_in_results(run.result, json.loads((again / RESULT).read_text())), RESULT)
     yield Gap(_in_parameters(run, again), BEST)
 
@@ -88,7 +88,7 @@ def _in_tables(one: Mapping[str, list[str]], other: Mapping[str, list[str]]) -> 
     _same(list(one), list(other))
     for name in EXACT_COLUMNS:
         _same(one[name], other[name])
-    return max(_between(_numbers(one[name]), _numbers(other[name])) for name in one)
+    return max(_largest_distance(_numbers(one[name]), _numbers(other[name])) for name in one)
 
 
 def _numbers(cells: list[str]) -> NDArray[Any]:
@@ -101,7 +101,7 @@ def _in_results(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     exact = [key for key in {**one, **other} if key not in (*numbers, *BITS)]
     _same([one[key] for key in exact], [other[key] for key in exact])
     pairs = ([float(result[key]) for key in numbers] for result in (one, other))
-    return _between(*map(np.array, pairs))
+    return _largest_distance(*map(np.array, pairs))
 
 
 def _in_parameters(run: Evidence, again: Path) -> float:
@@ -111,10 +111,10 @@ def _in_parameters(run: Evidence, again: Path) -> float:
         return 0.0
     one, other = (load(read_bounded(folder / BEST, most)) for folder in (run.folder, again))
     _same(sorted(one), sorted(other))
-    return max(_between(one[name], other[name]) for name in one)
+    return max(_largest_distance(one[name], other[name]) for name in one)
 
 
-def _between(one: NDArray[Any], other: NDArray[Any]) -> float:
+def _largest_distance(one: NDArray[Any], other: NDArray[Any]) -> float:
     """The largest distance of two arrays; equal infinities, and NaN at the same place, are equal.
 
     Raises:

@@ -54,7 +54,7 @@ def rerun(folders: Sequence[Path], out: Path | None = None, trust: bool = False)
     with tempfile.TemporaryDirectory(prefix="fcsweep-rerun-") as scratch, epoch_bar() as shown:
         for number, run in enumerate(runs):
             again = Path(scratch) / str(number)
-            repeated += _told(run, again, shown(run, f"{number + 1}/{len(runs)}"))
+            repeated += _repeat_and_report(run, again, shown(run, f"{number + 1}/{len(runs)}"))
             if out is None:
                 shutil.rmtree(again, ignore_errors=True)
         if out is not None:
@@ -74,7 +74,7 @@ def _run_dirs(folders: Sequence[Path]) -> list[Path]:
 
 
 def _jobs(folder: Path) -> list[Path]:
-    """The folders of the jobs of a sweep; the folder itself if it is no sweep."""
+    """The folders of the jobs of a sweep; the folder itself if it is not a sweep."""
     return jobs_of(folder) or [folder]
 
 
@@ -93,7 +93,7 @@ def _check(folder: Path, trust: bool) -> Evidence | None:
         return None
 
 
-def _told(run: Evidence, again: Path, progress: Progress) -> bool:
+def _repeat_and_report(run: Evidence, again: Path, progress: Progress) -> bool:
     """Train again in the folder ``again``, compare and print; returns whether all bits agree."""
     try:
         outcome = repeat(run, again, progress)
@@ -112,12 +112,12 @@ def repeat(
 ) -> Comparison:
     """Train a recorded run again in the folder ``again``, and compare.
 
-    Not trained again is a run of which a file has changed that training could not vouch for.
+    A run is not trained again if a file has changed that training could not vouch for.
 
     Args:
         run: as recorded; `read_evidence` has refused what would import code.
         again: a folder that is not there yet.
-        progress: is told each epoch.
+        progress: called with each epoch.
         device: instead of the recorded one.
 
     Raises:
