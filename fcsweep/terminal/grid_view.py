@@ -81,9 +81,9 @@ class GridView:
         """The bar and the jobs by status."""
         found = Counter(self._statuses())
         running = found.pop("running", 0)
-        return Group(*self._bar.lines(found, running, self._left(found.total())))
+        return Group(*self._bar.lines(found, running, self._seconds_left(found.total())))
 
-    def _left(self, ended: int) -> float | None:
+    def _seconds_left(self, ended: int) -> float | None:
         if not ended or self._total is None:
             return None
         return (time.monotonic() - self._began) / ended * max(self._total - ended, 0)

@@ -73,7 +73,7 @@ class LiveProgress(Progress):
         found.pop("waiting", None)
         running = found.pop("running", 0)
         lines = self._bar.lines(found, running if self.running else 0, self.seconds_left())
-        return Group(*lines, *self._best(), *self._running())
+        return Group(*lines, *self._best(), *self._running_lines())
 
     def _update(self) -> None:
         self._live.update(self.shown())
@@ -83,7 +83,7 @@ class LiveProgress(Progress):
         text = best(self.study, self.digits)
         return [] if text is None else [line(text, "bold green")]
 
-    def _running(self) -> list[Text]:
+    def _running_lines(self) -> list[Text]:
         """A line for each running trial, or for the best of many."""
         lines: list[Text] = []
         known = {number: seen for number, seen in self.running.items() if seen is not None}

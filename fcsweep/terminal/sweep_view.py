@@ -29,7 +29,7 @@ from fcsweep.records.sweep_table import (
 )
 
 LISTED = 10
-"""Points that are shown; of more, so many of the best."""
+"""Points that are shown; if there are more, the best ones."""
 MOST_NUMBERS = 5
 """Of repeats that are listed."""
 AT_SPACES: Any = {"break_long_words": False, "break_on_hyphens": False}
@@ -61,7 +61,7 @@ def table(rows: Sequence[Row], width: int) -> Table:
         caption=_caption(rows),
         caption_justify="left",
     )
-    columns = columns if framed else _fitting(columns, rows, width)
+    columns = columns if framed else _fit(columns, rows, width)
     for name in columns:
         shown.add_column(escape(name), overflow="ellipsis" if cut else "fold", no_wrap=cut)
     top = best_point(every)
@@ -85,7 +85,7 @@ def lines(rows: Sequence[Row]) -> list[str]:
 
 
 def below(rows: Sequence[Row]) -> list[str]:
-    """What stands below the table: where the others are; the best run or point, its parameters."""
+    """The text below the table: where the others are; the best run or point, its parameters."""
     every = points(rows)
     left = _others(rows, len(every))
     top = best_point(every)
@@ -115,7 +115,7 @@ def _best(point: Point, params: Sequence[str]) -> str:
 
 
 def _params(rows: Sequence[Row], row: Row) -> list[str]:
-    """What tells a row from the others, without the seed where that makes repeats."""
+    """What distinguishes a row from the others; repeats leave out the seed."""
     keys = _keys(rows)
     named = zip(_short(keys), (row.config.get(key) for key in keys), strict=True)
     return [f"{name} {_digits(value)}" for name, value in named if value is not None]
@@ -183,10 +183,8 @@ def _folders(point: Point, folder: Callable[[Row], str]) -> str:
     return ", ".join([*names[:MOST_NUMBERS], *more])
 
 
-def _fitting(
-    columns: dict[str, list[str]], rows: Sequence[Row], width: int
-) -> dict[str, list[str]]:
-    """Without the least needed columns, as far as there is no room for them."""
+def _fit(columns: dict[str, list[str]], rows: Sequence[Row], width: int) -> dict[str, list[str]]:
+    """Drop the least needed columns until the rest fit."""
     judged_by_train = rows[0].config.get("objective") == "train_accuracy"
     alike = ["status"] if len(set(columns["status"])) == 1 else []
     kept = dict(columns)
@@ -197,7 +195,7 @@ def _fitting(
 
 
 def _width(columns: Mapping[str, Sequence[str]], between: int) -> int:
-    """Of a table, with so many characters from one column to the next and after the last."""
+    """The width of a table with ``between`` characters after each column."""
     from rich.cells import cell_len
 
     return sum(max(map(cell_len, [name, *cells])) + between for name, cells in columns.items())
