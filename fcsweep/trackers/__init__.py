@@ -1,4 +1,4 @@
-"""Trackers: TensorBoard, MLflow and W&B are told of runs, while they train or afterwards.
+"""Trackers: TensorBoard, MLflow and W&B log runs, while they train or afterwards.
 
 ==================  ==========================================================================
 ``contents.py``     what a tracker gets of a run: the one description for all of them

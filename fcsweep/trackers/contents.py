@@ -1,4 +1,4 @@
-"""What a tracker gets of a run, whether it is told live or afterwards."""
+"""What a tracker receives of a run, live or afterwards."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Tracked:
 
     @property
     def config(self) -> Path | None:
-        """The file with its config, to be kept beside it."""
+        """The file with its config, to be stored with it."""
         path = self.folder / CONFIG
         return path if path.is_file() else None
 

@@ -50,7 +50,7 @@ class MLflow:
         tags = {**run.tags, IDENTITY: run.identity}
         made = self._client.create_run(experiment, run_name=run.name, tags=tags).info.run_id
         self._runs[run.identity] = made
-        params = [Param(_allowed(key), str(value)[:6000]) for key, value in run.params.items()]
+        params = [Param(_allowed_key(key), str(value)[:6000]) for key, value in run.params.items()]
         for first in range(0, len(params), 100):
             self._client.log_batch(made, params=params[first : first + 100])
         if run.config is not None:
@@ -60,7 +60,7 @@ class MLflow:
         """Add metrics; the step is the epoch."""
         now = int(1000 * time.time())
         found = [
-            Metric(_allowed(name), value, now, epoch)
+            Metric(_allowed_key(name), value, now, epoch)
             for epoch, metrics in rows
             for name, value in metrics.items()
         ]
@@ -96,6 +96,6 @@ def open_tracker() -> MLflow:
     return MLflow()
 
 
-def _allowed(key: str) -> str:
+def _allowed_key(key: str) -> str:
     """A key without the characters that MLflow refuses."""
     return re.sub(r"[^\w\-. :/]", "_", key)

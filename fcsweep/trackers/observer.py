@@ -1,4 +1,4 @@
-"""Tells trackers of trials while they train. A tracker that fails costs one line, never a trial."""
+"""Report trials to trackers as they train. A tracker that fails costs one line, never a trial."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from fcsweep.trackers.contents import Row, Tracked, end_of, metrics, rows_of, ru
 from fcsweep.trackers.tracker import Tracker, open_tracker
 
 SECONDS = 1.0
-"""Between two times that trackers are told: an epoch may take a hundredth of it."""
+"""Between two reports to trackers: an epoch may take a hundredth of it."""
 
 _FAILED: set[tuple[str, Path]] = set()
 """Trackers that have failed in this process, each with the folder of the sweep."""
 
 
-class _Told:
-    """A trial, and what trackers know of it."""
+class _TrackedTrial:
+    """A trial, and what has been reported of it."""
 
     def __init__(self, run: Tracked) -> None:
         self.run = run
@@ -33,7 +33,7 @@ class _Told:
         self.result: Result | None = None
 
     def add(self, report: Report) -> None:
-        """An epoch; of a run that goes on also those from before, and none twice."""
+        """Add an epoch once; for a resumed run, also the epochs before it."""
         if report.row.epoch <= self.epochs:
             return
         before = rows_of(self.run.folder)[: report.row.epoch - 1] if not self.epochs else ()
@@ -55,14 +55,16 @@ class Tracking(Observer):
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._trackers: dict[str, Tracker] = {}
-        self._trials: dict[int, _Told] = {}
+        self._trials: dict[int, _TrackedTrial] = {}
         self._last = time.monotonic()
 
     def started(self, configs: Sequence[RunConfig], folders: Sequence[Path]) -> None:
         """Open the trackers, and begin a run for each trial."""
         self._sweep = folders[0].parent
         each = enumerate(zip(configs, folders, strict=True))
-        self._trials = {place: _Told(run_in(folder, asdict(c))) for place, (c, folder) in each}
+        self._trials = {
+            place: _TrackedTrial(run_in(folder, asdict(c))) for place, (c, folder) in each
+        }
         for name in self._names:
             if (name, self._sweep) not in _FAILED:
                 self._attempt(name, lambda name=name: self._open(name))
@@ -101,17 +103,17 @@ class Tracking(Observer):
                 tracker.end(trial.run, end_of(look(trial.run.folder).result))
 
     def _attempt(self, name: str, call: Callable[[], None]) -> None:
-        """Call a tracker; one that fails is told nothing more in this sweep, after one line."""
+        """Call a tracker; one that fails prints one line and is disabled for this sweep."""
         try:
             call()
         except Exception as error:
             end_if_asked()  # what a signal raised may have become another error
             self._trackers.pop(name, None)
             _FAILED.add((name, self._sweep))
-            what = f"warning: {name} is told nothing more: {one_line(error)}"
+            what = f"warning: {name} is disabled for this sweep: {one_line(error)}"
             print(f"{what} (python -m fcsweep.export_to {name} does it later)", file=sys.stderr)
 
 
 def observers_of(config: RunConfig) -> list[Observer]:
-    """Who is told of a run beside its display."""
+    """The observers of a run, in addition to its display."""
     return [Tracking(config.tracker)] if config.tracker else []

@@ -18,7 +18,7 @@ class Tracker(Protocol):
 
     @property
     def place(self) -> str:
-        """Where runs go, for whoever looks for them."""
+        """Where runs go, for users who look for them."""
         ...
 
     def start(self, run: Tracked) -> None:

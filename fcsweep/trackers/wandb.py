@@ -35,7 +35,7 @@ class Wandb:
         self._runs: dict[str, Any] = {}
 
     def start(self, run: Tracked) -> None:
-        """Begin a run; one of the same folder from before goes on."""
+        """Begin a run, or resume an earlier one of the same folder."""
         self._runs[run.identity] = wandb.init(
             project=self._project,
             group=run.sweep,

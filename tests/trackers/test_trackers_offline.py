@@ -133,7 +133,7 @@ def test_wandb_without_a_key_asks_nothing(folder, monkeypatch, capfd):
         monkeypatch.delenv(name, raising=False)
     fcsweep.train(["solver.num_epochs=1", "tracker=[wandb]"], folder=folder)
     err = capfd.readouterr().err
-    assert "warning: wandb is told nothing more: W&B has no key: wandb login, or" in err
+    assert "warning: wandb is disabled for this sweep: W&B has no key: wandb login, or" in err
 
 
 def test_a_server_that_is_not_there_holds_nothing_up(folder, monkeypatch, capfd):
@@ -142,6 +142,6 @@ def test_a_server_that_is_not_there_holds_nothing_up(folder, monkeypatch, capfd)
     run = fcsweep.train(["solver.num_epochs=1", "tracker=[mlflow]"], folder=folder)
     assert run["status"].tolist() == ["completed"]
     err = capfd.readouterr().err
-    assert err.count("warning: mlflow is told nothing more: ") == 1
+    assert err.count("warning: mlflow is disabled for this sweep: ") == 1
     with pytest.raises(Exception, match="mlflow, after 0 runs: "):
         export("mlflow", folder)

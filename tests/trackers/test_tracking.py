@@ -127,7 +127,7 @@ def test_a_tracker_that_fails_costs_one_line(heard, tmp_path, monkeypatch, capfd
         assert_same_numbers(alone[0], told[0])
     lines = capfd.readouterr().err.splitlines()
     why = "ZeroDivisionError" if when == "open" else f"RuntimeError: {when} is out of order"
-    first = f"warning: mlflow is told nothing more: {why}"
+    first = f"warning: mlflow is disabled for this sweep: {why}"
     assert lines[0].startswith(first) and "fcsweep.export_to mlflow" in lines[0]
     assert len(lines) == 2  # each of the two folders is a sweep
 
