@@ -71,9 +71,9 @@ def _line(found: Grade) -> str:
     """A hand-in in a line."""
     copied = f" (a copy of {found.copy_of})" if found.copy_of else ""
     numbers = [(found.objective, found.repeated), ("test", found.test_accuracy)]
-    told = [f"{name} {value:.4f}" for name, value in numbers if value is not None]
+    values = [f"{name} {value:.4f}" for name, value in numbers if value is not None]
     why = "" if found.verdict in PROVEN or not found.note else f": {found.note}"
-    return ", ".join([f"{found.hand_in}: {found.verdict}{copied}", *told]) + why
+    return ", ".join([f"{found.hand_in}: {found.verdict}{copied}", *values]) + why
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``grades.csv``: a row a hand-in, written anew after each, so that grading can be stopped."""
+"""``grades.csv``: a row per hand-in, rewritten after each, so that grading can be interrupted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Grades:
         return NOT_GRADED if row is None else row["verdict"]
 
     def add(self, grade: Grade) -> Grade:
-        """Write a row; returns it, with the hand-in of which it is a copy.
+        """Write a row; returns it, with the hand-in that it copies.
 
         Raises:
             RecordError: the file cannot be written; what was there before is unchanged.
@@ -63,7 +63,7 @@ def _read(path: Path) -> list[dict[str, str]]:
     except (OSError, ValueError, csv.Error) as error:
         raise FolderError(f"--out: {path} cannot be read: {one_line(error)}") from error
     if head != COLUMNS or any(len(row) != len(head) for row in rows):
-        raise FolderError(f"--out: {path} is no table of grades; name another file")
+        raise FolderError(f"--out: {path} is not a table of grades; name another file")
     return [dict(zip(head, row, strict=True)) for row in rows]
 
 

@@ -87,14 +87,14 @@ def grade(
     try:
         hand_in = find(folder)
         run = _on_this_machine(read_evidence(hand_in.run), rules)
-        comparison = repeat(run, scratch, _limited(shown(run), rules.minutes), rules.device)
-        return _graded(hand_in, run, comparison, scratch, rules)
+        comparison = repeat(run, scratch, _limit(shown(run), rules.minutes), rules.device)
+        return _grade(hand_in, run, comparison, scratch, rules)
     except Exception as error:  # the next hand-in is another student's
         end_if_asked()  # what a signal raised may have become another error
         return Grade(str(folder), hand_in.place, note=one_line(error))
 
 
-def _graded(
+def _grade(
     hand_in: HandIn, run: Evidence, comparison: Comparison, again: Path, rules: Rules
 ) -> Grade:
     target = rules.target if rules.target is not None else run.config.target
@@ -135,7 +135,7 @@ def _on_this_machine(run: Evidence, rules: Rules) -> Evidence:
     return replace(run, config=replace(run.config, data=data))
 
 
-def _limited(progress: Progress, minutes: float) -> Progress:
+def _limit(progress: Progress, minutes: float) -> Progress:
     """A progress that ends training after some minutes."""
     end = time.monotonic() + 60 * minutes
 

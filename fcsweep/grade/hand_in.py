@@ -43,7 +43,7 @@ def find(folder: Path) -> HandIn:
         FolderError: It holds none, or something that is not to be read; one line.
     """
     if not folder.is_dir() or folder.is_symlink():
-        raise FolderError(f"{folder} is no folder")
+        raise FolderError(f"{folder} is not a folder")
     _check_contents(folder)
     found = _runs_and_sweeps(folder) or [folder]
     if len(found) > 1:
@@ -74,7 +74,7 @@ def _check_contents(folder: Path) -> None:
 
 
 def _runs_and_sweeps(folder: Path, levels: int = DEEPEST) -> list[Path]:
-    """The folders of runs and sweeps, beside whatever else was handed in."""
+    """The folders of runs and sweeps among everything that was handed in."""
     if (folder / ".hydra").exists() or jobs_of(folder):
         return [folder]
     inner = [path for path in sorted(folder.iterdir()) if path.is_dir() and _is_meant(path)]
@@ -82,5 +82,5 @@ def _runs_and_sweeps(folder: Path, levels: int = DEEPEST) -> list[Path]:
 
 
 def _is_meant(path: Path) -> bool:
-    """Whether a folder is not what a system leaves beside those of its user."""
+    """Whether a folder is a user's, not one that a system or Python makes."""
     return not path.name.startswith((".", "__"))

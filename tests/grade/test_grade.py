@@ -176,7 +176,7 @@ HOSTILE = {
     "bomb": (lambda d: (d / CONFIG).write_text("a: &a [x]\nb: [*a, *a]\n"), "uses a YAML alias"),
     "no record": (lambda d: (d / "result.json").unlink(), "holds no run: there is no"),
     "empty": (lambda d: [shutil.rmtree(d), d.mkdir()], "holds no run: there is no"),
-    "a file": (lambda d: [shutil.rmtree(d), d.touch()], "is no folder"),
+    "a file": (lambda d: [shutil.rmtree(d), d.touch()], "is not a folder"),
     "running": (
         lambda d: replaced(d, "result.json", "completed", "running"),
         "is running, or was killed",
@@ -232,7 +232,7 @@ def test_no_cell_is_a_formula(runs, grade, tmp_path, monkeypatch):
 def test_another_file_is_not_written_over(runs, grade, tmp_path):
     (tmp_path / "grades.csv").write_text("name,points\n")
     code, _, said = grade(runs / "1")
-    assert code == 1 and "is no table of grades; name another file" in said.err
+    assert code == 1 and "is not a table of grades; name another file" in said.err
     assert (tmp_path / "grades.csv").read_text() == "name,points\n"
 
 
