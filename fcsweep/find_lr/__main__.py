@@ -58,8 +58,8 @@ def find(asked: argparse.Namespace) -> bool:
         from fcsweep.run.threads import one_thread
     one_thread()
     epochs = "1 epoch" if asked.epochs == 1 else f"{asked.epochs} epochs"
-    told = f"{config.model.name}, {config.optimizer.name}, {config.data.name}"
-    print(f"{len(rates)} learning rates, {told}, {epochs}", flush=True)
+    what = f"{config.model.name}, {config.optimizer.name}, {config.data.name}"
+    print(f"{len(rates)} learning rates, {what}, {epochs}", flush=True)
     found = losses_of(config, rates, asked.epochs)
     suggestion = suggest(found)
     print(drawing.chart(found, suggestion))

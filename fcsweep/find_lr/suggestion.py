@@ -35,10 +35,12 @@ def suggest(found: Losses) -> Suggestion:
     best = int(np.nanargmin(found.mean))
     rate, loss, start = found.rates[best], found.mean[best], found.start.mean()
     if not _learns(found, best):
-        told = f"the least loss, {loss:.4f}, is not below the {start:.4f} before training"
-        return Suggestion(None, f"{told}; try more --epochs, or another model.weight_scale")
-    told = f"a third of {rate:g}, which has the least loss, {loss:.4f} ({start:.4f} before)"
-    return Suggestion(float(f"{rate / PART:.2g}"), f"{told}{_diverging(found)}{_end(found, best)}")
+        why = f"the least loss, {loss:.4f}, is not below the {start:.4f} before training"
+        return Suggestion(None, f"{why}; try more --epochs, or another model.weight_scale")
+    why = f"a third of {rate:g}, which has the least loss, {loss:.4f} ({start:.4f} before)"
+    return Suggestion(
+        float(f"{rate / PART:.2g}"), f"{why}{_first_diverging(found)}{_end(found, best)}"
+    )
 
 
 def _learns(found: Losses, best: int) -> bool:
@@ -48,7 +50,7 @@ def _learns(found: Losses, best: int) -> bool:
     return bool(fell.mean() > 2 * error)
 
 
-def _diverging(found: Losses) -> str:
+def _first_diverging(found: Losses) -> str:
     lost = [rate for rate, loss in zip(found.rates, found.mean, strict=True) if np.isnan(loss)]
     return f"; {lost[0]:g} diverges" if lost else ""
 

@@ -59,7 +59,7 @@ def losses_of(
         config: of the run; its learning rate and number of epochs do not matter.
         rates: ascending, > 0.
         epochs: to train.
-        progress: is told each epoch.
+        progress: called with each epoch.
 
     Raises:
         DataError, DeviceError: the data or the device are not here.
@@ -67,7 +67,7 @@ def losses_of(
         KeyboardInterrupt, SystemExit: after a signal.
     """
     try:
-        return _trained(config, rates, epochs, progress)
+        return _train(config, rates, epochs, progress)
     except Exception as error:
         if out_of_memory(error):
             what = f"{len(rates)} nets of this size do not fit in memory"
@@ -75,7 +75,7 @@ def losses_of(
         raise
 
 
-def _trained(
+def _train(
     config: RunConfig, rates: Sequence[float], epochs: int, progress: Callable[[int], object]
 ) -> Losses:
     device, data = device_of(config.device), data_of(config)
