@@ -30,10 +30,10 @@ def main() -> None:
     if len(given.dir) > 1 and given.kinds:
         parser.error("--png and --svg are of one folder; expected a single DIR")
     with command(PROGRAM):
-        print(printable(_written(given)))
+        print(printable(_write(given)))
 
 
-def _written(given: argparse.Namespace) -> Path:
+def _write(given: argparse.Namespace) -> Path:
     if len(given.dir) > 1:
         return compare(given.dir, given.out)
     return write(given.dir[0], given.kinds or (), out=given.out)

@@ -70,7 +70,7 @@ def read(folders: Sequence[Path], page: Path) -> Comparison:
         folder=page.parent,
         runs=runs,
         curves=[curve for sweep in sweeps for curve in sweep.curves],
-        searched=[Axis(SWEEP, "choice"), *_searched(sweeps)],
+        searched=[Axis(SWEEP, "choice"), *_common_axes(sweeps)],
         points=points,
         parts={},
         study=_study(sweeps),
@@ -111,20 +111,22 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 def _of(name: str, rows: Sequence[Run]) -> list[Run]:
     named = [{SWEEP: name, **row} for row in rows]
-    return [_named(name, row) if "seeds" in row else row for row in named]
+    return [_name_runs(name, row) if "seeds" in row else row for row in named]
 
 
-def _named(name: str, point: Run) -> Run:
+def _name_runs(name: str, point: Run) -> Run:
     """A point whose runs are named with their sweep."""
     return {**point, "runs": ", ".join(f"{name}/{one}" for one in point["runs"].split(", "))}
 
 
 def _alike(points: Sequence[Run]) -> list[Run]:
     """Points as they are; runs that are no repeats as points of one."""
-    return [row if "seeds" in row else _named(row[SWEEP], point_rows([row])[0]) for row in points]
+    return [
+        row if "seeds" in row else _name_runs(row[SWEEP], point_rows([row])[0]) for row in points
+    ]
 
 
-def _searched(sweeps: Sequence[Sweep]) -> list[Axis]:
+def _common_axes(sweeps: Sequence[Sweep]) -> list[Axis]:
     """What any of them searched, with a scale for all."""
     runs = [run for sweep in sweeps for run in sweep.runs]
     keys = dict.fromkeys(axis.key for sweep in sweeps for axis in sweep.searched)
@@ -149,8 +151,9 @@ def _study(sweeps: Sequence[Sweep]) -> Any:
 
 def texts(compared: Comparison) -> dict[str, Any]:
     """What the template says of a comparison."""
+    count = len(compared.sweeps)
     return {
-        "question": f"Which of {len(compared.sweeps)} sweeps found the best {_judged(compared)}?",
+        "question": f"Which of {count} sweeps found the best {_objectives(compared)}?",
         "answer": _answer(compared),
         "warning": words.warning(compared.runs) if compared.study is None else None,
         "trust": list(_trust(compared)),
@@ -160,7 +163,7 @@ def texts(compared: Comparison) -> dict[str, Any]:
     }
 
 
-def _judged(compared: Comparison) -> str:
+def _objectives(compared: Comparison) -> str:
     names = dict.fromkeys(_objective(sweep) for sweep in compared.sweeps)
     return " or ".join(names)
 
@@ -178,7 +181,7 @@ def _judged_by(sweep: Sweep) -> str:
     return words.objective(sweep.points[0])
 
 
-def _ranked(compared: Comparison) -> list[tuple[str, Run]]:
+def _rank(compared: Comparison) -> list[tuple[str, Run]]:
     """The best of each sweep that has a value, the best first."""
     found = [(str(top[SWEEP]), top) for top in compared.tops]
     sign = -1 if compared.objectives["value"] == "maximize" else 1
@@ -186,7 +189,7 @@ def _ranked(compared: Comparison) -> list[tuple[str, Run]]:
 
 
 def _answer(compared: Comparison) -> str:
-    ranked = _ranked(compared)
+    ranked = _rank(compared)
     if not ranked:
         return "No run has a value."
     if len({_objective(sweep) for sweep in compared.sweeps}) > 1:
@@ -198,7 +201,7 @@ def _answer(compared: Comparison) -> str:
         way = "above" if compared.objectives["value"] == "maximize" else "below"
         lead = f", {ahead:.4f} {way} the best of {ranked[1][0]} ({_value(ranked[1][1])})"
         lead = f", as {ranked[1][0]} does" if ahead == 0 else lead
-    return f"{name} reaches {_judged(compared)} {_value(top)}{lead}."
+    return f"{name} reaches {_objectives(compared)} {_value(top)}{lead}."
 
 
 def _value(run: Run) -> str:
@@ -209,7 +212,7 @@ def _trust(compared: Comparison) -> list[str]:
     notes: list[str] = []
     if len({str(run.get("data.name")) for run in compared.runs}) > 1:
         notes.append("They are trained on different data sets: their values do not compare.")
-    ranked = _ranked(compared)
+    ranked = _rank(compared)
     error = standard_error(ranked[0][1]) if ranked and compared.study is None else None
     if error is not None:
         close = sum(top["value"] > ranked[0][1]["value"] - 2 * error for _, top in ranked[1:])
@@ -224,12 +227,12 @@ def _best_of_each(compared: Comparison) -> dict[str, Any]:
     rows = []
     for name, sweep in zip(compared.names, compared.sweeps, strict=True):
         top = next(iter(sweep.tops), None)
-        rows.append([name, _judged_by(sweep), str(len(sweep.runs)), *_told(sweep, top)])
+        rows.append([name, _judged_by(sweep), str(len(sweep.runs)), *_best_cells(sweep, top)])
     head = ["sweep", "judged by", "runs", "best", "value", "standard error", "seeds", "with"]
     return {"id": "best", "title": "The best of each", "head": head, "rows": rows}
 
 
-def _told(sweep: Sweep, top: Run | None) -> list[str]:
+def _best_cells(sweep: Sweep, top: Run | None) -> list[str]:
     if top is None:
         return ["none"] + 4 * [""]
     error = standard_error(top) if sweep.study is None else None

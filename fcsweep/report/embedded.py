@@ -70,7 +70,7 @@ def _objectives(sweep: Sweep) -> list[dict[str, Any]]:
     return [
         {
             "key": _column_of(sweep, key),
-            "name": named.get(key) or _judged(sweep),
+            "name": named.get(key) or _objective_name(sweep),
             "minimize": way == "minimize",
             "accuracy": sweep.study is None,
         }
@@ -78,7 +78,7 @@ def _objectives(sweep: Sweep) -> list[dict[str, Any]]:
     ]
 
 
-def _judged(sweep: Sweep) -> str:
+def _objective_name(sweep: Sweep) -> str:
     """What all runs are judged by."""
     names = {words.objective(point) for point in sweep.points}
     if isinstance(sweep, Comparison):
@@ -155,7 +155,7 @@ def _curve(curve: History, run: Run, most: int) -> list[Any] | None:
     """
     if not curve:
         return None
-    kept = _thinned(curve, most, run.get("best_epoch"))
+    kept = _thin(curve, most, run.get("best_epoch"))
     epochs = [curve.epoch[place] for place in kept]
     return [
         None if epochs == [*range(1, len(epochs) + 1)] else epochs,
@@ -166,7 +166,7 @@ def _curve(curve: History, run: Run, most: int) -> list[Any] | None:
     ]
 
 
-def _thinned(curve: History, most: int, best: int | None) -> Sequence[int]:
+def _thin(curve: History, most: int, best: int | None) -> Sequence[int]:
     """The places of at most so many epochs, evenly spaced, and of the best one."""
     every = range(len(curve))
     if len(every) <= most:

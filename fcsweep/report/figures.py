@@ -25,7 +25,7 @@ class Figure:
 
 def figures(sweep: Sweep) -> list[Figure]:
     """The figures of a page, in order."""
-    return [*(_of_run(sweep) if sweep.single else (*_training(sweep), *_search(sweep)))]
+    return [*(_of_run(sweep) if sweep.single else (*_training_figures(sweep), *_search(sweep)))]
 
 
 def _of_run(sweep: Sweep) -> Iterator[Figure]:
@@ -38,7 +38,7 @@ def _of_run(sweep: Sweep) -> Iterator[Figure]:
         yield Figure("accuracy", "Accuracy", caption)
 
 
-def _training(sweep: Sweep) -> Iterator[Figure]:
+def _training_figures(sweep: Sweep) -> Iterator[Figure]:
     if any(sweep.curves):
         caption = "Losses and accuracies per epoch; the best are coloured."
         if sweep.repeated:

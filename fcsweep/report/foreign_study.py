@@ -61,13 +61,13 @@ class Study:
         asked = findings.asked(self.folder)
         return [
             Axis(key, findings.kind(self._values(key), asked.get(_bare(key), "")))
-            for key in self._named(PARAMS)
+            for key in self._columns_with(PARAMS)
         ]
 
     @property
     def noted(self) -> list[str]:
         """The columns of what jobs noted."""
-        return self._named(NOTES)
+        return self._columns_with(NOTES)
 
     def front(self) -> list[dict[str, Any]]:
         """The completed trials that no other completed one surpasses in every objective."""
@@ -85,7 +85,7 @@ class Study:
         reached = [(trial.get(REACHED + name), signs[way]) for name, way in self.objectives.items()]
         return [-math.inf if value is None else sign * value for value, sign in reached]
 
-    def _named(self, prefix: str) -> list[str]:
+    def _columns_with(self, prefix: str) -> list[str]:
         """The columns with a prefix that any trial has something in."""
         names = dict.fromkeys(
             name for one in self.trials for name in one if name.startswith(prefix)
@@ -224,7 +224,7 @@ def _study(
             **{key: row[key] for key in row if key not in ("values", "params", "notes")},
             "sweep": str(folder),
             "objective": alone,
-            "value": _counting(row) if alone and row["status"] == "completed" else None,
+            "value": _feasible_value(row) if alone and row["status"] == "completed" else None,
             **{
                 REACHED + name: value if value is None or math.isfinite(value) else None
                 for name, value in zip(objectives, row["values"], strict=False)
@@ -238,7 +238,7 @@ def _study(
     return Study(folder, app, source, dict(objectives), flat)
 
 
-def _counting(row: Mapping[str, Any]) -> float | None:
+def _feasible_value(row: Mapping[str, Any]) -> float | None:
     """The value of a trial for which it may be the best."""
     value = row["values"][0]
     limits = [limit for name, limit in row["notes"].items() if name.startswith(CONSTRAINT)]

@@ -79,8 +79,8 @@ def compare(folders: Sequence[str | Path], out: str | Path | None = None) -> Pat
     """
     path = Path(COMPARISON if out is None else out)
     compared = comparison.read([Path(folder) for folder in folders], path)
-    said = {**content(compared), "what": "Comparison of", **comparison.texts(compared)}
-    write_atomically(path, rendered(said).encode())
+    texts = {**content(compared), "what": "Comparison of", **comparison.texts(compared)}
+    write_atomically(path, rendered(texts).encode())
     return path
 
 
@@ -143,15 +143,15 @@ def commands(run: Run, single: bool) -> list[tuple[str, str]]:
     the = "it" if single else "the best run"
     folder = shlex.quote(str(run["folder"]))
     trust = "--trust " if run.get("optimizer.name") == "custom" else ""  # imports its rule
-    told = [
+    offered = [
         (f"Repeat {the} and compare", f"python -m fcsweep.rerun {trust}{folder}"),
         (f"Test {the}", f"python -m fcsweep.evaluate {folder}"),
     ]
     try:
         command = longer(Path(run["folder"]))
     except ConfigError:
-        return told
-    return [*told, (f"Train the config of {the} for twice as long", command)]
+        return offered
+    return [*offered, (f"Train the config of {the} for twice as long", command)]
 
 
 def _said_of(sweep: Sweep) -> dict[str, Any]:

@@ -65,13 +65,14 @@ def columns(sweep: Sweep, rows: Sequence[Run]) -> list[Column]:
     names = _short([key.removeprefix(PARAMS) for key in keys])
     given = [Column(key, name, kinds[key], True) for key, name in zip(keys, names, strict=True)]
     measured = [
-        Column(key, name, _kind_of(rows, key), False) for key, name in _measured(sweep, rows)
+        Column(key, name, _kind_of(rows, key), False)
+        for key, name in _measured_columns(sweep, rows)
     ]
-    judged = [one for one in measured if one.key in _judged(sweep)]
+    judged = [one for one in measured if one.key in _objective_columns(sweep)]
     return [*judged, *given, *(one for one in measured if one not in judged)]
 
 
-def _judged(sweep: Sweep) -> list[str]:
+def _objective_columns(sweep: Sweep) -> list[str]:
     """The measured columns that hold the objectives."""
     if sweep.study is not None:
         return [REACHED + name for name in sweep.study.objectives]
@@ -117,7 +118,7 @@ def _kind_of(rows: Sequence[Run], key: str) -> str:
     return "linear" if all(map(is_number, _there(rows, key))) else "choice"
 
 
-def _measured(sweep: Sweep, rows: Sequence[Run]) -> list[tuple[str, str]]:
+def _measured_columns(sweep: Sweep, rows: Sequence[Run]) -> list[tuple[str, str]]:
     if sweep.study is not None:
         reached = [(REACHED + name, name) for name in sweep.study.objectives]
         notes = [(name, name.removeprefix(NOTES)) for name in sweep.study.noted]
@@ -172,12 +173,12 @@ def failures(sweep: Sweep) -> list[dict[str, str]]:
 
 
 def _reason(run: Mapping[str, Any]) -> str:
-    unsaid = {
+    defaults = {
         "missing": "it has left no record",
         "running": "it had not ended when this was written",
     }
-    said = (str(run[key]) for key in ("damage", "reason") if not missing(run.get(key)))
-    return next(said, unsaid.get(run["status"], "not recorded"))
+    recorded = (str(run[key]) for key in ("damage", "reason") if not missing(run.get(key)))
+    return next(recorded, defaults.get(run["status"], "not recorded"))
 
 
 def _together(names: Sequence[str], most: int = 10) -> str:

@@ -12,7 +12,7 @@ from fcsweep.report.foreign_study import REACHED, Study
 
 OBJECTIVES = {"val_accuracy": "validation accuracy", "train_accuracy": "train accuracy"}
 SHOWN = 8
-"""Trials of a Pareto front whose values are told, at most."""
+"""The most trials of a Pareto front whose values are listed."""
 Run = Mapping[Any, Any]
 """A row of the table of runs; or of that of points, where runs are repeats."""
 
@@ -81,9 +81,9 @@ def study_answer(study: Study, rows: Sequence[Run]) -> str:
 def _front(study: Study, rows: Sequence[Run]) -> str:
     """The trials of the Pareto front, with their values where they are few."""
     few = len(rows) <= SHOWN
-    told = [f"{row['number']}" + (f" ({_values(study, row)})" if few else "") for row in rows]
+    trials = [f"{row['number']}" + (f" ({_values(study, row)})" if few else "") for row in rows]
     of = f"the {len(rows)} trials" if len(rows) > 1 else "the one trial"
-    return f"No trial is better in every objective than {of} of the Pareto front: {_join(told)}."
+    return f"No trial is better in every objective than {of} of the Pareto front: {_join(trials)}."
 
 
 def _values(study: Study, row: Run) -> str:
