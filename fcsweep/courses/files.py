@@ -37,8 +37,8 @@ def write(
         save_file({name: p.contiguous() for name, p in params.items()}, path)
         return
     if params.trials:
-        told = f"{path} would hold a stack of {params.trials.numel()} nets, and a .pth holds one"
-        raise ValueError(f"{told}; give a name that ends with .safetensors")
+        why = f"{path} would hold a stack of {params.trials.numel()} nets, and a .pth holds one"
+        raise ValueError(f"{why}; give a name that ends with .safetensors")
     p = dropout.item()
     settings = {
         "reg": reg.item(),
@@ -90,10 +90,10 @@ def _read_pth(path: str | Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of half a dozen kinds
         _, unsafe, rest = str(error).partition("GLOBAL ")
-        told = f"cannot be read ({type(error).__name__})"
+        why = f"cannot be read ({type(error).__name__})"
         if unsafe:
-            told = f"holds {rest.split()[0]}, which could execute something, and is not read"
-        raise ValueError(f"{path} {told}; {FORM}") from error
+            why = f"holds {rest.split()[0]}, which could execute something, and is not read"
+        raise ValueError(f"{path} {why}; {FORM}") from error
 
 
 def dims_of(params: Mapping[str, Tensor], path: str | Path) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ class OwnModel:
         arrays: whether the model computes with NumPy.
 
     Raises:
-        TypeError: ``params`` is no dict of floating-point tensors or arrays.
+        TypeError: ``params`` is not a dict of floating-point tensors or arrays.
         ValueError: ``loss(X)`` returns no scores ``(n, num_classes)``.
     """
 
@@ -60,7 +60,7 @@ class OwnModel:
         self.num_classes = self.scores(example.to(self._params.device, dtype)).shape[-1]
 
     def __getstate__(self) -> dict[str, Any]:
-        """For ``copy`` and ``pickle``: a copy of a view is no view."""
+        """For ``copy`` and ``pickle``: a copy of a view is not a view."""
         return {**self.__dict__, "_views": {}}
 
     @property

@@ -109,12 +109,12 @@ class FunctionUpdates:
                 config["learning_rate"] = config["learning_rate"] * factor
 
     def keep(self, trials: list[int]) -> None:
-        """Let the other trials of a stack go; positions count from 0."""
+        """Drop the other trials of a stack; positions count from 0."""
         self._configs = [self._configs[trial] for trial in trials]
         self._lr_decay = [self._lr_decay[trial] for trial in trials]
 
     def parts(self) -> Mapping[str, Tensor]:
-        """What training goes on from.
+        """The state from which training resumes.
 
         Raises:
             TypeError: what a function keeps in its configs is not known.
