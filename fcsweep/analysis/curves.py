@@ -58,14 +58,14 @@ def learning_curves(
         groups: label and folders, as `fcsweep.analysis.findings.groups` makes them.
         columns: of the history; ``val_loss`` is left out where no run has recorded it.
         unit: of the loss, as `fcsweep.analysis.findings.loss_unit` knows it.
-        beside: the panels beside each other, not one above the other.
+        beside: the panels side by side, not one above the other.
     """
     columns = [one for one in columns if one != "val_loss" or len(history[one].dropna())]
     shape = (1, len(columns)) if beside else (len(columns), 1)
     figure = Drawing((WIDTH * shape[1], 2.35 * shape[0] + 0.3), layout="constrained")
     panels = np.atleast_1d(figure.subplots(*shape, sharex=True))
-    told = {folder for folders in groups.values() for folder in folders}
-    behind = thinned([one for one in history["folder"].unique() if one not in told], MOST_GREY)
+    grouped = {folder for folders in groups.values() for folder in folders}
+    behind = thinned([one for one in history["folder"].unique() if one not in grouped], MOST_GREY)
     runs = dict(iter(history.groupby("folder", sort=False)))
     for panel, column in zip(panels, columns, strict=True):
         lines = [_points(runs[one], column) for one in behind]

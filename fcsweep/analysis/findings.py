@@ -75,7 +75,7 @@ def _differ(values: Sequence[Any]) -> bool:
 
 
 def config_keys(runs: pd.DataFrame | Sequence[Row]) -> list[str]:
-    """The columns that stand for config keys."""
+    """The columns of config keys."""
     groups = ("model.", "optimizer.", "data.", "solver.")
     top = ("seed", "device", "dtype", "objective", "target")
     names = map(str, dict.fromkeys(chain.from_iterable(rows_of(runs))))
@@ -129,7 +129,7 @@ def best(runs: pd.DataFrame, direction: Direction = "maximize") -> pd.Series | N
     """The run with the best value, the first of equals; None if none has one.
 
     Of points, as `fcsweep.analysis.repeats.points` makes them, the one with the best mean among
-    those whose seeds all have a value; where there is none, among all.
+    those whose seeds all have a value; if there are none, among all.
     """
     place = best_place(rows_of(runs), direction)
     return None if place is None else runs.iloc[place]
@@ -171,15 +171,15 @@ def importance(runs: pd.DataFrame | Sequence[Row], searched: Sequence[Axis]) -> 
     such runs, or all values are equal.
     """
     done = [r for r in rows_of(runs) if r["status"] == "completed" and not missing(r.get("value"))]
-    told: dict[str, float] = {}
+    parts: dict[str, float] = {}
     for axis in searched:
         having = [run for run in done if not missing(run.get(axis.key))]
         if axis.key == "seed" or len(having) < LEAST_FOR_IMPORTANCE:
             continue
         outcomes, values = ([run[key] for run in having] for key in ("value", axis.key))
         part = explained(outcomes, values, axis.kind == "choice")
-        told |= {} if part is None else {axis.key: part}
-    return dict(sorted(told.items(), key=lambda part: -part[1])) if len(told) > 1 else {}
+        parts |= {} if part is None else {axis.key: part}
+    return dict(sorted(parts.items(), key=lambda part: -part[1])) if len(parts) > 1 else {}
 
 
 def groups(
@@ -190,11 +190,11 @@ def groups(
     Runs that differ in their seed alone share a label. With more labels than ``most``, the best
     ``most - 1`` points, each by the numbers of its runs.
     """
-    told = [axis for axis in searched if axis.key != "seed"]
+    axes = [axis for axis in searched if axis.key != "seed"]
     found: dict[str, list[str]] = {}
     rows = rows_of(runs)
     for row in rows:
-        found.setdefault(_label(row, told), []).append(str(row["folder"]))
+        found.setdefault(_label(row, axes), []).append(str(row["folder"]))
     if len(found) <= most:
         return found
     points = [[rows[n] for n in places] for places in repeats(configs_of(rows))]
@@ -277,8 +277,8 @@ def _number(row: Mapping[Any, Any]) -> str:
     return str(row["folder"]) if missing(row.get("number")) else str(row["number"])
 
 
-def _label(row: Mapping[Any, Any], told: Sequence[Axis]) -> str:
-    texts = [(axis, written(row.get(axis.key))) for axis in told]
+def _label(row: Mapping[Any, Any], axes: Sequence[Axis]) -> str:
+    texts = [(axis, written(row.get(axis.key))) for axis in axes]
     return ", ".join(
         text if axis.kind == "choice" and axis.key.endswith(".name") else f"{axis.name} {text}"
         for axis, text in texts

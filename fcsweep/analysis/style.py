@@ -23,7 +23,7 @@ DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 3)))
 
 WIDTH, HEIGHT = 4.4, 3.1  # inches; at this size the text can be read on a phone
 MOST_GREY = 100
-"""Runs drawn in grey behind those that are told apart."""
+"""Runs drawn in grey behind the labelled ones."""
 
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
