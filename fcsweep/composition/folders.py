@@ -33,7 +33,7 @@ def job_folder(hydra: Any) -> Path:
 
 
 def with_folder(words: Sequence[str], key: str, folder: str) -> list[str]:
-    """The words of a command that goes on in a folder: ``key`` names it.
+    """The words of a command that resumes in a folder: ``key`` names it.
 
     Args:
         words: of the command that was given, which may name another or none.

@@ -73,7 +73,7 @@ class JobFiles:
 
 
 def _entry(path: Sequence[str], key: str, value: Any) -> str:
-    """The YAML of an entry, as it stands below the keys that lead to it."""
+    """The YAML of an entry, indented below the keys that lead to it."""
     content: Any = {key: value}
     for one in reversed(path):
         content = {one: content}

@@ -89,13 +89,13 @@ class ComposedOnce:
             ConfigError: As `typed`.
         """
         found = self._locate(master, lines)
-        return None if found is None else self._checked(lines, *found)
+        return None if found is None else self._check(lines, *found)
 
-    def _checked(self, lines: Sequence[str], base: Base, values: Sequence[Override]) -> RunConfig:
+    def _check(self, lines: Sequence[str], base: Base, values: Sequence[Override]) -> RunConfig:
         """Each job is checked once, however often it is asked for."""
         key = tuple(lines)
         if key not in self._configs:
-            self._configs[key] = _checked(base, values)
+            self._configs[key] = _check(base, values)
         return self._configs[key]
 
     def job(self, master: DictConfig, lines: Sequence[str]) -> DictConfig | None:
@@ -104,7 +104,7 @@ class ComposedOnce:
         if found is None:
             return None
         base, values = found
-        checked = flat(asdict(self._checked(lines, base, values)))
+        checked = flat(asdict(self._check(lines, base, values)))
         cfg: DictConfig = pickle.loads(base.whole)  # noqa: S301  pickled below
         for override in values:
             OmegaConf.update(cfg, override.key_or_group, checked[override.key_or_group])
@@ -148,7 +148,7 @@ class ComposedOnce:
             },
             "runtime": {"cwd": os.getcwd(), "output_dir": os.path.abspath(folder)},
         }
-        return base.files.of(self._checked(lines, base, values), lines, about)
+        return base.files.of(self._check(lines, base, values), lines, about)
 
     def _locate(
         self, master: DictConfig, lines: Sequence[str]
@@ -202,7 +202,7 @@ def _base_of(cfg: DictConfig) -> Base | None:
     return Base(frozenset(values), pickle.dumps(task), pickle.dumps(cfg), JobFiles(cfg))
 
 
-def _checked(base: Base, values: Sequence[Override]) -> RunConfig:
+def _check(base: Base, values: Sequence[Override]) -> RunConfig:
     task: dict[str, Any] = pickle.loads(base.task)  # noqa: S301
     for override in values:
         section, (*path, last) = task, override.key_or_group.split(".")

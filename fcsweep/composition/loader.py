@@ -96,7 +96,7 @@ class CheckedLoader(ConfigLoaderImpl):
         try:
             cfg = compose(config_name, overrides, run_mode, from_shell, True)
         except MissingConfigException as error:
-            raise _missing(error) from error
+            raise _missing_error(error) from error
         except HydraException as error:
             fixed = [one for one in parsed if is_conditional(one)]
             if run_mode is RunMode.RUN or not fixed:
@@ -305,7 +305,7 @@ def _given_text(override: Override) -> str:
     return render(value_of(override), override.key_or_group)
 
 
-def _missing(error: MissingConfigException) -> ConfigError:
+def _missing_error(error: MissingConfigException) -> ConfigError:
     """A group option or a primary config that does not exist."""
     name = error.missing_cfg_file or ""
     group, _, option = name.rpartition("/")

@@ -39,7 +39,7 @@ def hide_password(config: DictConfig) -> None:
 
 
 def _hide_in_mapping(config: DictConfig, storage: DictConfig) -> None:
-    """The same where the URL stands in a mapping with a ``_target_``."""
+    """The same for a URL in a mapping with a ``_target_``."""
     url = storage.get("url")
     if not isinstance(url, str) or masked_url(url) == url:
         return

@@ -60,9 +60,9 @@ class Repository(ConfigRepository):
         ]
 
     def __deepcopy__(self, memo: object) -> Repository:
-        """A copy that may be initialised anew; Hydra asks for one at each look, 20 times a sweep.
+        """A copy that may be initialised again; Hydra makes one at each lookup, 20 times a sweep.
 
-        Nobody changes a source, and the one of the schemas holds all of them.
+        Sources are never modified, and the one of the schemas holds all of them.
         """
         copied = copy(self)
         copied.sources = [*self.sources]
@@ -75,9 +75,9 @@ def _check_numbers(content: bytes) -> None:
         if not isinstance(event, yaml.ScalarEvent) or not event.implicit[0]:
             continue
         if MISREAD.fullmatch(event.value):
-            meant = yaml.safe_load(event.value)
+            value = yaml.safe_load(event.value)
             line = event.start_mark.line + 1
             raise ConfigError(
-                f"{event.value} in line {line} would be {meant} in YAML; write that, or for the "
+                f"{event.value} in line {line} would be {value} in YAML; write that, or for the "
                 f"text '{event.value}' in quotes"
             )
