@@ -59,9 +59,9 @@ def require_program(count: int) -> None:
 
 def _devices() -> list[str]:
     """The GPUs of NVIDIA that this process may use, without an import of torch."""
-    told = os.environ.get(DEVICES)
-    if told is not None:
-        return [name for name in told.split(",") if name.strip() not in ("", "-1")]
+    visible = os.environ.get(DEVICES)
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
     there = sorted(Path("/proc/driver/nvidia/gpus").glob("*"))
     return [str(number) for number in range(len(there))]
 
@@ -124,7 +124,7 @@ class Children:
                 raise WorkerFailed(f"a worker failed: {why}")
         killed = [process for process, _ in self._started if process.returncode < 0]
         if killed and len(killed) == len(self._started):
-            raise WorkerFailed("all workers were killed; the same command goes on")
+            raise WorkerFailed("all workers were killed; run the same command to resume")
         if killed:
             many = f"{len(killed)} of {len(self._started)} workers"
             log.warning(f"{many} were killed; the others have trained what was left")
@@ -148,7 +148,7 @@ def started(count: int, folder: Path, cwd: Path) -> Generator[Children]:
     """
     require_program(count)
     children, share = Children(), _shares(count)
-    log.info(f"{count} workers, {_told(share[0])} each")
+    log.info(f"{count} workers, {_describe(share[0])} each")
     try:
         with sweeping():
             for one in share:
@@ -179,7 +179,7 @@ def _shares(count: int) -> list[dict[str, str]]:
     return shares
 
 
-def _told(share: dict[str, str]) -> str:
+def _describe(share: dict[str, str]) -> str:
     threads = share[THREADS]
-    told = f"{threads} thread{'' if threads == '1' else 's'}"
-    return f"a GPU and {told}" if DEVICES in share else told
+    cores = f"{threads} thread{'' if threads == '1' else 's'}"
+    return f"a GPU and {cores}" if DEVICES in share else cores

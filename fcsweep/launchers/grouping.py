@@ -18,10 +18,10 @@ from fcsweep.messages.wording import render
 from fcsweep.system.signals import held_back
 
 MOST = 64
-"""Trials of a stack on a CPU by `auto`: with more, nothing is gained any more."""
+"""Most trials of a stack on a CPU by `auto`: a larger stack is no faster."""
 
 CACHE, LARGEST_CACHE = 16 << 20, 32 << 20
-"""Bytes of a last-level cache: of one of which nothing is known, and the most that count."""
+"""Bytes of a last-level cache: assumed if the size is unknown, and the most that count."""
 
 
 def max_trials(given: object) -> int | None:

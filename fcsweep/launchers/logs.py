@@ -119,11 +119,11 @@ class _ToAll(logging.Handler):
 
 @contextmanager
 def report_lost_lines() -> Generator[None]:
-    """While the block runs, a line that a log does not take costs nothing but that line.
+    """While the block runs, a line that a log cannot write is dropped.
 
-    By itself logging prints a stack trace for each. A log is no record: what a run has found is in
-    its other files, and those say themselves what they lack. At the end there is a warning for each
-    log that lacks lines.
+    By default logging prints a stack trace for each. A log is not a record: results are in the
+    other files, whose own write errors are reported. At the end a warning names
+    each log that lacks lines.
     """
     lost: dict[str, str] = {}
     theirs = logging.Handler.handleError

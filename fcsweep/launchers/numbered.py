@@ -62,8 +62,8 @@ def _processes_may_be_killed(launcher: Launcher) -> Generator[None]:
         if type(error).__name__ != "TerminatedWorkerError":
             raise
         raise ProcessLost(
-            "a worker process was killed, perhaps for want of memory, and the others ended with "
-            "it; the same command goes on with the jobs that are not finished"
+            "a worker process was killed, perhaps for lack of memory, and the others ended with "
+            "it; run the same command to resume the unfinished jobs"
         ) from error
 
 
@@ -97,7 +97,7 @@ def _has_ended(child: int) -> bool:
 def _few_threads(launcher: Any) -> dict[str, str]:
     """For jobs that all run here at once: a thread for each CPU that a job asks for, else one.
 
-    joblib does the like by itself; on Slurm a job finds no more CPUs than it has asked for.
+    joblib limits threads by itself; Slurm shows a job only the CPUs that it asked for.
     """
     if type(launcher).__name__ != "LocalLauncher" or "OMP_NUM_THREADS" in os.environ:
         return {}

@@ -76,7 +76,7 @@ class UnfinishedJobs(Launcher):
 class SharedOut(UnfinishedJobs):
     """The same where other processes may work on the grid.
 
-    Each takes jobs that train together and that nobody else has taken, until none are left.
+    Each claims jobs that train together and that no other has claimed, until none are left.
 
     Args:
         launcher: of the jobs.
@@ -92,7 +92,7 @@ class SharedOut(UnfinishedJobs):
         self.folder, self.crew, self.began = folder, crew, time.time()
 
     def claims(self, jobs: Jobs) -> Iterator[list[int]]:
-        """Numbers of jobs that are this worker's."""
+        """The numbers of the jobs that this worker claims."""
         parts = self._parts(jobs)
         while part := self._claim(parts):
             for number in part:  # a job may outlive the worker that had it before
@@ -100,7 +100,7 @@ class SharedOut(UnfinishedJobs):
             yield part
 
     def _parts(self, jobs: Jobs) -> list[list[int]]:
-        """What is taken at once: a stack, a job, or all of a launcher that runs many at a time."""
+        """What is claimed at once: a stack, a job, or all jobs of a launcher of many at a time."""
         with self.crew.turn():
             workers = max([1, *(other.starts for other in self.crew.others())])
         if isinstance(self.launcher, NumberingLauncher):
@@ -109,7 +109,7 @@ class SharedOut(UnfinishedJobs):
         return [[number] for number in jobs] if alone else [list(jobs)]
 
     def _claim(self, parts: Sequence[Sequence[int]]) -> list[int]:
-        """Jobs that are now this worker's; none when all are over, whoever had them."""
+        """Claim jobs for this worker; none when all jobs are over."""
         while True:
             end_if_asked()
             with self.crew.turn():

@@ -177,5 +177,5 @@ def test_a_command_whose_workers_were_all_killed_says_so(tmp_path):
     for child in psutil.Process(process.pid).children():
         child.kill()
     code, out, error = said_by(process)
-    assert (code, error) == (1, "error: all workers were killed; the same command goes on\n")
+    assert (code, error) == (1, "error: all workers were killed; run the same command to resume\n")
     assert " interrupted" in out
