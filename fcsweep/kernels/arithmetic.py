@@ -151,7 +151,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _pays_at_once(a: Tensor, b: Tensor, skinny: bool, copied: int) -> bool:
-    """Whether one product of the whole stack is faster, with bits that can be told from others.
+    """Whether one product of the whole stack is faster, and large enough for its bits to be tested.
 
     Args:
         a: what the trials share.

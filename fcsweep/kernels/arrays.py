@@ -67,7 +67,7 @@ def dtype_of(value: Any) -> torch.dtype:
     """A type of torch, also by the type or the name that NumPy has for it.
 
     Raises:
-        TypeError: it is no floating-point type.
+        TypeError: it is not a floating-point type.
     """
     try:
         dtype = value if isinstance(value, torch.dtype) else tensor(np.empty(0, value), "").dtype

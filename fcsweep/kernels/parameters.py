@@ -59,11 +59,11 @@ class NamedTensors(dict[str, Tensor]):
             for start, size in zip(starts, sizes, strict=False)
         ]
         self.blocks = [memory.unsqueeze(0)] if count == 1 else pieces
-        self._each = [self._shaped(p, s) for p, s in zip(pieces, shapes.values(), strict=True)]
+        self._each = [self._shape_piece(p, s) for p, s in zip(pieces, shapes.values(), strict=True)]
         for name, one in zip(shapes, self._each, strict=True):
             super().__setitem__(name, one if trials else one[0])
 
-    def _shaped(self, piece: Tensor, shape: Sequence[int]) -> Tensor:
+    def _shape_piece(self, piece: Tensor, shape: Sequence[int]) -> Tensor:
         """A tensor ``(k, *shape)`` in its piece of memory, ``(k, size)``."""
         return piece.view(len(piece), *shape)
 
@@ -166,7 +166,7 @@ class Parameters(NamedTensors):
         super().__init__(trials, shapes, dtype, device, zero)
         self.layers = [*zip(self._each[::2], self._each[1::2], strict=True)]
 
-    def _shaped(self, piece: Tensor, shape: Sequence[int]) -> Tensor:
+    def _shape_piece(self, piece: Tensor, shape: Sequence[int]) -> Tensor:
         return piece if len(shape) == 1 else piece.unflatten(1, shape[::-1]).mT
 
     @property
