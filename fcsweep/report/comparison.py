@@ -48,11 +48,11 @@ class Comparison(Sweep):
 
 
 def read(folders: Sequence[Path], page: Path) -> Comparison:
-    """Sweeps, or single runs, to be compared.
+    """Read the sweeps, or single runs, to compare.
 
     Args:
         folders: of the sweeps, at least two.
-        page: the file that they are compared in.
+        page: the file of the comparison.
 
     Raises:
         FolderError: One holds no run or several sweeps, or is named twice; or one is of another
@@ -85,7 +85,7 @@ def _twice(folders: Sequence[Path]) -> Path:
 
 
 def _check(sweeps: Sequence[Sweep]) -> None:
-    """Refuse what has no common scale of better and worse."""
+    """Refuse sweeps whose objectives cannot be compared."""
     of_apps = [sweep for sweep in sweeps if sweep.study is not None]
     if of_apps and len(of_apps) < len(sweeps):
         raise FolderError(
@@ -100,7 +100,7 @@ def _check(sweeps: Sequence[Sweep]) -> None:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The last parts of each path, as many as tell them apart."""
+    """The shortest endings of the paths that are unique."""
     parts = [Path(os.path.abspath(folder)).parts for folder in folders]
     for count in range(1, max(map(len, parts)) + 1):
         names = ["/".join(one[-count:]).lstrip("/") for one in parts]
@@ -115,19 +115,19 @@ def _of(name: str, rows: Sequence[Run]) -> list[Run]:
 
 
 def _name_runs(name: str, point: Run) -> Run:
-    """A point whose runs are named with their sweep."""
+    """The point, with the name of its sweep before each run."""
     return {**point, "runs": ", ".join(f"{name}/{one}" for one in point["runs"].split(", "))}
 
 
 def _alike(points: Sequence[Run]) -> list[Run]:
-    """Points as they are; runs that are no repeats as points of one."""
+    """Points as they are; other runs as points of one run each."""
     return [
         row if "seeds" in row else _name_runs(row[SWEEP], point_rows([row])[0]) for row in points
     ]
 
 
 def _common_axes(sweeps: Sequence[Sweep]) -> list[Axis]:
-    """What any of them searched, with a scale for all."""
+    """The axes that any sweep searched, with a common scale."""
     runs = [run for sweep in sweeps for run in sweep.runs]
     keys = dict.fromkeys(axis.key for sweep in sweeps for axis in sweep.searched)
     kinds = {axis.key: axis.kind for sweep in sweeps for axis in sweep.searched}
@@ -244,7 +244,7 @@ def _best_cells(sweep: Sweep, top: Run | None) -> list[str]:
 
 
 def _what_differs(compared: Comparison) -> list[dict[str, Any]]:
-    """The config keys in which the best of the sweeps differ; a column a sweep."""
+    """The config keys in which the best of the sweeps differ; one column per sweep."""
     tops = compared.tops
     keys = [key for key in findings.differing(tops) if key != "seed"]
     if compared.study is not None:

@@ -25,7 +25,7 @@ UNFINISHED = ("running", "missing", "waiting")
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a page is made of: the runs, and what was found in them."""
+    """The contents of a page: the runs, and what was found in them."""
 
     folder: Path
     runs: list[Run]
@@ -61,7 +61,7 @@ class Sweep:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a run may still be going on."""
+        """Whether a run may still be training."""
         return any(run["status"] in UNFINISHED for run in self.runs)
 
     @property
@@ -85,7 +85,7 @@ class Sweep:
 
 
 def read(folder: Path, readings: Sequence[Reading] | None = None) -> Sweep:
-    """Everything that the page needs from the records, or from the study of another app.
+    """Read the contents of a page from the records, or from the study of another app.
 
     Args:
         folder: of a run or a sweep.
@@ -129,7 +129,7 @@ def _of_study(study: Study) -> Sweep:
 
 
 def _refuse(folder: Path, found: Sequence[Path], ours: bool | None) -> None:
-    """Refuse a folder that no page can be made of."""
+    """Refuse a folder without anything to report."""
     if not found:
         raise FolderError(f"{folder} holds no run; expected the folder of a run or a sweep")
     _refuse_several(folder, found)
@@ -141,7 +141,7 @@ def _refuse(folder: Path, found: Sequence[Path], ours: bool | None) -> None:
 
 
 def _refuse_several(folder: Path, runs: Sequence[Path], most: int = 3) -> None:
-    """Runs of several sweeps have no common question: their objectives may differ."""
+    """Refuse runs of several sweeps: their objectives may differ."""
     found = map(place, runs)
     places = list(dict.fromkeys(one["sweep"] or one["folder"] for one in found))
     if len(places) < 2 or is_sweep(folder):

@@ -1,4 +1,4 @@
-"""Which figures a page has: the name, title and caption of each that there is something to show in.
+"""Which figures a page has: the name, title and caption of each that is not empty.
 
 `plots` draws them as files, ``scripts/`` in the browser.
 """
@@ -86,6 +86,6 @@ def _landscape(sweep: Sweep, what: str) -> str:
 
 
 def valued(sweep: Sweep) -> int:
-    """How many points have a value, of the first objective."""
+    """How many points have a value of the first objective."""
     key = next(iter(sweep.objectives))
     return sum(not missing(point.get(key)) for point in sweep.points)

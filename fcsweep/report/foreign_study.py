@@ -66,7 +66,7 @@ class Study:
 
     @property
     def noted(self) -> list[str]:
-        """The columns of what jobs noted."""
+        """The columns of the notes that jobs left."""
         return self._columns_with(NOTES)
 
     def front(self) -> list[dict[str, Any]]:
@@ -80,13 +80,13 @@ class Study:
         ]
 
     def _goodness(self, trial: Mapping[str, Any]) -> list[float]:
-        """What it has reached, larger for better."""
+        """Its values, larger is better."""
         signs = {"maximize": 1, "minimize": -1}
         reached = [(trial.get(REACHED + name), signs[way]) for name, way in self.objectives.items()]
         return [-math.inf if value is None else sign * value for value, sign in reached]
 
     def _columns_with(self, prefix: str) -> list[str]:
-        """The columns with a prefix that any trial has something in."""
+        """The columns with a prefix that are not empty."""
         names = dict.fromkeys(
             name for one in self.trials for name in one if name.startswith(prefix)
         )
@@ -239,7 +239,7 @@ def _study(
 
 
 def _feasible_value(row: Mapping[str, Any]) -> float | None:
-    """The value of a trial for which it may be the best."""
+    """The value that may make a trial the best; None if it is infeasible."""
     value = row["values"][0]
     limits = [limit for name, limit in row["notes"].items() if name.startswith(CONSTRAINT)]
     finite = value is not None and math.isfinite(value)

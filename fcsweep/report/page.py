@@ -97,14 +97,14 @@ def rendered(content: Mapping[str, Any]) -> str:
 
 
 def content(sweep: Sweep) -> dict[str, Any]:
-    """What the template is filled with, but for style and scripts."""
+    """The template's variables, except style and scripts."""
     shown = figures(sweep)
     return {
         "what": "Run" if sweep.single else "Sweep",
         "title": sweep.title,
         "single": sweep.single,
         "unfinished": sweep.unfinished,
-        **(_texts(sweep) if sweep.study is None else _said_of(sweep)),
+        **(_texts(sweep) if sweep.study is None else _study_texts(sweep)),
         "figures": shown,
         "summaries": [],
         "tables": [_html(table, sweep) for table in tables(sweep)],
@@ -154,7 +154,7 @@ def commands(run: Run, single: bool) -> list[tuple[str, str]]:
     return [*offered, (f"Train the config of {the} for twice as long", command)]
 
 
-def _said_of(sweep: Sweep) -> dict[str, Any]:
+def _study_texts(sweep: Sweep) -> dict[str, Any]:
     """What is said of another app's search, whose best trial the answer names in full."""
     assert sweep.study is not None
     return {
@@ -216,7 +216,7 @@ def _template() -> Template:
 
 
 def _plain(value: Any) -> Any:
-    """Text from a record without characters that cannot be seen; our own markup as it is."""
+    """Text from a record in printable characters; our own markup unchanged."""
     return printable(value) if type(value) is str else value
 
 

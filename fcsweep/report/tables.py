@@ -56,7 +56,7 @@ class Table:
 
 
 def columns(sweep: Sweep, rows: Sequence[Run]) -> list[Column]:
-    """What tells runs or points apart, and what came out of them."""
+    """The columns that distinguish runs or points, and those of their results."""
     kinds = {axis.key: axis.kind for axis in sweep.searched}
     differing = sweep.differing if rows is sweep.runs else findings.differing(rows)
     differ = [key for key in differing if key not in kinds]
@@ -129,7 +129,7 @@ def _measured_columns(sweep: Sweep, rows: Sequence[Run]) -> list[tuple[str, str]
 
 
 def _short(keys: Sequence[str]) -> list[str]:
-    """The last part of each key where that tells them apart."""
+    """The last part of each key where that is unique."""
     short = [key.removesuffix(".name").rpartition(".")[2] for key in keys]
     return [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]
 
@@ -160,7 +160,7 @@ def trial(row: Run, top: Path) -> str:
 
 
 def failures(sweep: Sweep) -> list[dict[str, str]]:
-    """Runs that did not come to an end of their own, with the reason; equal ones together."""
+    """Runs whose status is one of `FAILURES`, with the reason; equal ones grouped."""
     found = [run for run in sweep.runs if run["status"] in FAILURES]
     found.sort(key=lambda run: FAILURES.index(run["status"]))
     alike: dict[tuple[str, str], list[str]] = {}

@@ -91,7 +91,7 @@ def _values(study: Study, row: Run) -> str:
 
 
 def study_trust(study: Study) -> list[str]:
-    """What to know before the answer is believed, a sentence each."""
+    """Caveats to the answer of a study, a sentence each."""
     statuses = [str(trial["status"]) for trial in study.trials]
     left = statuses.count("running") + statuses.count("waiting")
     unfinished = [f"{left} of them not finished: this is how it stood."] if left else []
@@ -101,7 +101,7 @@ def study_trust(study: Study) -> list[str]:
 def trust(
     runs: Sequence[Run], points: Sequence[Run], best: Run | None, searched: Sequence[Axis]
 ) -> list[str]:
-    """What to know before the answer is believed, a sentence each.
+    """Caveats to the answer, a sentence each.
 
     Args:
         runs: of the sweep.
@@ -127,7 +127,7 @@ def trust(
 
 
 def warning(runs: Sequence[Run], most: int = 5) -> str | None:
-    """Which records are not to be believed, and what is wrong with them; None if none is."""
+    """Which records are untrustworthy, and why; None if none is."""
     damages = [str(run["damage"]) for run in runs if not missing(run["damage"])]
     if not damages:
         return None
@@ -246,7 +246,7 @@ def _data(runs: Sequence[Run]) -> str:
 
 
 def _one(runs: Sequence[Run], key: str, several: str) -> str:
-    """The value that all runs have, or a word for several."""
+    """The value that all runs share, or a word for several."""
     values = {written(run.get(key)) for run in runs} - {""}
     return values.pop() if len(values) == 1 else several
 
