@@ -1,4 +1,4 @@
-"""What the courses' notebooks hand in, in the form that the textbook computes with, and back.
+"""Convert what the courses' notebooks use to the textbook's form, and back.
 
 ====================  ==============================================================
 ``own_model.py``      a model with ``params`` and ``loss(X, y)`` as a stack of one

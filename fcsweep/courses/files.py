@@ -28,7 +28,7 @@ FORM = "expected a file that save wrote, or a .pth of EECS 498/598 with a dict o
 def write(
     path: str | Path, params: NamedTensors, reg: Tensor, dropout: Tensor, **others: Any
 ) -> None:
-    """Write the parameters of a net; to a ``.pth`` as the course does, with what else is given.
+    """Write the parameters of a net; to a ``.pth`` as the course does, with the further entries.
 
     Raises:
         ValueError: a stack in a ``.pth``, which holds one trial.
@@ -51,7 +51,7 @@ def write(
 
 
 def write_pth(path: str | Path, params: Mapping[str, Tensor], **others: Any) -> None:
-    """Write parameters, and what else is to be known of them, as a ``.pth``."""
+    """Write parameters and further entries as a ``.pth``."""
     torch.save({**others, "params": {name: _copy(p) for name, p in params.items()}}, path)
 
 
@@ -59,7 +59,7 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Parameters by name, and ``reg`` and ``dropout`` where a ``.pth`` says what they are.
 
     Raises:
-        FileNotFoundError: it is not there.
+        FileNotFoundError: it does not exist.
         ValueError: it is damaged, of another form, or would execute something.
     """
     with open(path, "rb") as file:

@@ -39,7 +39,7 @@ def refuse(
     instead: Mapping[str, str],
     off: Mapping[str, Any] = {},
 ) -> None:
-    """Refuse keywords that a class does not have, unless their value leaves a part out.
+    """Refuse keywords that a class does not have, unless their value disables a part.
 
     Raises:
         TypeError: with what to write instead, where that is known.

@@ -70,7 +70,7 @@ class OwnModel:
         return self._params
 
     def _take_back(self) -> None:
-        """Copy what the model has put in the place of a view."""
+        """Copy a tensor that the model has assigned over a view."""
         for name, p in self._params.items():
             given = self.model.params[name]
             if given is not self._views.get(name):
@@ -83,7 +83,7 @@ class OwnModel:
                     )
 
     def _view(self, given: Any, p: Tensor) -> Any:
-        """What the model is to hold in the place of what it holds now."""
+        """The view to store in the model in place of its current value."""
         if isinstance(given, Tensor) and given.requires_grad and given.dtype == p.dtype:
             given.data = p  # the layer of a module holds the same tensor
             return given

@@ -41,7 +41,7 @@ def find(asked: argparse.Namespace) -> bool:
     """Train, draw and suggest; whether there is a suggestion.
 
     Raises:
-        UserError: a mistake in what is asked, or something that is not here; one line.
+        UserError: an invalid argument, or missing data or device; one line.
     """
     config = compose(asked.overrides, asked.config_dir)
     rates = rates_between(asked.low, asked.high, asked.count)
@@ -81,7 +81,7 @@ def rates_between(low: float, high: float, count: int) -> list[float]:
     """Learning rates at equal ratios, with three digits.
 
     Raises:
-        ConfigError: no such range, or too narrow for so many.
+        ConfigError: the range is invalid, or too narrow for so many rates.
     """
     if not FEWEST <= count <= MOST:
         raise ConfigError(f"--count is {count}; expected {FEWEST} to {MOST}")

@@ -1,4 +1,4 @@
-"""``python -m fcsweep.grade FOLDER...``: train again what students handed in, a row each.
+"""``python -m fcsweep.grade FOLDER...``: train students' hand-ins again, a row each.
 
 ===============  ===========================================================================
 ``__main__.py``  the command

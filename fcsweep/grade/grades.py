@@ -68,6 +68,6 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 
 def _cell(value: object) -> str:
-    """A value as text; what a student has named is never a formula."""
+    """A value as text that no spreadsheet reads as a formula."""
     text = printable(as_text(value))
     return f"'{text}" if isinstance(value, str) and text.startswith(FORMULA) else text

@@ -1,4 +1,4 @@
-"""A hand-in, graded: trained again, compared, and the test accuracy of what was trained here."""
+"""Grade a hand-in: train it again, compare, and test what was trained here."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Grade:
 def grade(
     folder: Path, rules: Rules, scratch: Path, shown: Callable[[Evidence], Progress]
 ) -> Grade:
-    """Grade what lies in a folder, whatever that is.
+    """Grade the contents of a folder, whatever they are.
 
     Args:
         folder: as it was handed in.
@@ -136,7 +136,7 @@ def _on_this_machine(run: Evidence, rules: Rules) -> Evidence:
 
 
 def _limit(progress: Progress, minutes: float) -> Progress:
-    """A progress that ends training after some minutes."""
+    """A progress that stops training after ``minutes``."""
     end = time.monotonic() + 60 * minutes
 
     def limited(epoch: int) -> None:
