@@ -28,9 +28,9 @@ Compose = Callable[[str | None, list[str]], DictConfig]
 
 
 def settle(cfg: DictConfig) -> None:
-    """Put the checked values in place: numbers as their fields have them, paths absolute.
+    """Replace values by the checked ones: numbers of their fields' types, paths absolute.
 
-    So the saved config holds no interpolation and means the same from any folder.
+    So the saved config has no interpolation and means the same from any folder.
 
     Raises:
         ConfigError: As `typed`.
@@ -92,7 +92,7 @@ class ComposedOnce:
         return None if found is None else self._check(lines, *found)
 
     def _check(self, lines: Sequence[str], base: Base, values: Sequence[Override]) -> RunConfig:
-        """Each job is checked once, however often it is asked for."""
+        """Check each job once and cache its config."""
         key = tuple(lines)
         if key not in self._configs:
             self._configs[key] = _check(base, values)
@@ -179,7 +179,7 @@ class ComposedOnce:
         return self._groups[key]
 
     def _base(self, master: DictConfig, choices: list[str]) -> Base | None:
-        """What Hydra composes from the choices; None if it cannot, which it says better itself."""
+        """What Hydra composes from the choices; None if it cannot: its own error is clearer."""
         name = master.hydra.job.config_name
         overrides = [*master.hydra.overrides.hydra, *choices]
         key = (name, *overrides)

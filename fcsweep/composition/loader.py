@@ -1,4 +1,4 @@
-"""How a run's config is composed: Hydra's own loader with the door of `fcsweep.config` behind it.
+"""How a run's config is composed: Hydra's own loader followed by the checks of `fcsweep.config`.
 
 Every config of a run, and of every job of a sweep, is checked where it is composed, so that a bad
 value in the seventh job of a grid is found before the first is trained. What Hydra complains about
@@ -168,7 +168,7 @@ class CheckedLoader(ConfigLoaderImpl):
         return _without_schemas(options)
 
     def _check(self, override: Override, run_mode: RunMode) -> None:
-        """Refuse what Hydra would take, or would refuse in words that do not help here."""
+        """Refuse what Hydra would accept, or would reject with an unhelpful message."""
         key, line = override.key_or_group, override.input_line
         if "." in key and self._is_group(group := key.replace(".", "/")):
             check_mapping(override, group)
@@ -199,7 +199,7 @@ class CheckedLoader(ConfigLoaderImpl):
         parsed: Sequence[Override],
         run_mode: RunMode,
     ) -> ConfigError:
-        """What Hydra refused, in our words: most often a key that does not exist."""
+        """Explain what Hydra rejected: most often a key that does not exist."""
         compose = super().load_configuration
         forced = [self._force(one) for one in parsed if not one.is_sweep_override()]
         try:
@@ -216,7 +216,7 @@ class CheckedLoader(ConfigLoaderImpl):
     def _other_sweeper(
         self, config_name: str | None, parsed: Sequence[Override]
     ) -> ConfigError | None:
-        """The error for a search that was asked to be swept by another sweeper."""
+        """The error for search settings with another sweeper."""
         lines = [str(one.input_line) for one in parsed if self._is_group(one.key_or_group)]
         given = [line for line in lines if line.startswith("hydra/sweeper=")]
         others = [line for line in lines if line not in given]
@@ -259,7 +259,7 @@ class CheckedLoader(ConfigLoaderImpl):
 
 
 def check_hydra(cfg: DictConfig) -> None:
-    """Refuse settings of Hydra that would lead records out of their folder, or leave them out."""
+    """Refuse settings of Hydra that would move records out of their folder, or omit them."""
     hydra = cfg.hydra
     name = OmegaConf.to_container(hydra.job, resolve=False)["name"]  # type: ignore[index]
     if not isinstance(name, str) or not name or "/" in name or "\\" in name or name[0] == ".":
@@ -329,7 +329,7 @@ def _has(cfg: DictConfig, key: str) -> bool:
 
 
 def _single_line(error: BaseException) -> str:
-    """Hydra's own words on one line, with the cause that OmegaConf gives, without addresses."""
+    """Hydra's message on one line, with OmegaConf's cause, without addresses."""
     lines = str(error).splitlines()
     if error.__cause__ is not None:
         lines += str(error.__cause__).splitlines()[:1]

@@ -1,4 +1,4 @@
-"""Overrides: how they are read, and what is refused before anything is composed."""
+"""Parse overrides, and refuse mistakes before anything is composed."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ def register() -> None:
     """Store the schemas as ``GROUP/OPTION_schema`` and ``run_schema``.
 
     They go in as plain mappings, not as structured configs: OmegaConf would turn the text "0.1"
-    into a number before `fcsweep.config.typed` sees it, and there would be two voices for one
-    mistake.
+    into a number before `fcsweep.config.typed` sees it, and one mistake would have
+    two messages.
     """
     store = ConfigStore.instance()
     alone = {key: value for key, value in asdict(RunConfig()).items() if key not in GROUPS}

@@ -1,4 +1,4 @@
-"""Configs as YAML: the text of ``OmegaConf.to_yaml``, quickly, and files written as a whole."""
+"""Configs as YAML: the text of ``OmegaConf.to_yaml``, quickly, and atomic writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WRITTEN_IN_TWO_WAYS = ("\\", "'':")
 
 
 def save_config(cfg: Any, filename: str, output_dir: Path) -> None:
-    """Save a config of Hydra's so that it is there as a whole or not at all."""
+    """Save a config of Hydra's atomically."""
     output_dir.mkdir(parents=True, exist_ok=True)
     write_atomically(output_dir / filename, as_yaml(cfg).encode())
 

@@ -1,4 +1,4 @@
-"""The YAML files that a run is composed of, bounded and checked before Hydra takes them.
+"""The YAML files that a run is composed of, bounded and checked before Hydra reads them.
 
 Hydra's own reader takes any size, needs minutes for a few hundred bytes of aliases, and reads
 ``010`` as 8 and ``12:30`` as 750, as YAML 1.1 has it.
@@ -70,7 +70,7 @@ class Repository(ConfigRepository):
 
 
 def _check_numbers(content: bytes) -> None:
-    """Refuse a number that means another than it seems to."""
+    """Refuse a number that YAML 1.1 reads as another."""
     for event in cast("Iterator[Any]", yaml.parse(content, SafeLoader)):
         if not isinstance(event, yaml.ScalarEvent) or not event.implicit[0]:
             continue
