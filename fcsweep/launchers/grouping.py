@@ -114,7 +114,7 @@ def cut(positions: Sequence[int], most: int) -> list[Sequence[int]]:
 
 
 def _outputs(config: RunConfig, rows: int) -> int:
-    """Activations, their gradients, and what is made on the way."""
+    """Numbers in activations, their gradients and intermediate results."""
     return 3 * sizes.activations(config, rows)
 
 

@@ -23,7 +23,7 @@ from fcsweep.system.atomic import write_atomically, writing
 class Bookkeeping:
     """What Hydra does for a job before and after it is trained.
 
-    Its config is composed when somebody asks for it: Hydra's configs cost more than short training.
+    Its config is composed on first use: that can take longer than a short training.
 
     Args:
         context: of the sweep.
@@ -63,7 +63,7 @@ class Bookkeeping:
 
     @cached_property
     def hydra_cfg(self) -> DictConfig:
-        """As ``HydraConfig.set_config`` keeps it, but for a copy of Hydra's large node."""
+        """As ``HydraConfig.set_config`` keeps it, without copying Hydra's large node."""
         OmegaConf.set_readonly(self.composed.hydra, True)
         kept = DictConfig({"hydra": self.composed.hydra}, flags={"no_deepcopy_set_nodes": True})
         kept.hydra._set_parent(self.composed)  # the run's values may be named in it
@@ -88,7 +88,7 @@ class Bookkeeping:
         return self.returned.status is JobStatus.UNKNOWN
 
     def begin(self, like: JobLog | None) -> None:
-        """Make the folder, the log and the saved config; tell the callbacks.
+        """Make the folder, the log and the saved config; call the callbacks.
 
         Args:
             like: the log of a job of the same stack, if there is one.
@@ -106,7 +106,7 @@ class Bookkeeping:
             self.returned.status, self.returned.return_value = JobStatus.FAILED, error
 
     def end(self, ended: Ending) -> None:
-        """Keep what came of it; tell the callbacks."""
+        """Keep its result; call the callbacks."""
         if ended.error is None:
             self.returned.status, self.returned.return_value = JobStatus.COMPLETED, ended.value
         else:
@@ -122,7 +122,7 @@ class Bookkeeping:
 
     @contextmanager
     def current(self) -> Generator[None]:
-        """Let ``HydraConfig`` and ``${hydra:...}`` be those of this job."""
+        """Make ``HydraConfig`` and ``${hydra:...}`` refer to this job."""
         instance = HydraConfig.instance()
         before = instance.cfg
         instance.cfg = self.hydra_cfg  # type: ignore[assignment]
@@ -156,7 +156,7 @@ class Bookkeeping:
 
 
 class StackedReturn(JobReturn):
-    """What the launcher returns of a job; its configs are composed when they are asked for.
+    """What the launcher returns of a job; its configs are composed on first use.
 
     Attributes:
         folder: of the job.

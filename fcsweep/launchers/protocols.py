@@ -1,7 +1,7 @@
 """The seam: what a task, a trainer, a loader, a launcher and a sweeper offer each other.
 
-Hydra executes its plugins' modules twice, so that a class is not the class it was: whether an
-object has a role is asked by ``isinstance`` of these protocols, which look at its methods alone.
+Hydra executes its plugins' modules twice, which makes two classes of each: so roles are tested by
+``isinstance`` of these protocols, which look only at methods.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Ending:
     value: float | None
     """What the task returns."""
     error: Exception | None
-    """Why it has no end, one line; None if it has."""
+    """Why it failed, one line; None if it finished."""
 
 
 @runtime_checkable
@@ -65,7 +65,7 @@ class RecordingTask(Protocol):
 
 @runtime_checkable
 class CheckingLoader(Protocol):
-    """A config loader that knows of a job, without composing it, what is trained and saved."""
+    """A config loader that knows what a job trains and saves without composing it."""
 
     def check_job(self, master_config: DictConfig, sweep_overrides: list[str]) -> RunConfig:
         """The checked config of a job of a sweep.
@@ -110,7 +110,7 @@ class GridSweeper(Protocol):
         ...
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Compose every job of a batch, to see that it can be composed."""
+        """Check that every job of a batch can be composed."""
         ...
 
 
