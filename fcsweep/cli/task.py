@@ -81,7 +81,7 @@ class Task:
 
     def _settle(self) -> None:
         """Set up memory and threads of the process, unless it is a notebook's."""
-        from fcsweep.run.threads import one_thread
+        from fcsweep.kernels.threads import one_thread
 
         if self._own_process:
             one_thread()

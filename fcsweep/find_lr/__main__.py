@@ -55,7 +55,7 @@ def find(asked: argparse.Namespace) -> bool:
         from fcsweep.find_lr import drawing
         from fcsweep.find_lr.suggestion import suggest
         from fcsweep.find_lr.training import losses_of
-        from fcsweep.run.threads import one_thread
+        from fcsweep.kernels.threads import one_thread
     one_thread()
     epochs = "1 epoch" if asked.epochs == 1 else f"{asked.epochs} epochs"
     what = f"{config.model.name}, {config.optimizer.name}, {config.data.name}"

@@ -9,5 +9,6 @@
 ``parameters.py``        the named parameters of a net in one piece of memory
 ``python_numbers.py``    a number for one trial, a list for a stack
 ``random_streams.py``    named streams of random numbers
+``threads.py``           how many threads torch computes with
 =======================  ==================================================================
 """

@@ -137,8 +137,8 @@ def repeat(
 def _train(run: Evidence, again: Path, progress: Progress, device: str | None) -> dict[str, Any]:
     """Train as recorded, for as many epochs; returns the provenance of the new numbers."""
     with held_back():  # of torch, not before everything is checked
+        from fcsweep.kernels.threads import with_threads
         from fcsweep.run.stack import train
-        from fcsweep.run.threads import with_threads
         from fcsweep.run.trial import Trial
 
     (again / CONFIG).parent.mkdir(parents=True)

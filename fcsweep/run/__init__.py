@@ -7,7 +7,6 @@
 ``own_code.py``    what a user names by import path
 ``checkpoint.py``  how a killed run resumes
 ``provenance.py``  where the numbers come from
-``threads.py``     how many threads torch computes with
 =================  =============================================================================
 
 Importing this package does not import torch: it imports a module when one of its names is used.

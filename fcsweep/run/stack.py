@@ -18,13 +18,13 @@ from fcsweep.config import RunConfig
 from fcsweep.config.import_paths import import_paths
 from fcsweep.epoch import Epoch
 from fcsweep.kernels.python_numbers import each
+from fcsweep.kernels.threads import with_threads
 from fcsweep.messages.wording import one_line
 from fcsweep.records.events import Observer, OnEpoch, Report
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.run.build import data_of, device_of, solver_of
 from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, groups, made_with, resume
 from fcsweep.run.provenance import provenance
-from fcsweep.run.threads import with_threads
 from fcsweep.run.trial import Trial, out_of_memory
 from fcsweep.solver import Solver
 from fcsweep.system.atomic import writing
