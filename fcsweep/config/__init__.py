@@ -7,7 +7,9 @@
 
 ===================  ====================================================================
 ``allowed.py``       what a value may be: `Range`, `Words`, ...; `Rows`
-``schemas.py``       a dataclass for each option, `RunConfig`, `GROUPS`; every default and unit
+``fields.py``        the keys of a schema: defaults, what may stand there, what is per trial
+``optimizers.py``    a dataclass for each update rule, with every default and unit
+``schemas.py``       a dataclass for each other option, `RunConfig`, `GROUPS`
 ``meaning.py``       what each key means, as ``--help`` tells it
 ``sizes.py``         how large a run is: its parameters, its steps, the bytes of a number
 ``check.py``         `typed`: check a config, return plain dataclasses
@@ -22,22 +24,24 @@ package imports neither torch nor Hydra.
 from fcsweep.config.allowed import Range, Rows
 from fcsweep.config.check import typed
 from fcsweep.config.meaning import allowed_of
+from fcsweep.config.optimizers import (
+    AdamConfig,
+    CustomConfig,
+    MomentumConfig,
+    OptimizerConfig,
+    RmspropConfig,
+    SgdConfig,
+)
 from fcsweep.config.saved import differences, flat, read
 from fcsweep.config.schemas import (
     GROUPS,
     NO_NUMBER,
-    AdamConfig,
     Cifar10Config,
-    CustomConfig,
     DataConfig,
     DigitsConfig,
     FullyConnectedConfig,
     ModelConfig,
-    MomentumConfig,
-    OptimizerConfig,
-    RmspropConfig,
     RunConfig,
-    SgdConfig,
     SolverConfig,
     SyntheticConfig,
     TwoLayerConfig,

@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fcsweep.config.allowed import Allowed
+from fcsweep.config.fields import MISSING
 from fcsweep.config.saved import flat
-from fcsweep.config.schemas import GROUPS, HIDDEN_LAYERS, MISSING, RunConfig, known_keys, names
+from fcsweep.config.schemas import GROUPS, HIDDEN_LAYERS, RunConfig, known_keys, names
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, join, nearest, render
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib.machinery import PathFinder
 
-from fcsweep.config.schemas import CustomConfig, RunConfig
+from fcsweep.config.optimizers import CustomConfig
+from fcsweep.config.schemas import RunConfig
 
 
 def import_paths(config: RunConfig) -> dict[str, str]:

@@ -1,20 +1,17 @@
 """The schemas: a plain dataclass for each option of a group, with every default.
 
-YAML holds choices, never a value that a schema has as its default. The metadata of a field says
-what may stand there: ``allowed`` (an `Allowed`), ``optional`` (may be null); and ``per_trial``
-(trials that differ in nothing else may share a stack). What a value is for, and its unit, stands
-below its field. A key whose default is `MISSING` must be given.
+YAML holds choices, never a value that a schema has as its default. What a value is for, and its
+unit, stands below its field.
 
-A ``ClassVar`` is a fact about the option and no key of a config. An optimizer names its update
-``rule`` (a key of ``fcsweep.optim.RULES``) and the number of its ``state_tensors``, each as large
-as the parameters; a data set has its ``rows``, the ``inputs`` of an example and its ``classes``.
+A ``ClassVar`` is a fact about the option and no key of a config: a data set has its ``rows``, the
+``inputs`` of an example and its ``classes``. Optimizers are in ``optimizers.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, TypeAlias, TypeVar, get_args
+from typing import Any, ClassVar, TypeAlias, get_args
 
 from fcsweep.config.allowed import (
     COUNT,
@@ -27,37 +24,13 @@ from fcsweep.config.allowed import (
     SEED,
     TRACKERS,
     UNDER_ONE,
-    Allowed,
     Device,
     FilePath,
-    ImportPath,
-    Numbers,
     Rows,
-    Sizes,
 )
-
-T = TypeVar("T")
-
-MISSING = "???"
-"""In place of a default: the key must be given (as in OmegaConf)."""
-
-
-def _key(default: T, allowed: Allowed, *, optional: bool = False, per_trial: bool = False) -> T:
-    """A field with its default and what else may stand there."""
-    about = {"allowed": allowed, "optional": optional, "per_trial": per_trial}
-    return field(default=default, metadata=about)
-
-
-def _sizes(*default: int, single: bool = False) -> list[int]:
-    """A field that holds a list of sizes."""
-    about = {"allowed": Sizes(single), "optional": False, "per_trial": False}
-    return field(default_factory=lambda: list(default), metadata=about)
-
-
-def _numbers() -> dict[str, float]:
-    """A field that holds numbers by name, of each trial its own."""
-    about = {"allowed": Numbers(), "optional": False, "per_trial": True}
-    return field(default_factory=dict[str, float], metadata=about)
+from fcsweep.config.fields import key as _key
+from fcsweep.config.fields import sizes as _sizes
+from fcsweep.config.optimizers import OptimizerConfig, SgdConfig
 
 
 @dataclass
@@ -90,82 +63,6 @@ class FullyConnectedConfig:
     """Probability of dropping a unit in training; in [0, 1)."""
     loss_function: str = _key("softmax", LOSS)
     """``softmax`` (nats) or ``svm`` (margin 1)."""
-
-
-@dataclass
-class SgdConfig:
-    """Plain stochastic gradient descent."""
-
-    rule: ClassVar[str] = "sgd"
-    state_tensors: ClassVar[int] = 0
-
-    name: str = "sgd"
-    learning_rate: float = _key(1e-2, POSITIVE, per_trial=True)
-    """Step size: the weights move by this much times the gradient; > 0."""
-
-
-@dataclass
-class MomentumConfig:
-    """SGD with a velocity that gradients add to: the rule ``sgd_momentum``."""
-
-    rule: ClassVar[str] = "sgd_momentum"
-    state_tensors: ClassVar[int] = 1
-
-    name: str = "momentum"
-    learning_rate: float = _key(1e-2, POSITIVE, per_trial=True)
-    """Step size: the velocity gains this much times the gradient; > 0."""
-    momentum: float = _key(0.9, UNDER_ONE, per_trial=True)
-    """Share of the velocity that is kept from step to step; in [0, 1)."""
-
-
-@dataclass
-class RmspropConfig:
-    """RMSProp: steps divided by a running root mean square of the gradient."""
-
-    rule: ClassVar[str] = "rmsprop"
-    state_tensors: ClassVar[int] = 1
-
-    name: str = "rmsprop"
-    learning_rate: float = _key(1e-2, POSITIVE, per_trial=True)
-    """Step size; one update moves a weight by about this much; > 0."""
-    decay_rate: float = _key(0.99, UNDER_ONE, per_trial=True)
-    """Share of the mean square that is kept from step to step; in [0, 1)."""
-    epsilon: float = _key(1e-8, POSITIVE, per_trial=True)
-    """Added to the root mean square, in units of the gradient; > 0."""
-
-
-@dataclass
-class AdamConfig:
-    """Adam, with bias correction."""
-
-    rule: ClassVar[str] = "adam"
-    state_tensors: ClassVar[int] = 2
-
-    name: str = "adam"
-    learning_rate: float = _key(1e-3, POSITIVE, per_trial=True)
-    """Step size; one update moves a weight by about this much; > 0."""
-    beta1: float = _key(0.9, UNDER_ONE, per_trial=True)
-    """Share of the mean gradient that is kept from step to step; in [0, 1)."""
-    beta2: float = _key(0.999, UNDER_ONE, per_trial=True)
-    """Share of the mean square that is kept from step to step; in [0, 1)."""
-    epsilon: float = _key(1e-8, POSITIVE, per_trial=True)
-    """Added to the root mean square, in units of the gradient; > 0."""
-
-
-@dataclass
-class CustomConfig:
-    """An update rule of your own: ``(w, dw, config) -> (next_w, config)``."""
-
-    state_tensors: ClassVar[int] = 2
-    """A guess: what a rule keeps is known when it runs."""
-
-    name: str = "custom"
-    rule: str = _key(MISSING, ImportPath())
-    """Import path of a function, or of an ``UpdateRule`` as those of ``fcsweep.optim``."""
-    learning_rate: float = _key(1e-2, POSITIVE, per_trial=True)
-    """Step size, ``learning_rate`` in the config of the rule; > 0."""
-    constants: dict[str, float] = _numbers()
-    """Further numbers in the config of the rule, by name."""
 
 
 @dataclass
@@ -243,7 +140,6 @@ class SolverConfig:
 
 
 ModelConfig: TypeAlias = TwoLayerConfig | FullyConnectedConfig
-OptimizerConfig: TypeAlias = SgdConfig | MomentumConfig | RmspropConfig | AdamConfig | CustomConfig
 DataConfig: TypeAlias = DigitsConfig | Cifar10Config | SyntheticConfig
 
 

@@ -29,6 +29,7 @@ from fcsweep.config import (
     TwoLayerConfig,
     differences,
     flat,
+    optimizers,
     read,
     schemas,
     typed,
@@ -43,6 +44,7 @@ from fcsweep.config.allowed import (
     Sizes,
     Words,
 )
+from fcsweep.config.fields import MISSING as REQUIRED
 from fcsweep.messages.errors import ConfigError
 
 SCHEMAS = list(dict.fromkeys(s for options in GROUPS.values() for s in options.values()))
@@ -70,7 +72,7 @@ def saved(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_a_default_is_allowed(spec):
     default = spec.default_factory() if spec.default is MISSING else spec.default
-    if default == schemas.MISSING:
+    if default == REQUIRED:
         return
     optional = spec.metadata["optional"]
     assert default in spec.metadata["allowed"] or (default is None and optional)
@@ -78,7 +80,8 @@ def test_a_default_is_allowed(spec):
 
 
 def test_every_key_says_what_it_is_for():
-    classes = [n for n in ast.parse(inspect.getsource(schemas)).body if isinstance(n, ast.ClassDef)]
+    text = "\n".join(map(inspect.getsource, (schemas, optimizers)))
+    classes = [n for n in ast.parse(text).body if isinstance(n, ast.ClassDef)]
     silent = [
         f"{cls.name}.{key.target.id}"
         for cls in classes

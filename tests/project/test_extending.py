@@ -17,7 +17,8 @@ from support import preloaded
 
 ROOT = Path(__file__).parents[2]
 OPTIM, NETS = "fcsweep/optim.py", "fcsweep/nets.py"
-SCHEMAS, SETS = "fcsweep/config/schemas.py", "fcsweep/data/dataset.py"
+SCHEMAS, OPTIMIZERS = "fcsweep/config/schemas.py", "fcsweep/config/optimizers.py"
+SETS = "fcsweep/data/dataset.py"
 
 
 class Copy:
@@ -95,9 +96,9 @@ def test_a_new_update_rule(tmp_path):
     copy = Copy(tmp_path, "A new update rule")
     copy.insert(OPTIM, "RULES = {")
     copy.replace(OPTIM, "rmsprop, adam)", "rmsprop, adam, adagrad)")
-    copy.insert(SCHEMAS, "@dataclass\nclass DigitsConfig:")
+    copy.insert(OPTIMIZERS, "@dataclass\nclass CustomConfig:")
     copy.replace(
-        SCHEMAS, "= SgdConfig | MomentumConfig", "= AdagradConfig | SgdConfig | MomentumConfig"
+        OPTIMIZERS, "= SgdConfig | MomentumConfig", "= AdagradConfig | SgdConfig | MomentumConfig"
     )
     copy.create("conf/optimizer/adagrad.yaml")
     assert copy.changed() == set(copy.code)
