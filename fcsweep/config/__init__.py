@@ -9,6 +9,7 @@
 ``allowed.py``       what a value may be: `Range`, `Words`, ...; `Rows`
 ``fields.py``        the keys of a schema: defaults, what may stand there, what is per trial
 ``optimizers.py``    a dataclass for each update rule, with every default and unit
+``data_sets.py``     a dataclass for each data set
 ``schemas.py``       a dataclass for each other option, `RunConfig`, `GROUPS`
 ``meaning.py``       what each key means, as ``--help`` tells it
 ``sizes.py``         how large a run is: its parameters, its steps, the bytes of a number
@@ -23,6 +24,7 @@ package imports neither torch nor Hydra.
 
 from fcsweep.config.allowed import Range, Rows
 from fcsweep.config.check import typed
+from fcsweep.config.data_sets import Cifar10Config, DataConfig, DigitsConfig, SyntheticConfig
 from fcsweep.config.meaning import allowed_of
 from fcsweep.config.optimizers import (
     AdamConfig,
@@ -36,14 +38,10 @@ from fcsweep.config.saved import differences, flat, read
 from fcsweep.config.schemas import (
     GROUPS,
     NO_NUMBER,
-    Cifar10Config,
-    DataConfig,
-    DigitsConfig,
     FullyConnectedConfig,
     ModelConfig,
     RunConfig,
     SolverConfig,
-    SyntheticConfig,
     TwoLayerConfig,
     conditional_keys,
     known_keys,

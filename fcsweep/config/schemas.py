@@ -3,15 +3,14 @@
 YAML holds choices, never a value that a schema has as its default. What a value is for, and its
 unit, stands below its field.
 
-A ``ClassVar`` is a fact about the option and no key of a config: a data set has its ``rows``, the
-``inputs`` of an example and its ``classes``. Optimizers are in ``optimizers.py``.
+Data sets are in ``data_sets.py``, update rules in ``optimizers.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 from fcsweep.config.allowed import (
     COUNT,
@@ -25,9 +24,8 @@ from fcsweep.config.allowed import (
     TRACKERS,
     UNDER_ONE,
     Device,
-    FilePath,
-    Rows,
 )
+from fcsweep.config.data_sets import DataConfig, DigitsConfig
 from fcsweep.config.fields import key as _key
 from fcsweep.config.fields import sizes as _sizes
 from fcsweep.config.optimizers import OptimizerConfig, SgdConfig
@@ -66,56 +64,6 @@ class FullyConnectedConfig:
 
 
 @dataclass
-class DigitsConfig:
-    """The 8 x 8 handwritten digits that come with scikit-learn: 64 inputs, 10 classes."""
-
-    rows: ClassVar[Rows] = Rows(1_397, 200, 200)
-    inputs: ClassVar[int] = 64
-    classes: ClassVar[int] = 10
-
-    name: str = "digits"
-    num_train: int | None = _key(None, COUNT, optional=True)
-    """Training rows to use, the first of the split; >= 1, null = all 1,397."""
-    num_val: int | None = _key(None, COUNT, optional=True)
-    """Validation rows to use, the first of the split; >= 1, null = all 200."""
-
-
-@dataclass
-class Cifar10Config:
-    """CIFAR-10: 32 x 32 colour photographs, 3,072 inputs, 10 classes."""
-
-    rows: ClassVar[Rows] = Rows(40_000, 10_000, 10_000)
-    inputs: ClassVar[int] = 3_072
-    classes: ClassVar[int] = 10
-
-    name: str = "cifar10"
-    num_train: int | None = _key(None, COUNT, optional=True)
-    """Training rows to use, the first of the split; >= 1, null = all 40,000."""
-    num_val: int | None = _key(None, COUNT, optional=True)
-    """Validation rows to use, the first of the split; >= 1, null = all 10,000."""
-    root: str | None = _key(None, FilePath(), optional=True)
-    """The archive, its ``cifar-10-batches-py`` or ``-bin`` folder, or that folder's parent.
-
-    null = the cached copy, downloaded first if there is none. Made absolute by :func:`typed`.
-    """
-
-
-@dataclass
-class SyntheticConfig:
-    """Made-up images of CIFAR-10's shape, learnable; no photographs."""
-
-    rows: ClassVar[Rows] = Rows(5_000, 1_000, 1_000)
-    inputs: ClassVar[int] = 3_072
-    classes: ClassVar[int] = 10
-
-    name: str = "synthetic"
-    num_train: int | None = _key(None, COUNT, optional=True)
-    """Training rows to use, the first of the split; >= 1, null = all 5,000."""
-    num_val: int | None = _key(None, COUNT, optional=True)
-    """Validation rows to use, the first of the split; >= 1, null = all 1,000."""
-
-
-@dataclass
 class SolverConfig:
     """How long and in what steps a run trains, and on what it is measured."""
 
@@ -140,7 +88,6 @@ class SolverConfig:
 
 
 ModelConfig: TypeAlias = TwoLayerConfig | FullyConnectedConfig
-DataConfig: TypeAlias = DigitsConfig | Cifar10Config | SyntheticConfig
 
 
 @dataclass

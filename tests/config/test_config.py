@@ -27,6 +27,7 @@ from fcsweep.config import (
     RunConfig,
     SolverConfig,
     TwoLayerConfig,
+    data_sets,
     differences,
     flat,
     optimizers,
@@ -80,7 +81,7 @@ def test_a_default_is_allowed(spec):
 
 
 def test_every_key_says_what_it_is_for():
-    text = "\n".join(map(inspect.getsource, (schemas, optimizers)))
+    text = "\n".join(map(inspect.getsource, (schemas, optimizers, data_sets)))
     classes = [n for n in ast.parse(text).body if isinstance(n, ast.ClassDef)]
     silent = [
         f"{cls.name}.{key.target.id}"

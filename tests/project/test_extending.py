@@ -18,7 +18,7 @@ from support import preloaded
 ROOT = Path(__file__).parents[2]
 OPTIM, NETS = "fcsweep/optim.py", "fcsweep/nets.py"
 SCHEMAS, OPTIMIZERS = "fcsweep/config/schemas.py", "fcsweep/config/optimizers.py"
-SETS = "fcsweep/data/dataset.py"
+DATA_SETS, SETS = "fcsweep/config/data_sets.py", "fcsweep/data/dataset.py"
 
 
 class Copy:
@@ -150,9 +150,9 @@ def test_a_new_data_set(tmp_path):
     copy.insert(SETS, "from fcsweep.data.cifar10 import", f"{imported}\n")
     (before,) = re.findall("^SETS = .*\n", (ROOT / SETS).read_text(), re.MULTILINE)
     copy.replace(SETS, before, table)
-    copy.insert(SCHEMAS, "@dataclass\nclass SolverConfig:")
+    copy.insert(DATA_SETS, "DataConfig: TypeAlias")
     copy.replace(
-        SCHEMAS,
+        DATA_SETS,
         "Cifar10Config | SyntheticConfig\n",
         "Cifar10Config | SyntheticConfig | BarsConfig\n",
     )
