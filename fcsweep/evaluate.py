@@ -16,9 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from fcsweep import data
 from fcsweep.accuracy import evaluate_on
 from fcsweep.config import RunConfig, read, typed
+from fcsweep.data.choice import data_of, held_out_of
 from fcsweep.messages.errors import ConfigError, FolderError, UserError
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import sweep_table
@@ -26,7 +26,7 @@ from fcsweep.records.evidence import largest
 from fcsweep.records.filenames import BEST, jobs_of
 from fcsweep.records.reader import are_ours, damaged_since, look
 from fcsweep.run import device_of
-from fcsweep.run.build import data_of, net_of
+from fcsweep.run.build import net_of
 from fcsweep.system.bounded import read_bounded
 from fcsweep.system.command import command, plain
 
@@ -79,7 +79,7 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
 def accuracies(
     config: RunConfig, params: Mapping[str, Tensor], device: str | None = None
 ) -> dict[str, tuple[int, int]]:
-    """Correct answers and rows of each split.
+    """Correct answers and rows of each split that has rows.
 
     Args:
         config: of the run.
@@ -91,11 +91,10 @@ def accuracies(
         DataError, DeviceError: the data or the device are not here.
     """
     train = data_of(config)
-    root, dtype = getattr(config.data, "root", None), train.X_train.dtype
     splits = {
         "train": (train.X_train, train.y_train),
         "validation": (train.X_val, train.y_val),
-        "test": data.load_test(config.data.name, root=root, dtype=dtype),
+        "test": held_out_of(config),
     }
     place = device_of(device or config.device)
     net = net_of([config], train, place)
@@ -103,6 +102,7 @@ def accuracies(
     return {
         split: (int(evaluate_on(X.to(place), y.to(place), net).correct.item()), len(y))
         for split, (X, y) in splits.items()
+        if len(y)
     }
 
 

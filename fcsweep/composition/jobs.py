@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fcsweep.composition.job_files import JobFiles, Texts
 from fcsweep.config import RunConfig, flat, typed
+from fcsweep.config.allowed import Measured
 
 Compose = Callable[[str | None, list[str]], DictConfig]
 """Hydra's own composing, of a primary config and overrides."""
@@ -30,12 +31,18 @@ Compose = Callable[[str | None, list[str]], DictConfig]
 def settle(cfg: DictConfig) -> None:
     """Replace values by the checked ones: numbers of their fields' types, paths absolute.
 
-    So the saved config has no interpolation and means the same from any folder.
+    So the saved config has no interpolation and means the same from any folder. A table is read,
+    because its sizes are part of the config.
 
     Raises:
         ConfigError: As `typed`.
+        DataError: The table cannot be trained on.
     """
     config = typed(cfg)
+    if isinstance(config.data, Measured) and config.data.sizes is None:
+        from fcsweep.data.choice import measured  # imports torch: not for other data
+
+        config = measured(config)
     with open_dict(cfg):
         for key, value in asdict(config).items():
             cfg[key] = value
@@ -43,7 +50,7 @@ def settle(cfg: DictConfig) -> None:
 
 @dataclass(frozen=True)
 class Base:
-    """What Hydra composes from group choices alone."""
+    """What Hydra composes from group choices and the keys of the data alone."""
 
     keys: frozenset[str]
     """Of the values that a job may set, dotted."""
@@ -160,10 +167,12 @@ class ComposedOnce:
         choices = [one for one in overrides if self._chooses(one)]
         if not all(isinstance(one.value(), str) for one in choices):
             return None
-        base = self._base(master, [str(one.input_line) for one in choices])
+        # The keys of a table decide its sizes, which are in the base.
+        data = [one for one in overrides if one.key_or_group.startswith("data.")]
+        base = self._base(master, [str(one.input_line) for one in [*choices, *data]])
         if base is None:
             return None
-        values = [one for one in overrides if not self._chooses(one)]
+        values = [one for one in overrides if one not in [*choices, *data]]
         known = all(one.key_or_group in base.keys for one in values)
         return (base, values) if known else None
 
@@ -199,6 +208,7 @@ def _base_of(cfg: DictConfig) -> Base | None:
     if not all(map(_is_plain_value, values.values())):
         return None
     settle(cfg)
+    task["data"] = OmegaConf.to_container(cfg.data)
     return Base(frozenset(values), pickle.dumps(task), pickle.dumps(cfg), JobFiles(cfg))
 
 

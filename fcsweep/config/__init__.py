@@ -23,8 +23,16 @@ package imports neither torch nor Hydra.
 """
 
 from fcsweep.config.allowed import Range, Rows
-from fcsweep.config.check import typed
-from fcsweep.config.data_sets import Cifar10Config, DataConfig, DigitsConfig, SyntheticConfig
+from fcsweep.config.check import check_sizes, typed
+from fcsweep.config.data_sets import (
+    Cifar10Config,
+    DataConfig,
+    DigitsConfig,
+    MeasuredConfig,
+    SklearnConfig,
+    SyntheticConfig,
+    TableConfig,
+)
 from fcsweep.config.meaning import allowed_of
 from fcsweep.config.optimizers import (
     AdamConfig,
@@ -58,6 +66,7 @@ __all__ = [
     "DataConfig",
     "DigitsConfig",
     "FullyConnectedConfig",
+    "MeasuredConfig",
     "ModelConfig",
     "MomentumConfig",
     "OptimizerConfig",
@@ -66,10 +75,13 @@ __all__ = [
     "Rows",
     "RunConfig",
     "SgdConfig",
+    "SklearnConfig",
     "SolverConfig",
     "SyntheticConfig",
+    "TableConfig",
     "TwoLayerConfig",
     "allowed_of",
+    "check_sizes",
     "conditional_keys",
     "differences",
     "flat",

@@ -145,20 +145,75 @@ class Device:
 _DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9]\d{0,3}))?")
 
 
+@dataclass(frozen=True)
 class FilePath:
     """A path; the reader checks whether it exists."""
 
+    example: str = "./cifar-10"
     words = ()
 
     def __contains__(self, value: object) -> bool:
         return isinstance(value, str) and bool(value.strip()) and "\0" not in value
 
     def __str__(self) -> str:
-        return "a path, such as ./cifar-10"
+        return f"a path, such as {self.example}"
 
     def keep(self, value: str) -> str:
         """Absolute, so that the saved config means the same from any folder."""
         return str(Path(value).expanduser().absolute())
+
+
+class ColumnName:
+    """The name of a column; a number is one, too."""
+
+    words = ()
+
+    def __contains__(self, value: object) -> bool:
+        text = isinstance(value, str) and bool(value.strip())
+        return text or (isinstance(value, int) and not isinstance(value, bool))
+
+    def __str__(self) -> str:
+        return "the name of a column, such as label"
+
+    def keep(self, value: str | int) -> str:
+        """The name as text."""
+        return str(value)
+
+
+class ColumnNames:
+    """A list of names of columns."""
+
+    words = ()
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, list) and all(one in COLUMN for one in cast("list[object]", value))
+
+    def __str__(self) -> str:
+        return "a list of names of columns, such as [id,day]"
+
+    def keep(self, value: list[str | int]) -> list[str]:
+        """The names as texts."""
+        return [str(one) for one in value]
+
+
+class Counts:
+    """The sizes of a data set that is measured: `Measured`."""
+
+    words = ()
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, dict):
+            return False
+        items = cast("dict[object, object]", value)
+        bounded = all(isinstance(one, int) and 0 <= one <= 10**9 for one in items.values())
+        return set(items) == {*Rows._fields, "inputs", "classes"} and bounded
+
+    def __str__(self) -> str:
+        return "null: it is measured"
+
+    def keep(self, value: dict[str, int]) -> dict[str, int]:
+        """A mapping of its own."""
+        return dict(value)
 
 
 class ImportPath:
@@ -206,6 +261,7 @@ NOT_NEGATIVE = Range(0)
 UNDER_ONE = Range(0, 1, open_high=True)
 FRACTION = Range(0, 1, open_low=True)
 COUNT = Range(1, whole=True)
+COLUMN = ColumnName()
 SEED = Range(0, 2**32, open_high=True, whole=True)  # what torch takes in on a CPU
 
 LOSS = Words(("softmax", "svm"))
@@ -220,3 +276,28 @@ class Rows(NamedTuple):
     train: int
     val: int
     test: int
+
+
+class Measured:
+    """What a data set says of its sizes that is measured when its config is composed."""
+
+    sizes: dict[str, int] | None
+
+    @property
+    def rows(self) -> Rows:
+        """Examples of each split."""
+        return Rows(*(self._size(split) for split in Rows._fields))
+
+    @property
+    def inputs(self) -> int:
+        """Numbers in an example."""
+        return self._size("inputs")
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return self._size("classes")
+
+    def _size(self, name: str) -> int:
+        assert self.sizes is not None  # `fcsweep.data.measured` comes before
+        return self.sizes[name]

@@ -9,7 +9,8 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from fcsweep.config.allowed import Allowed
+from fcsweep.config.allowed import Allowed, Measured
+from fcsweep.config.data_sets import DataConfig, TableConfig
 from fcsweep.config.fields import MISSING
 from fcsweep.config.saved import flat
 from fcsweep.config.schemas import GROUPS, HIDDEN_LAYERS, RunConfig, known_keys, names
@@ -51,7 +52,7 @@ def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
         if key in data and key not in GROUPS
     }
     config = RunConfig(**values)
-    _check_sizes(config)
+    check_sizes(config)
     return config
 
 
@@ -114,27 +115,52 @@ def _convert(key: str, value: object, spec: Field[Any]) -> Any:
     raise ConfigError(f"{key} is {render(value)}; expected {allowed}{null}{near}")
 
 
-def _check_sizes(config: RunConfig) -> None:
-    """Refuse counts above those of the data, and a depth that the model does not have."""
+def check_sizes(config: RunConfig) -> None:
+    """Refuse counts above those of the data, and a depth that the model does not have.
+
+    Raises:
+        ConfigError: One of them.
+    """
     depth = HIDDEN_LAYERS.get(config.model.name, len(config.model.hidden_dims))
     if len(config.model.hidden_dims) != depth:
         raise ConfigError(
             f"model.hidden_dims is {config.model.hidden_dims}; expected {depth} sizes for "
             f"{config.model.name} (model=fully_connected takes any number)"
         )
-    data, solver, rows = config.data, config.solver, config.data.rows
+    data, solver = config.data, config.solver
+    _check_table(data)
+    if isinstance(data, Measured) and data.sizes is None:
+        return
+    rows = data.rows
     train = f"the training rows of {data.name}"
     val = f"the validation rows of {data.name}"
     _at_most("data.num_train", data.num_train, rows.train, train)
     _at_most("data.num_val", data.num_val, rows.val, val)
     # Against all rows of the split: `data.num_train=50` alone must not fail for the default of
-    # 1,000 samples. A solver measures on the rows in use, at most.
-    _at_most("solver.num_train_samples", solver.num_train_samples, rows.train, train)
+    # 1,000 samples, nor may a small table. A solver measures on the rows in use, at most.
+    if not isinstance(data, Measured):
+        _at_most("solver.num_train_samples", solver.num_train_samples, rows.train, train)
     _at_most("solver.num_val_samples", solver.num_val_samples, rows.val, val)
     if data.num_train is not None:
         used = "the value of data.num_train"
         _at_most("solver.batch_size", solver.batch_size, data.num_train, used)
     _at_most("solver.batch_size", solver.batch_size, rows.train, train)
+
+
+def _check_table(data: DataConfig) -> None:
+    """Refuse fractions that leave no training rows, and two ways to split at once."""
+    if not isinstance(data, Measured):
+        return
+    if data.val_fraction + data.test_fraction >= 1:
+        raise ConfigError(
+            f"data.val_fraction is {data.val_fraction:g} and data.test_fraction "
+            f"{data.test_fraction:g}; expected a sum < 1"
+        )
+    if isinstance(data, TableConfig) and data.split_column and (data.val_path or data.test_path):
+        raise ConfigError(
+            f"data.split_column is {data.split_column}, but data.val_path or data.test_path names "
+            "another file; give one of them"
+        )
 
 
 def _at_most(key: str, value: int | None, most: int, what: str) -> None:

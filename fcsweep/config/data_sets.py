@@ -1,7 +1,8 @@
 """The data sets as schemas: a plain dataclass for each, with every default.
 
 A ``ClassVar`` is a fact about the set and no key of a config: its ``rows``, the ``inputs`` of an
-example and its ``classes``.
+example and its ``classes``. Of a `Measured` set they are known when it is read, and its config
+keeps them.
 """
 
 from __future__ import annotations
@@ -9,8 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from fcsweep.config.allowed import COUNT, FilePath, Rows
-from fcsweep.config.fields import key
+from fcsweep.config.allowed import (
+    COLUMN,
+    COUNT,
+    SEED,
+    UNDER_ONE,
+    Counts,
+    FilePath,
+    Measured,
+    Rows,
+    Words,
+)
+from fcsweep.config.fields import MISSING, columns, key
+
+TASK = Words(("classification", "regression"))
+SCALE = Words(("standard", "quantile", "none"))
+FILL = Words(("refuse", "mean", "median"))
 
 
 @dataclass
@@ -63,4 +78,73 @@ class SyntheticConfig:
     """Validation rows to use, the first of the split; >= 1, null = all 1,000."""
 
 
-DataConfig: TypeAlias = DigitsConfig | Cifar10Config | SyntheticConfig
+@dataclass
+class TableConfig(Measured):
+    """A table of your own: CSV, Parquet, Feather, NPZ or NPY."""
+
+    name: str = "table"
+    path: str = key(MISSING, FilePath("cells.csv"))
+    """The file, by its ending: ``.csv``, ``.tsv``, ``.parquet``, ``.feather``, ``.npz``, ``.npy``.
+
+    Made absolute by :func:`typed`.
+    """
+    target: str = key(MISSING, COLUMN)
+    """The column to predict; of NPZ its array, of NPY the file of its array, beside ``path``."""
+    task: str | None = key(None, TASK, optional=True)
+    """``classification`` or ``regression``; null = told by the target."""
+    categories: list[str] = columns()
+    """Columns of numbers that are categories, such as codes; text always is."""
+    drop: list[str] = columns()
+    """Columns that are no input, such as a row's number."""
+    decimal: str = key(".", Words((".", ",")))
+    """The decimal point of the numbers in CSV."""
+    missing: str = key("refuse", FILL)
+    """What stands for a missing number: nothing, or the mean or median of the training rows.
+
+    Unless it is ``refuse``, a missing category is as one that no training row has.
+    """
+    scale: str = key("standard", SCALE)
+    """Scale of numbers, by the training rows: mean 0 and deviation 1, normal by rank, or as is."""
+    val_fraction: float = key(0.15, UNDER_ONE)
+    """Share of the rows that validate, of each class alike; in [0, 1)."""
+    test_fraction: float = key(0.15, UNDER_ONE)
+    """Share of the rows that only ``fcsweep.evaluate`` reads; in [0, 1)."""
+    split_seed: int = key(0, SEED)
+    """Which rows these are; in [0, 2**32). ``seed`` does not change them."""
+    split_column: str | None = key(None, COLUMN, optional=True)
+    """A column of ``train``, ``val`` and ``test`` in place of fractions; null = none."""
+    val_path: str | None = key(None, FilePath("val.csv"), optional=True)
+    """A file of the validation rows; null = they are in ``path``."""
+    test_path: str | None = key(None, FilePath("test.csv"), optional=True)
+    """A file of the test rows; null = they are in ``path``, or with ``val_path`` there are none."""
+    num_train: int | None = key(None, COUNT, optional=True)
+    """Training rows to use, the first of the split; >= 1, null = all."""
+    num_val: int | None = key(None, COUNT, optional=True)
+    """Validation rows to use, the first of the split; >= 1, null = all."""
+    sizes: dict[str, int] | None = key(None, Counts(), optional=True)
+    """Rows of each split, inputs and classes; null = measured, and then saved."""
+
+
+@dataclass
+class SklearnConfig(Measured):
+    """A small table that comes with scikit-learn; rows are split as those of a table."""
+
+    name: str = "iris"
+    scale: str = key("standard", SCALE)
+    """Scale of numbers, by the training rows: mean 0 and deviation 1, normal by rank, or as is."""
+    val_fraction: float = key(0.15, UNDER_ONE)
+    """Share of the rows that validate, of each class alike; in [0, 1)."""
+    test_fraction: float = key(0.15, UNDER_ONE)
+    """Share of the rows that only ``fcsweep.evaluate`` reads; in [0, 1)."""
+    split_seed: int = key(0, SEED)
+    """Which rows these are; in [0, 2**32). ``seed`` does not change them."""
+    num_train: int | None = key(None, COUNT, optional=True)
+    """Training rows to use, the first of the split; >= 1, null = all."""
+    num_val: int | None = key(None, COUNT, optional=True)
+    """Validation rows to use, the first of the split; >= 1, null = all."""
+    sizes: dict[str, int] | None = key(None, Counts(), optional=True)
+    """Rows of each split, inputs and classes; null = measured, and then saved."""
+
+
+MeasuredConfig: TypeAlias = TableConfig | SklearnConfig
+DataConfig: TypeAlias = DigitsConfig | Cifar10Config | SyntheticConfig | MeasuredConfig

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TypeVar
 
-from fcsweep.config.allowed import Allowed, Numbers, Sizes
+from fcsweep.config.allowed import Allowed, ColumnNames, Numbers, Sizes
 
 T = TypeVar("T")
 
@@ -34,3 +34,9 @@ def numbers() -> dict[str, float]:
     """A field that holds numbers by name, of each trial its own."""
     about = {"allowed": Numbers(), "optional": False, "per_trial": True}
     return field(default_factory=dict[str, float], metadata=about)
+
+
+def columns() -> list[str]:
+    """A field that holds names of columns, none at first."""
+    about = {"allowed": ColumnNames(), "optional": False, "per_trial": False}
+    return field(default_factory=list[str], metadata=about)

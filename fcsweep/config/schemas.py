@@ -25,7 +25,7 @@ from fcsweep.config.allowed import (
     UNDER_ONE,
     Device,
 )
-from fcsweep.config.data_sets import DataConfig, DigitsConfig
+from fcsweep.config.data_sets import DataConfig, DigitsConfig, SklearnConfig
 from fcsweep.config.fields import key as _key
 from fcsweep.config.fields import sizes as _sizes
 from fcsweep.config.optimizers import OptimizerConfig, SgdConfig
@@ -129,7 +129,7 @@ GROUPS: dict[str, dict[str, type[Any]]] = {
         "fully_connected": FullyConnectedConfig,
     },
     "optimizer": _by_name(OptimizerConfig),
-    "data": _by_name(DataConfig),
+    "data": {**_by_name(DataConfig), "breast_cancer": SklearnConfig, "wine": SklearnConfig},
     "solver": {"default": SolverConfig},
 }
 

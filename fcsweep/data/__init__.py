@@ -1,15 +1,16 @@
-"""Labelled images for classification: ``digits``, ``cifar10`` and ``synthetic``.
+"""What is trained on: the images ``digits``, ``cifar10`` and ``synthetic``, and tables.
 
 ::
 
     data = load("digits")
     data.X_train, data.y_train        # (1397, 64) float32, (1397,) int64
 
-Every set is stored as integer pixels and served as in the course: pixels scaled to [0, 1],
+A set of images is stored as integer pixels and served as in the course: pixels scaled to [0, 1],
 minus the mean of each colour plane over all training images of the set, one flattened row per
-image (preprocess_cifar10 of EECS 498-007, assignment 3).
+image (preprocess_cifar10 of EECS 498-007, assignment 3). Tables are in the package ``tables/``.
 
 ====================  ===========================================================================
+``choice.py``         the data that a config names
 ``dataset.py``        `SETS`; `load`, `load_test`: a set as tensors; `require`
 ``images.py``         `Images`, integer pixels with labels; `ImageSet`
 ``digits.py``         1,797 handwritten digits of 8 x 8 pixels, from scikit-learn
@@ -20,7 +21,8 @@ image (preprocess_cifar10 of EECS 498-007, assignment 3).
 ``cache.py``          the cache folder, and the copies in it for a fast second start
 ====================  ===========================================================================
 
-Importing this package imports torch and numpy; it imports pooch and safetensors on their first use.
+Importing this package imports torch and numpy; it imports pooch, safetensors and, for a table,
+pandas on their first use.
 """
 
 from fcsweep.data.dataset import SETS, Dataset, load, load_test, require

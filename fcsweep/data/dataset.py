@@ -1,11 +1,12 @@
 """`load` and `load_test`: turn the integer pixels of a set into tensors to train on."""
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +34,9 @@ class Dataset:
         y_val: Their classes, as ``y_train``.
         num_classes: How many classes the set has.
         fingerprint: A sha256 in hex of the name, of the integer pixels and labels above, and of
-            the mean that was subtracted. The same in every dtype.
+            the mean that was subtracted; of a table, of its files and of the keys that decide what
+            is made of them. The same in every dtype.
+        about: Further facts for ``provenance.json``: of a table the names of columns and classes.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Dataset:
     y_val: Tensor
     num_classes: int
     fingerprint: str
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def load(
@@ -76,8 +80,8 @@ def load(
     train, val, _ = SETS[name].sizes
     rows = (_rows(name, "train", num_train, train), _rows(name, "val", num_val, val))
     source = _source(SETS[name], root)
-    dataset, versions = _load(name, rows, source, dtype)
-    if _versions(dataset) != versions:
+    dataset, before = _load(name, rows, source, dtype)
+    if versions(dataset) != before:
         _load.cache_clear()
         dataset, _ = _load(name, rows, source, dtype)
     return dataset
@@ -176,10 +180,10 @@ def _load(
         num_classes=chosen.classes,
         fingerprint=sha256(content.encode()).hexdigest(),
     )
-    return dataset, _versions(dataset)
+    return dataset, versions(dataset)
 
 
-def _versions(dataset: Dataset) -> list[int]:
+def versions(dataset: Dataset) -> list[int]:
     """How often torch has changed each tensor in place; what numpy does to them does not count."""
     tensors = (dataset.X_train, dataset.y_train, dataset.X_val, dataset.y_val)
     return [tensor._version for tensor in tensors]

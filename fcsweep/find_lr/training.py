@@ -13,10 +13,11 @@ from torch import Tensor
 
 from fcsweep.accuracy import fixed_sample
 from fcsweep.config import RunConfig
+from fcsweep.data.choice import data_of
 from fcsweep.kernels.python_numbers import each
 from fcsweep.messages.errors import UserError
 from fcsweep.nets import FullyConnectedNet
-from fcsweep.run.build import data_of, device_of, solver_of
+from fcsweep.run.build import device_of, solver_of
 from fcsweep.run.stack import deterministic
 from fcsweep.run.trial import out_of_memory
 from fcsweep.solver import Solver

@@ -272,12 +272,14 @@ def ties(others: int) -> str:
 def differing(rows: Sequence[Row]) -> list[str]:
     """The config keys that have more than one value among the rows, in the order of the config.
 
-    A key that only some options of a group have counts when its values differ among those.
+    A key that only some options of a group have counts when its values differ among those. What is
+    measured of the data follows from their other keys.
     """
     values: dict[str, set[str]] = {}
     for row in rows:
         for key, value in row.config.items():
-            values.setdefault(key, set()).add(comparable(value))
+            if not key.startswith("data.sizes"):
+                values.setdefault(key, set()).add(comparable(value))
     return [key for key, found in values.items() if len(found) > 1]
 
 

@@ -166,12 +166,22 @@ def likely_cause(difference: Difference, run: Evidence, now: Mapping[str, Any]) 
     changed = [name for name in run.altered if name == difference.file] or [*run.altered]
     if changed:
         return f"{' and '.join(changed)} changed after the run had ended"
-    others = list(_other_facts(run.provenance, now))
+    others = [*_other_files(run, now), *_other_facts(run.provenance, now)]
     if others:
         return "; ".join(others[:3])
     if str(run.provenance.get("device")).startswith("cuda") and run.provenance["stack_size"] != 1:
         return f"on a GPU, in a stack of {run.provenance['stack_size']}; now alone"
     return "none that the two provenance records show"
+
+
+def _other_files(run: Evidence, now: Mapping[str, Any]) -> Iterator[str]:
+    """The files of a table that have changed, as the config names them."""
+    name = "data_files_sha256"
+    for key in now.get(name, ()):
+        before, after = (_fact(facts, f"{name}.{key}") for facts in (run.provenance, now))
+        if before != after:
+            path = getattr(run.config.data, key)
+            yield f"data.{key}={path} has changed ({_brief(before)}, now {_brief(after)})"
 
 
 def _other_facts(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -57,12 +57,6 @@ def _constants(rule: OptimizerConfig) -> dict[str, float]:
     return {**{key: getattr(rule, key) for key in keys}, **own}
 
 
-def data_of(config: RunConfig) -> data.Dataset:
-    """The data that a config names."""
-    chosen = {f.name: getattr(config.data, f.name) for f in fields(config.data)}
-    return data.load(**chosen, dtype=getattr(torch, config.dtype))
-
-
 def net_of(
     configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device
 ) -> FullyConnectedNet:

@@ -18,6 +18,7 @@ import torch
 
 from fcsweep.config import RunConfig
 from fcsweep.config.import_paths import import_paths
+from fcsweep.data.dataset import Dataset
 from fcsweep.kernels.processor import library
 from fcsweep.messages.secrets import mask
 from fcsweep.run.own_code import source_sha256
@@ -29,14 +30,14 @@ _SOURCES = (CODE.name, "hydra_plugins", "conf", "pyproject.toml", "constraints.t
 
 
 def provenance(
-    config: RunConfig, device: torch.device, fingerprint: str | None, place: int, stack: int
+    config: RunConfig, device: torch.device, data: Dataset | None, place: int, stack: int
 ) -> dict[str, Any]:
     """What ``provenance.json`` holds; nothing from the environment, and passwords masked.
 
     Args:
         config: of the run.
         device: that it trains on.
-        fingerprint: of its data; None while they are not loaded.
+        data: that it trains on; None while they are not loaded.
         place: of the trial in its stack, from 0.
         stack: how many trials train together, itself included.
     """
@@ -47,7 +48,8 @@ def provenance(
         "threads": torch.get_num_threads(),
         "dtype": config.dtype,
         "seed": config.seed,
-        "data_sha256": fingerprint,
+        "data_sha256": data and data.fingerprint,
+        **(data.about if data else {}),
         **_own_code(config),
         "stack_size": stack,
         "stack_place": place,

@@ -16,13 +16,14 @@ from safetensors.numpy import save
 from fcsweep import data
 from fcsweep.config import RunConfig
 from fcsweep.config.import_paths import import_paths
+from fcsweep.data.choice import data_of
 from fcsweep.epoch import Epoch
 from fcsweep.kernels.python_numbers import each
 from fcsweep.kernels.threads import with_threads
 from fcsweep.messages.wording import one_line
 from fcsweep.records.events import Observer, OnEpoch, Report
 from fcsweep.records.formats import HistoryRow, Result
-from fcsweep.run.build import data_of, device_of, solver_of
+from fcsweep.run.build import device_of, solver_of
 from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, groups, made_with, resume
 from fcsweep.run.provenance import provenance
 from fcsweep.run.trial import Trial, out_of_memory
@@ -158,14 +159,14 @@ def _train_on(device: torch.device, starting: Sequence[Trial], on_epoch: OnEpoch
     starting = _running(starting)
     found = [list[Checkpoint]() for _ in starting]
     if first.solver.checkpoint_seconds is not None:
-        _add_provenance(starting, device, dataset.fingerprint)
+        _add_provenance(starting, device, dataset)
         starting = _running(starting)
         found = [find(trial.record.folder, trial.config, trial.made_with) for trial in starting]
     for places, checkpoints in groups(found):
         together = [starting[place] for place in places]
         threads = checkpoints[0].threads if checkpoints else torch.get_num_threads()
         with with_threads(threads):
-            _add_provenance(together, device, dataset.fingerprint)
+            _add_provenance(together, device, dataset)
             _train_together(together, dataset, device, checkpoints, on_epoch)
 
 
@@ -229,10 +230,12 @@ def _drop_ended(training: Sequence[Trial], solver: Solver) -> list[Trial]:
     return [training[place] for place in staying]
 
 
-def _add_provenance(trials: Sequence[Trial], device: torch.device, fingerprint: str | None) -> None:
+def _add_provenance(
+    trials: Sequence[Trial], device: torch.device, dataset: data.Dataset | None
+) -> None:
     for place, trial in enumerate(trials):
         with trial.alone():
-            facts = provenance(trial.config, device, fingerprint, place, len(trials))
+            facts = provenance(trial.config, device, dataset, place, len(trials))
             trial.made_with = made_with(trial.config, facts)
             trial.record.provenance(facts)
 

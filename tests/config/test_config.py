@@ -26,6 +26,7 @@ from fcsweep.config import (
     MomentumConfig,
     RunConfig,
     SolverConfig,
+    TableConfig,
     TwoLayerConfig,
     data_sets,
     differences,
@@ -36,11 +37,16 @@ from fcsweep.config import (
     typed,
 )
 from fcsweep.config.allowed import (
+    ColumnName,
+    ColumnNames,
+    Counts,
     Device,
     FilePath,
     ImportPath,
+    Measured,
     Numbers,
     Range,
+    Rows,
     Several,
     Sizes,
     Words,
@@ -283,6 +289,14 @@ def values(allowed: Any) -> st.SearchStrategy[Any]:
         case Numbers():
             finite = st.floats(allow_nan=False, allow_infinity=False)
             return st.dictionaries(st.sampled_from(["beta", "nu", "_x"]), finite)
+        case ColumnName():
+            return st.sampled_from(["label", "0", "size, in cm"])
+        case ColumnNames():
+            return st.lists(st.sampled_from(["label", "0", "size, in cm"]), max_size=2)
+        case Counts():
+            return st.fixed_dictionaries(
+                {key: st.integers(1, 10**9) for key in (*Rows._fields, "inputs", "classes")}
+            )
         case _:
             # What YAML cannot hold (lone surrogates, some control characters) no path holds either.
             text = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20)
@@ -301,7 +315,14 @@ def options(schema: Any, name: str) -> st.SearchStrategy[Any]:
 
 def fitting(config: RunConfig) -> RunConfig:
     """The config with its counts cut to what the data have, and the depth that its model is."""
-    rows = config.data.rows
+    data = config.data
+    if isinstance(data, Measured):
+        shares = [share / 2 for share in (data.val_fraction, data.test_fraction)]
+        data = replace(data, val_fraction=shares[0], test_fraction=shares[1])
+    if isinstance(data, TableConfig) and data.split_column:
+        data = replace(data, val_path=None, test_path=None)
+    measured = not isinstance(data, Measured) or data.sizes is not None
+    rows = data.rows if measured else Rows(10**9, 10**9, 0)
     depth = {"three_layer": 2, "five_layer": 4}.get(config.model.name)
     dims = config.model.hidden_dims
     model = replace(config.model, hidden_dims=dims if depth is None else dims[:1] * depth)
@@ -309,8 +330,8 @@ def fitting(config: RunConfig) -> RunConfig:
     def cut(value: int | None, most: int) -> int | None:
         return None if value is None else 1 + value % most
 
-    train = cut(config.data.num_train, rows.train)
-    data = replace(config.data, num_train=train, num_val=cut(config.data.num_val, rows.val))
+    train = cut(data.num_train, rows.train)
+    data = replace(data, num_train=train, num_val=cut(data.num_val, rows.val))
     solver = replace(
         config.solver,
         batch_size=1 + config.solver.batch_size % (train or rows.train),
@@ -409,11 +430,17 @@ def composed(*overrides: str) -> dict[str, Any]:
         return OmegaConf.to_container(compose("config", list(overrides)))  # type: ignore[return-value]
 
 
+NEEDED = {
+    "custom": ["optimizer.rule=rules:mine"],
+    "table": ["data.path=cells.csv", "data.target=label"],
+}
+"""What some options do not go without."""
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_every_file_composes_and_is_named_as_its_option(file):
     group, option = file.split("/")
-    required = ["optimizer.rule=rules:mine"] if option == "custom" else []
-    config = typed(composed(f"{group}={option}", *required))
+    config = typed(composed(f"{group}={option}", *NEEDED.get(option, ())))
     assert group == "experiment" or getattr(config, group).name == option
 
 
@@ -456,5 +483,5 @@ def test_a_path_with_spaces(tmp_path):
 def test_the_defaults_of_the_data_are_those_of_the_solver():
     """Every data set has enough rows for the default solver."""
     for name in GROUPS["data"]:
-        typed(composed(f"data={name}"))
+        typed(composed(f"data={name}", *NEEDED.get(name, ())))
     assert SolverConfig().batch_size <= DigitsConfig.rows.train

@@ -14,16 +14,19 @@ from fcsweep.config import (
     DigitsConfig,
     FullyConnectedConfig,
     RunConfig,
+    SklearnConfig,
     SolverConfig,
     TwoLayerConfig,
     flat,
     known_keys,
     sizes,
 )
+from fcsweep.config.allowed import Measured
+from fcsweep.data.choice import data_of, held_out_of, measured
 from fcsweep.data.cifar10 import CIFAR10, ROW
 from fcsweep.optim import RULES
 from fcsweep.run import run
-from fcsweep.run.build import data_of, net_of
+from fcsweep.run.build import net_of
 
 FACTS = {"rule", "state_tensors", "rows", "inputs", "classes"}
 
@@ -43,7 +46,10 @@ def test_every_rule_can_be_chosen():
     assert sorted(schema.rule for schema in OWN_RULES.values()) == sorted(RULES)
 
 
-@pytest.mark.parametrize("name", sorted(GROUPS["data"].keys() - {"cifar10"}))
+TABLES = {name for name, schema in GROUPS["data"].items() if issubclass(schema, Measured)}
+
+
+@pytest.mark.parametrize("name", sorted(GROUPS["data"].keys() - {"cifar10"} - TABLES))
 def test_a_data_set_is_as_its_schema_says(name):
     schema, loaded = GROUPS["data"][name], data.load(name)
     X_test, y_test = data.load_test(name)
@@ -60,7 +66,19 @@ def test_cifar10_is_as_its_schema_says():
 
 
 def test_every_data_set_can_be_chosen():
-    assert GROUPS["data"].keys() == data.SETS.keys()
+    assert GROUPS["data"].keys() - TABLES == data.SETS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(TABLES - {"table"}))
+def test_a_table_is_measured(name):
+    config = measured(RunConfig(data=SklearnConfig(name=name), solver=SolverConfig(batch_size=50)))
+    loaded, (_, y_test) = data_of(config), held_out_of(config)
+    assert config.data.rows == (len(loaded.y_train), len(loaded.y_val), len(y_test))
+    assert (config.data.inputs, config.data.classes) == (
+        loaded.X_train.shape[1],
+        loaded.num_classes,
+    )
+    assert measured(config) is config
 
 
 def test_a_fact_about_an_option_is_no_key_of_a_config():

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 import fcsweep
+from fcsweep.data.choice import data_of
 from fcsweep.find_lr.__main__ import main, rates_between
 from fcsweep.find_lr.drawing import chart
 from fcsweep.find_lr.suggestion import suggest
 from fcsweep.find_lr.training import Losses, losses_of
 from fcsweep.messages.errors import ConfigError
-from fcsweep.run.build import data_of, solver_of
+from fcsweep.run.build import solver_of
 
 
 @pytest.fixture

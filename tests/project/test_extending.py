@@ -150,11 +150,11 @@ def test_a_new_data_set(tmp_path):
     copy.insert(SETS, "from fcsweep.data.cifar10 import", f"{imported}\n")
     (before,) = re.findall("^SETS = .*\n", (ROOT / SETS).read_text(), re.MULTILINE)
     copy.replace(SETS, before, table)
-    copy.insert(DATA_SETS, "DataConfig: TypeAlias")
+    copy.insert(DATA_SETS, "MeasuredConfig: TypeAlias")
     copy.replace(
         DATA_SETS,
-        "Cifar10Config | SyntheticConfig\n",
-        "Cifar10Config | SyntheticConfig | BarsConfig\n",
+        "Cifar10Config | SyntheticConfig |",
+        "Cifar10Config | SyntheticConfig | BarsConfig |",
     )
     copy.create("conf/data/bars.yaml")
     assert copy.changed() == set(copy.code)

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -43,7 +44,8 @@ def test_every_field_is_documented_and_there(tmp_path):
 
 
 def test_what_it_says():
-    facts = provenance(config_of(seed=3), CPU, "ab", 2, 5)
+    data = SimpleNamespace(fingerprint="ab", about={})
+    facts = provenance(config_of(seed=3), CPU, data, 2, 5)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needs = {Requirement(need).name.lower() for need in project["dependencies"]}
     assert {name.lower() for name in facts["versions"]} == needs | {"fcsweep"}

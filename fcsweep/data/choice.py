@@ -1,0 +1,63 @@
+"""The data that a config names: a set by its name, or a table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fcsweep.config import DataConfig, RunConfig, check_sizes
+from fcsweep.config.allowed import Measured
+from fcsweep.data import dataset
+from fcsweep.data.dataset import Dataset
+
+
+def data_of(config: RunConfig) -> Dataset:
+    """The training and validation rows of a run.
+
+    Raises:
+        DataError: They are missing, damaged, or not what the config says.
+    """
+    dtype = getattr(torch, config.dtype)
+    if isinstance(config.data, Measured):
+        from fcsweep.data.tables import loading  # imports pandas: not for other sets
+
+        return loading.load(config.data, dtype)
+    return dataset.load(**asdict(config.data), dtype=dtype)
+
+
+def held_out_of(config: RunConfig) -> tuple[Tensor, Tensor]:
+    """The test rows ``(n, d)`` of a run and their classes ``(n,)``; for `fcsweep.evaluate` alone.
+
+    Raises:
+        DataError: As `data_of`.
+    """
+    dtype = getattr(torch, config.dtype)
+    if isinstance(config.data, Measured):
+        from fcsweep.data.tables import loading
+
+        return loading.load_test(config.data, dtype)
+    return dataset.load_test(config.data.name, root=_root(config.data), dtype=dtype)
+
+
+def measured(config: RunConfig) -> RunConfig:
+    """The config with the sizes of its table, which is read; any other config as it is.
+
+    Raises:
+        DataError: The table cannot be trained on.
+        ConfigError: The rest of the config does not fit its sizes.
+    """
+    if not isinstance(config.data, Measured) or config.data.sizes is not None:
+        return config
+    from fcsweep.data.tables import loading
+
+    sizes = loading.sizes(config.data, getattr(torch, config.dtype))
+    known = replace(config, data=replace(config.data, sizes=sizes))
+    check_sizes(known)
+    return known
+
+
+def _root(data: DataConfig) -> Any:
+    return getattr(data, "root", None)
