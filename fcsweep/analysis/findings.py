@@ -248,7 +248,7 @@ def standard_error(run: Mapping[Any, Any]) -> float | None:
     data, value = GROUPS["data"].get(str(run.get("data.name"))), run["value"]
     if run["objective"] != "val_accuracy" or data is None or not 0 < value < 1:
         return None
-    known = getattr(data.rows, "val", run.get("data.sizes.val"))  # measured, of a table
+    known: Any = getattr(data.rows, "val", run.get("data.sizes.val"))  # measured, of a table
     named = [run.get("data.num_val"), run.get("solver.num_val_samples"), known]
     rows = min(int(count) for count in named if not missing(count))
     return math.sqrt(value * (1 - value) / rows)

@@ -63,7 +63,7 @@ Column = Numbers | Categories
 
 
 def columns_of(
-    frame: pd.DataFrame,
+    inputs: Sequence[pd.Series],
     train: Places,
     categories: Sequence[str],
     missing: str,
@@ -73,7 +73,7 @@ def columns_of(
     """The inputs of a table, fitted to its training rows.
 
     Args:
-        frame: the columns that are inputs.
+        inputs: the columns.
         train: the training rows.
         categories: columns of numbers that are categories.
         missing: as ``data.missing``.
@@ -84,8 +84,8 @@ def columns_of(
         DataError: A column cannot be an input; the line names it and the row.
     """
     found: list[Column] = []
-    for name in map(str, frame.columns):
-        values: Any = frame[name]
+    for values in inputs:
+        name = str(values.name)
         if missing == "refuse" and values.isna().any():
             place = int(np.flatnonzero(values.isna())[0])
             raise DataError(
@@ -97,8 +97,8 @@ def columns_of(
         found.append(made or _categories(values, train, name in categories, where))
     if not found:
         raise DataError("has no column but the target; expected an input")
-    if (inputs := sum(one.width for one in found)) > MOST_INPUTS:
-        raise DataError(f"has {inputs:,} inputs; expected at most {MOST_INPUTS:,}")
+    if (width := sum(one.width for one in found)) > MOST_INPUTS:
+        raise DataError(f"has {width:,} inputs; expected at most {MOST_INPUTS:,}")
     return found
 
 

@@ -131,7 +131,7 @@ class _Table:
     def __init__(self, config: MeasuredConfig) -> None:
         asked = _as_table(config)
         self._parts = _read(config, asked)
-        self._frame: Any = pd.concat(self._parts.values(), ignore_index=True)
+        self._frame = _joined(list(self._parts.values()))
         self._config = config
         with _name_table(config):
             self._refuse_absent(asked)
@@ -179,7 +179,7 @@ class _Table:
 
     def _inputs(self, asked: TableConfig) -> list[Column]:
         others = {asked.target, asked.split_column, *asked.drop}
-        inputs = self._frame[[name for name in self._frame.columns if name not in others]]
+        inputs = [self._frame[name] for name in self._frame.columns if name not in others]
         fitted = (asked.categories, asked.missing, asked.scale)
         return columns_of(inputs, self.splits.train, *fitted, self._where)
 
@@ -235,6 +235,11 @@ def _read(config: MeasuredConfig, asked: TableConfig) -> dict[str, pd.DataFrame]
                 f"one has {_some(sorted(map(str, other)))}"
             )
     return read
+
+
+def _joined(parts: list[pd.DataFrame]) -> Any:
+    """One table; that of a single file is not copied."""
+    return pd.concat(parts, ignore_index=True) if parts[1:] else parts[0]
 
 
 def _of_sklearn(name: str) -> pd.DataFrame:
