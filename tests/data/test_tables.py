@@ -188,7 +188,6 @@ def test_a_sweep_over_a_table_is_stacked_evaluated_and_repeated(here, capsys):
         "inputs": 6,
         "classes": 2,
     }
-    assert "sizes" not in (here / "grid/trials.csv").read_text()
     facts = json.loads((here / "run/provenance.json").read_text())
     assert facts["data_columns"] == ["size", "weight", "colour"]
     assert facts["data_classes"] == ["grows", "rests"]
@@ -221,6 +220,8 @@ def test_tables_of_scikit_learn_and_images_in_one_grid(here):
     short = ["optimizer=adam", "optimizer.learning_rate=0.02", "solver.batch_size=20"]
     runs = fcsweep.sweep([*choices, *short], "grid")
     assert list(runs["data.name"]) == ["iris", "wine", "breast_cancer", "digits"]
+    assert (here / "grid/trials.csv").read_text().startswith("number,status,value,data.name,")
+    assert "sizes" not in (here / "grid/trials.csv").read_text()
     assert (runs["value"] > [0.9, 0.9, 0.9, 0.6]).all()
     assert data_of(RunConfig(data=SklearnConfig(name="wine"))).about["data_columns"][0] == "alcohol"
 
