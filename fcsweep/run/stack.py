@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from fcsweep import data
 from fcsweep.config import RunConfig
 from fcsweep.config.import_paths import import_paths
-from fcsweep.data.choice import data_of
+from fcsweep.data.choice import data_of, measured
 from fcsweep.epoch import Epoch
 from fcsweep.kernels.python_numbers import each
 from fcsweep.kernels.threads import with_threads
@@ -82,6 +82,7 @@ def run_many(
         Exception: the error of a single trial; in a stack, the result of the trial names it. In
             both cases the records say ``failed``, and the log has the traceback.
     """
+    configs = [measured(config) for config in configs]
     each = zip(configs, folders, logs or [log] * len(configs), strict=True)
     trials = [Trial(place, *one) for place, one in enumerate(each)]
     with ExitStack() as stack:

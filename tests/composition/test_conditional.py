@@ -13,11 +13,14 @@ from hydra.types import RunMode
 from fcsweep.cli.app import App
 from fcsweep.composition.conditional import applying
 from fcsweep.composition.loader import conf_dir
-from fcsweep.config import conditional_keys
+from fcsweep.config import TableConfig, conditional_keys
+from fcsweep.config.schemas import names
 
 
 def test_the_keys_that_only_some_options_have():
-    assert conditional_keys() == {
+    shared = {"data.num_train", "data.num_val"}
+    of_tables = {f"data.{key}" for key in names(TableConfig) if key != "name"} - shared
+    assert conditional_keys() - of_tables == {
         "data.root",
         "model.dropout",
         "optimizer.beta1",
@@ -28,6 +31,7 @@ def test_the_keys_that_only_some_options_have():
         "optimizer.momentum",
         "optimizer.rule",
     }
+    assert of_tables < conditional_keys()
 
 
 @pytest.fixture

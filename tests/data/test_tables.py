@@ -26,6 +26,7 @@ from fcsweep.data.tables.splits import by_fractions
 from fcsweep.evaluate import evaluate
 from fcsweep.messages.errors import StudyError, UserError
 from fcsweep.rerun.repeat import rerun
+from fcsweep.run import run
 
 N = 600
 
@@ -224,6 +225,13 @@ def test_tables_of_scikit_learn_and_images_in_one_grid(here):
     assert "sizes" not in (here / "grid/trials.csv").read_text()
     assert (runs["value"] > [0.9, 0.9, 0.9, 0.6]).all()
     assert data_of(RunConfig(data=SklearnConfig(name="wine"))).about["data_columns"][0] == "alcohol"
+
+
+def test_a_config_of_the_library_is_measured_when_it_runs(here):
+    config = of()
+    config.solver = SolverConfig(num_epochs=2, checkpoint_seconds=1e-9)
+    (here / "checkpoint-0.safetensors").write_bytes(b"")  # its size is compared with the config's
+    assert run(config, here).status == "completed"
 
 
 def test_a_mistake_makes_no_folder(here):
