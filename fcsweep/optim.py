@@ -100,6 +100,16 @@ def _sgd_momentum(w: Tensor, dw: Tensor, c: Config) -> None:
     w.add_(v)
 
 
+def _nesterov(w: Tensor, dw: Tensor, c: Config) -> None:
+    """``v`` as with momentum, then ``w <- w + momentum v - learning_rate dw`` (Nesterov, 1983).
+
+    The form of Sutskever et al. (2013), written for the point at which it takes the gradient.
+    """
+    v = c["velocity"]
+    v.mul_(c["momentum"]).addcmul_(dw, c["learning_rate"], value=-1)
+    w.addcmul_(v, c["momentum"]).addcmul_(dw, c["learning_rate"], value=-1)
+
+
 def _rmsprop(w: Tensor, dw: Tensor, c: Config) -> None:
     """``s <- d s + (1 - d) dw^2``, ``w <- w - learning_rate dw / (sqrt(s) + epsilon)`` (Hinton)."""
     average, decay = c["cache"], c["decay_rate"]
@@ -118,6 +128,12 @@ def _adam(w: Tensor, dw: Tensor, c: Config) -> None:
     w.sub_(m_hat * c["learning_rate"] / v_hat.sqrt_().add_(c["epsilon"]))
 
 
+def _adamw(w: Tensor, dw: Tensor, c: Config) -> None:
+    """``w <- w - learning_rate weight_decay w``, then Adam (Loshchilov and Hutter, 2019)."""
+    w.mul_(1 - c["learning_rate"] * c["weight_decay"])
+    _adam(w, dw, c)
+
+
 def _power(base: Tensor, exponent: int) -> Tensor:
     """By repeated squaring: torch's own power rounds by the place of an element in a stack."""
     result, square = torch.ones_like(base, dtype=torch.float64), base.double()
@@ -132,6 +148,9 @@ sgd = UpdateRule("sgd", {"learning_rate": 1e-2}, (), _sgd)
 sgd_momentum = UpdateRule(
     "sgd_momentum", {"learning_rate": 1e-2, "momentum": 0.9}, ("velocity",), _sgd_momentum
 )
+nesterov = UpdateRule(
+    "nesterov", {"learning_rate": 1e-2, "momentum": 0.9}, ("velocity",), _nesterov
+)
 rmsprop = UpdateRule(
     "rmsprop", {"learning_rate": 1e-2, "decay_rate": 0.99, "epsilon": 1e-8}, ("cache",), _rmsprop
 )
@@ -141,8 +160,9 @@ adam = UpdateRule(
     ("m", "v"),
     _adam,
 )
+adamw = UpdateRule("adamw", {**adam.constants, "weight_decay": 1e-2}, adam.state, _adamw)
 
-RULES = {rule.name: rule for rule in (sgd, sgd_momentum, rmsprop, adam)}
+RULES = {rule.name: rule for rule in (sgd, sgd_momentum, nesterov, rmsprop, adam, adamw)}
 """Each rule by its name."""
 
 

@@ -36,8 +36,10 @@ from fcsweep.config.data_sets import (
 from fcsweep.config.meaning import allowed_of
 from fcsweep.config.optimizers import (
     AdamConfig,
+    AdamwConfig,
     CustomConfig,
     MomentumConfig,
+    NesterovConfig,
     OptimizerConfig,
     RmspropConfig,
     SgdConfig,
@@ -60,6 +62,7 @@ __all__ = [
     "GROUPS",
     "NO_NUMBER",
     "AdamConfig",
+    "AdamwConfig",
     "Cifar10Config",
     "ConfigError",
     "CustomConfig",
@@ -69,6 +72,7 @@ __all__ = [
     "MeasuredConfig",
     "ModelConfig",
     "MomentumConfig",
+    "NesterovConfig",
     "OptimizerConfig",
     "Range",
     "RmspropConfig",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from fcsweep.config.allowed import POSITIVE, UNDER_ONE, ImportPath
+from fcsweep.config.allowed import NOT_NEGATIVE, POSITIVE, UNDER_ONE, ImportPath
 from fcsweep.config.fields import MISSING, key, numbers
 
 
@@ -34,6 +34,20 @@ class MomentumConfig:
     state_tensors: ClassVar[int] = 1
 
     name: str = "momentum"
+    learning_rate: float = key(1e-2, POSITIVE, per_trial=True)
+    """Step size: the velocity gains this much times the gradient; > 0."""
+    momentum: float = key(0.9, UNDER_ONE, per_trial=True)
+    """Share of the velocity that is kept from step to step; in [0, 1)."""
+
+
+@dataclass
+class NesterovConfig:
+    """SGD with a velocity, and with the gradient of where it leads."""
+
+    rule: ClassVar[str] = "nesterov"
+    state_tensors: ClassVar[int] = 1
+
+    name: str = "nesterov"
     learning_rate: float = key(1e-2, POSITIVE, per_trial=True)
     """Step size: the velocity gains this much times the gradient; > 0."""
     momentum: float = key(0.9, UNDER_ONE, per_trial=True)
@@ -75,6 +89,26 @@ class AdamConfig:
 
 
 @dataclass
+class AdamwConfig:
+    """Adam with weight decay that does not pass through the gradient."""
+
+    rule: ClassVar[str] = "adamw"
+    state_tensors: ClassVar[int] = 2
+
+    name: str = "adamw"
+    learning_rate: float = key(1e-3, POSITIVE, per_trial=True)
+    """Step size; one update moves a weight by about this much; > 0."""
+    beta1: float = key(0.9, UNDER_ONE, per_trial=True)
+    """Share of the mean gradient that is kept from step to step; in [0, 1)."""
+    beta2: float = key(0.999, UNDER_ONE, per_trial=True)
+    """Share of the mean square that is kept from step to step; in [0, 1)."""
+    epsilon: float = key(1e-8, POSITIVE, per_trial=True)
+    """Added to the root mean square, in units of the gradient; > 0."""
+    weight_decay: float = key(1e-2, NOT_NEGATIVE, per_trial=True)
+    """Each step takes ``learning_rate`` times this share from every weight and bias; >= 0."""
+
+
+@dataclass
 class CustomConfig:
     """An update rule of your own: ``(w, dw, config) -> (next_w, config)``."""
 
@@ -90,4 +124,12 @@ class CustomConfig:
     """Further numbers in the config of the rule, by name."""
 
 
-OptimizerConfig: TypeAlias = SgdConfig | MomentumConfig | RmspropConfig | AdamConfig | CustomConfig
+OptimizerConfig: TypeAlias = (
+    SgdConfig
+    | MomentumConfig
+    | NesterovConfig
+    | RmspropConfig
+    | AdamConfig
+    | AdamwConfig
+    | CustomConfig
+)

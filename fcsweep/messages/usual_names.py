@@ -38,6 +38,7 @@ _USUAL = {
     "fully_connected": "mlp fc fcn fcnet fully_connected_net dense",
     "cifar10": "cifar_10 cifar",
     "sgd": "gd vanilla_sgd gradient_descent",
+    "nesterov": "nag nesterov_momentum sgd_nesterov",
     "rmsprop": "rms_prop",
     "softmax": "cross_entropy crossentropy ce nll xent",
     "svm": "hinge",

@@ -60,7 +60,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "hydra.run.dri=x": ("unknown key hydra.run.dri (given 'x')", "did you mean hydra.run.dir?"),
     "optimizer=adamm": (
         "optimizer is 'adamm'",
-        "one of adam, custom, momentum, rmsprop",
+        "one of adam, adamw, custom, momentum, nesterov, rmsprop",
         "mean adam?",
     ),
     "experiment=cifar": (
@@ -97,8 +97,8 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "-m seed=1,2,-3": ("seed is -3; expected a whole number",),
     "-m optimizer=sgd,adamm": ("optimizer is 'adamm'", "did you mean adam?"),
     "-m model.weight_scal=1,2": ("unknown key model.weight_scal (given 1)", WEIGHT_SCALE),
-    "-m optimizer=momentum,sgd optimizer.epsilon=0.5,0.6": ("it belongs to rmsprop, adam",),
-    "-m seed=1,2 optimizer.epsilon=1": ("for optimizer=sgd; it belongs to rmsprop, adam",),
+    "-m optimizer=momentum,sgd optimizer.epsilon=0.5,0.6": ("it belongs to rmsprop, adam, adamw",),
+    "-m seed=1,2 optimizer.epsilon=1": ("for optimizer=sgd; it belongs to rmsprop, adam, adamw",),
     "-m optimizer=adam,rmsprop optimizer.epsilon=1 seeds=1": ("unknown key seeds (given 1)",),
     "hydra/run/dir=x": ("has slashes; a value is set with dots: hydra.run.dir=x",),
     "hydra/sweper=optuna": ("unknown group hydra/sweper", "did you mean hydra/sweeper?"),
@@ -528,10 +528,10 @@ def test_help(fcsweep, tmp_path):
         "data: breast_cancer, cifar10, digits, iris, synthetic, table, wine",
         "experiment: cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum",
         "model: five_layer, fully_connected, three_layer, two_layer",
-        "optimizer: adam, custom, momentum, rmsprop, sgd",
+        "optimizer: adam, adamw, custom, momentum, nesterov, rmsprop, sgd",
         "solver: default",
         "hydra/launcher: basic",
-        "  optimizer.learning_rate (sgd 0.5, momentum 0.1, rmsprop 0.01, adam 0.001",
+        "  optimizer.learning_rate (sgd 0.5, momentum 0.1, nesterov 0.1, rmsprop 0.01,",
     ):
         assert line in said.out
     assert "_schema" not in said.out
@@ -548,7 +548,8 @@ def test_version(fcsweep):
     [
         (
             "optimizer=",
-            "optimizer=adam optimizer=custom optimizer=momentum optimizer=rmsprop optimizer=sgd",
+            "optimizer=adam optimizer=adamw optimizer=custom optimizer=momentum optimizer=nesterov "
+            "optimizer=rmsprop optimizer=sgd",
         ),
         ("model.wei", "model.weight_scale="),
         ("-m experiment=s", "experiment=sgd_vs_momentum"),

@@ -39,7 +39,7 @@ CHOICES = st.fixed_dictionaries(
     {},
     optional={
         "model": st.sampled_from(["two_layer", "three_layer", "five_layer"]),
-        "optimizer": st.sampled_from(["sgd", "momentum", "rmsprop", "adam"]),
+        "optimizer": st.sampled_from(["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"]),
         "data": st.sampled_from(["digits", "synthetic", "cifar10"]),
         "experiment": st.sampled_from(["cifar10"]),
     },

@@ -105,7 +105,7 @@ def test_every_key_says_what_it_is_for():
 
 def test_what_may_differ_within_a_stack_is_marked():
     marked = {spec.name for spec in SPECS.values() if spec.metadata["per_trial"]}
-    constants = {"momentum", "decay_rate", "epsilon", "beta1", "beta2"}
+    constants = {"momentum", "decay_rate", "epsilon", "beta1", "beta2", "weight_decay"}
     rates = {"weight_scale", "learning_rate", "reg", "dropout", "lr_decay", "seed"}
     assert marked == constants | rates | {"constants"}
 

@@ -37,7 +37,7 @@ def made_up(means, start=2.3):
     return Losses([10.0**n for n in range(-3, len(means) - 3)], blocks, start + scatter, 14)
 
 
-@pytest.mark.parametrize("rule", ["sgd", "momentum", "rmsprop", "adam"])
+@pytest.mark.parametrize("rule", ["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"])
 def test_each_rate_has_the_loss_of_a_net_that_is_trained_alone(rule):
     config = fcsweep.compose([f"optimizer={rule}", "model=three_layer", "data.num_train=300"])
     rates = [1e-3, 1e-2, 1e30]

@@ -95,11 +95,9 @@ class Copy:
 def test_a_new_update_rule(tmp_path):
     copy = Copy(tmp_path, "A new update rule")
     copy.insert(OPTIM, "RULES = {")
-    copy.replace(OPTIM, "rmsprop, adam)", "rmsprop, adam, adagrad)")
+    copy.replace(OPTIM, "adam, adamw)", "adam, adamw, adagrad)")
     copy.insert(OPTIMIZERS, "@dataclass\nclass CustomConfig:")
-    copy.replace(
-        OPTIMIZERS, "= SgdConfig | MomentumConfig", "= AdagradConfig | SgdConfig | MomentumConfig"
-    )
+    copy.replace(OPTIMIZERS, "    SgdConfig\n    | ", "    SgdConfig\n    | AdagradConfig\n    | ")
     copy.create("conf/optimizer/adagrad.yaml")
     assert copy.changed() == set(copy.code)
 

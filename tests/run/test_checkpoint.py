@@ -15,16 +15,16 @@ import torch
 from support import preloaded
 from support.short_runs import assert_same_numbers, config_with, folders_in, result_of
 
-from fcsweep.config import AdamConfig, MomentumConfig, RmspropConfig, SgdConfig
+from fcsweep.config import GROUPS
 from fcsweep.records.filenames import CHECKPOINTS
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.records.writer import Past
 from fcsweep.run import provenance, run, run_many
 from fcsweep.run.checkpoint import Checkpoint, find, groups, pack, unpack
 
-OPTIMIZERS = [SgdConfig(0.3), MomentumConfig(), RmspropConfig(), AdamConfig()]
-for optimizer, name in zip(OPTIMIZERS, ("sgd", "momentum", "rmsprop", "adam"), strict=True):
-    optimizer.name, optimizer.learning_rate = name, 3e-2
+OPTIMIZERS = [
+    rule(name, learning_rate=3e-2) for name, rule in GROUPS["optimizer"].items() if name != "custom"
+]
 
 
 class Killed(BaseException):

@@ -75,7 +75,11 @@ def one_step(name, w, dw, c):
     rate = c["learning_rate"]
     if name == "rmsprop":
         return w - rate * dw / (((1 - c["decay_rate"]) * dw**2) ** 0.5 + c["epsilon"])
-    if name == "adam":
+    if name == "nesterov":
+        return w - rate * dw - c["momentum"] * rate * dw
+    if name == "adamw":
+        w = w * (1 - rate * c["weight_decay"])
+    if name in ("adam", "adamw"):
         m_hat = (1 - c["beta1"]) * dw / (1 - c["beta1"])
         v_hat = (1 - c["beta2"]) * dw**2 / (1 - c["beta2"])
         return w - rate * m_hat / (v_hat**0.5 + c["epsilon"])

@@ -8,8 +8,10 @@ from fcsweep.optim import RULES, adam, rmsprop, sgd, sgd_momentum
 REFERENCE = {
     "sgd": lambda p: torch.optim.SGD(p, lr=1e-2),
     "sgd_momentum": lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.9),
+    "nesterov": lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.9, nesterov=True),
     "rmsprop": lambda p: torch.optim.RMSprop(p, lr=1e-2, alpha=0.99, eps=1e-8),
     "adam": lambda p: torch.optim.Adam(p, lr=1e-3, betas=(0.9, 0.999), eps=1e-8),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=1e-3, betas=(0.9, 0.999), eps=1e-8),
 }
 
 
@@ -69,7 +71,7 @@ def test_the_state_is_in_the_config_that_was_given(name):
         w, config = rule(w, dw, config)
         later, returned = rule(later, dw, given)
         assert returned is given and given.keys() == config.keys()
-        assert torch.equal(w, later) and given["t"] == (step if name == "adam" else 0)
+        assert torch.equal(w, later) and given["t"] == (step if "v" in rule.state else 0)
         assert all(torch.equal(given[key], config[key]) for key in rule.state)
 
 
