@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,15 @@ class Epoch:
         columns = self.losses.double().movedim(0, -1).contiguous()
         means = [column.numpy().mean() for column in columns.reshape(-1, columns.shape[-1])]
         return numbers(torch.tensor(means, dtype=torch.float64).reshape(columns.shape[:-1]))
+
+    def lines(self, num_epochs: int, steps: int, every: int, acc_every: int) -> Iterator[str]:
+        """What the courses' Solvers print, of that many epochs and steps in all."""
+        for step, loss in enumerate(numbers(self.losses), start=self.step - len(self.losses)):
+            if step % every == 0:
+                yield f"(Step {step + 1} / {steps}) loss: {loss}"
+        if self.val_accuracy is not None and self.number % acc_every == 0:
+            accuracies = f"train acc: {self.train_accuracy}; val acc: {self.val_accuracy}"
+            yield f"(Epoch {self.number} / {num_epochs}) {accuracies}"
 
     @property
     def all_diverged(self) -> bool:

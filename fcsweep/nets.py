@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
-from fcsweep.accuracy import Classifier
 from fcsweep.courses import files, keywords
 from fcsweep.kernels.arithmetic import total
 from fcsweep.kernels.arrays import dtype_of, seeds, takes_arrays, tensor
@@ -34,34 +33,6 @@ from fcsweep.losses import softmax, softmax_loss, svm, svm_loss
 
 LOSSES = {"softmax": (softmax_loss, softmax), "svm": (svm_loss, svm)}
 """Each loss, and its arithmetic alone."""
-
-
-class Model(Classifier, Protocol):
-    """What the Solver trains: ``FullyConnectedNet``, or a model with the same few members."""
-
-    num_classes: int
-    """Scores an example gets."""
-
-    @property
-    def params(self) -> Any:
-        """All parameters: ``NamedTensors``."""
-        ...
-
-    def prepare(self, X: Tensor, y: Tensor, out: Any) -> Callable[[int], Tensor]:
-        """A function of the step for the loss ``(*t,)`` of what ``X`` and ``y`` hold then.
-
-        It writes the gradient to ``out`` and is valid until ``keep``. The step is the number of
-        updates before the call.
-        """
-        ...
-
-    def keep(self, trials: list[int]) -> None:
-        """Drop all other trials of a stack."""
-        ...
-
-    def save(self, path: str | Path, **others: Any) -> None:
-        """Write the parameters to a file; to a ``.pth`` with what else is given."""
-        ...
 
 
 class FullyConnectedNet:

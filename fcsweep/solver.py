@@ -24,14 +24,13 @@ from fcsweep.accuracy import Best, evaluate_on, fixed_sample
 from fcsweep.batches import Batches, TrainingData, check_device, has_arrays, part_of, to_device
 from fcsweep.courses import keywords
 from fcsweep.courses.own_model import OwnModel
-from fcsweep.courses.rule_function import FunctionUpdates
 from fcsweep.epoch import Epoch, none_for_zero
 from fcsweep.kernels.arrays import seeds, takes_arrays, whole
 from fcsweep.kernels.python_numbers import OneOrEach, numbers
 from fcsweep.losses import check_labels
-from fcsweep.nets import Model
-from fcsweep.optim import Function, UpdateRule, rule_of, sgd
-from fcsweep.updates import Updates
+from fcsweep.model import Model
+from fcsweep.optim import Function, UpdateRule, sgd
+from fcsweep.updates import updates_of
 
 
 class Solver:
@@ -122,7 +121,9 @@ class Solver:
         self._train_sample = fixed_sample(self.X_train, self.y_train, num_train_samples)
         self._val_sample = fixed_sample(self.X_val, self.y_val, num_val_samples)
 
-        self._updates = self._updates_by(rule_of(update_rule), optim_config, lr_decay, data)
+        own = self._model if isinstance(self._model, OwnModel) else None
+        arrays = own.arrays if own else has_arrays(data)
+        self._updates = updates_of(update_rule, params, optim_config or {}, lr_decay, arrays)
         self._gradient = params.empty_like()
         self._prepared: dict[torch.Size, Callable[[int], Tensor]] = {}
         self._best = Best(params, objective)
@@ -136,19 +137,6 @@ class Solver:
         if hasattr(model, "prepare") and not isinstance(model, type):
             return model
         return OwnModel(model, part_of(data, "X_train")[:1])
-
-    def _updates_by(
-        self,
-        rule: UpdateRule | Function,
-        config: Mapping[str, Any] | None,
-        lr_decay: float | Tensor,
-        data: Mapping[str, Any] | TrainingData,
-    ) -> Updates | FunctionUpdates:
-        if isinstance(rule, UpdateRule):
-            return Updates(rule, self._model.params, config or {}, lr_decay)
-        own = self._model if isinstance(self._model, OwnModel) else None
-        arrays = own.arrays if own else has_arrays(data)
-        return FunctionUpdates(rule, self._model.params, config or {}, lr_decay, arrays)
 
     def __getstate__(self) -> dict[str, Any]:
         """For ``copy`` and ``pickle``: no prepared passes, which use this solver's memory."""
@@ -333,12 +321,6 @@ class Solver:
         )
 
     def _print(self, epoch: Epoch) -> None:
-        total = self.num_epochs * len(self._batches)
-        for step, loss in enumerate(numbers(epoch.losses), start=epoch.step - len(epoch.losses)):
-            if step % self.print_every == 0:
-                print(f"(Step {step + 1} / {total}) loss: {loss}")
-        if epoch.val_accuracy is not None and epoch.number % self.print_acc_every == 0:
-            print(
-                f"(Epoch {epoch.number} / {self.num_epochs}) train acc: {epoch.train_accuracy}; "
-                f"val acc: {epoch.val_accuracy}"
-            )
+        of = self.num_epochs, self.num_epochs * len(self._batches)
+        for line in epoch.lines(*of, self.print_every, self.print_acc_every):
+            print(line)

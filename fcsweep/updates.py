@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fcsweep.courses.rule_function import FunctionUpdates
 from fcsweep.kernels.arrays import tensor
 from fcsweep.kernels.parameters import NamedTensors
-from fcsweep.optim import Config, UpdateRule, per_trial
+from fcsweep.optim import Config, Function, UpdateRule, per_trial, rule_of
 
 
 class Updates:
@@ -88,6 +89,20 @@ class Updates:
         sets = self._state.items()
         state = {f"{of}.{name}": p for of, named in sets for name, p in named.items()}
         return {**state, "learning_rate": self.learning_rate}
+
+
+def updates_of(
+    rule: UpdateRule | Function | str,
+    params: NamedTensors,
+    optim_config: Mapping[str, Any],
+    lr_decay: float | Tensor,
+    arrays: bool,
+) -> Updates | FunctionUpdates:
+    """The updates of a rule, of the rule of a name, or of a function, which may get arrays."""
+    rule = rule_of(rule)
+    if isinstance(rule, UpdateRule):
+        return Updates(rule, params, optim_config, lr_decay)
+    return FunctionUpdates(rule, params, optim_config, lr_decay, arrays)
 
 
 def _select(value: Tensor, trials: list[int]) -> Tensor:
