@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fcsweep.kernels.arrays import whole
-from fcsweep.kernels.parameters import NamedTensors
+from fcsweep.kernels.parameters import NamedTensors, PerTrial, limits
 from fcsweep.kernels.random_streams import generator
 from fcsweep.losses import Arithmetic, mean_loss
 
@@ -95,6 +95,9 @@ class Best:
     Args:
         params: the initial ones, which are the best until the first evaluation.
         objective: ``"val_accuracy"`` or ``"train_accuracy"``: what makes an epoch the best.
+        patience: evaluations without a better one after which none is the best any more; may be one
+            a trial. None: without end.
+        every: epochs from one evaluation to the next.
 
     Attributes:
         params: of the best epoch, a copy.
@@ -102,29 +105,46 @@ class Best:
         accuracies: the highest of each, ``(*t,)``, whatever its epoch; -1 before the first.
     """
 
-    def __init__(self, params: NamedTensors, objective: str) -> None:
+    def __init__(
+        self,
+        params: NamedTensors,
+        objective: str,
+        patience: PerTrial | None = None,
+        every: int = 1,
+    ) -> None:
         never = torch.full(params.trials, -1.0, dtype=torch.float64)
         self.accuracies = {"train_accuracy": never, "val_accuracy": never.clone()}
         if objective not in self.accuracies:
             raise ValueError(f"objective is {objective!r}; expected val_accuracy or train_accuracy")
         self.params, self._objective = params.clone(), objective
         self.epoch = torch.zeros(params.trials, dtype=torch.long)
+        self._patience, self._every = limits(patience, "patience").expand(params.trials), every
 
     def update(
         self, epoch: int, accuracies: Mapping[str, Tensor], finite: Tensor, params: NamedTensors
     ) -> None:
         """Update with an evaluated epoch, for the trials that are ``finite (*t,)``."""
-        better = finite & (accuracies[self._objective] > self.accuracies[self._objective])
+        counted = finite & (self._waited(epoch) <= self._patience)
+        better = counted & (accuracies[self._objective] > self.accuracies[self._objective])
         for name, accuracy in accuracies.items():
             highest = torch.maximum(self.accuracies[name], accuracy)
-            self.accuracies[name] = torch.where(finite, highest, self.accuracies[name])
+            self.accuracies[name] = torch.where(counted, highest, self.accuracies[name])
         self.epoch[better] = epoch
         if better.any():
             trials = better.reshape(-1, 1).to(params.device)
             for best, p in zip(self.params.blocks, params.blocks, strict=True):
                 torch.where(trials, p, best, out=best)
 
+    def stalled(self, epoch: int) -> Tensor:
+        """Whether ``patience`` has ended with an epoch that has been evaluated, ``(*t,)``."""
+        return self._waited(epoch) >= self._patience
+
+    def _waited(self, epoch: int) -> Tensor:
+        """Evaluations after the best one up to an epoch, ``(*t,)``."""
+        return epoch // self._every - self.epoch // self._every
+
     def keep(self, trials: list[int]) -> None:
         """Drop all other trials of a stack."""
         self.params, self.epoch = self.params.select(trials), self.epoch[trials]
         self.accuracies = {name: best[trials] for name, best in self.accuracies.items()}
+        self._patience = self._patience[trials]

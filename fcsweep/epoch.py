@@ -30,6 +30,8 @@ class Epoch:
     """Mean over the validation rows without the L2 term; None also where the loss is not known."""
     diverged_at: OneOrEach[int | None]
     """Step (from 1) of the first loss that is not finite, or the last step where a score is not."""
+    stalled: OneOrEach[bool] = False
+    """Whether the Solver's ``patience`` has ended: training is over, though not all epochs are."""
 
     @property
     def loss(self) -> OneOrEach[float]:
@@ -48,9 +50,10 @@ class Epoch:
             yield f"(Epoch {self.number} / {num_epochs}) {accuracies}"
 
     @property
-    def all_diverged(self) -> bool:
-        """Whether no trial is finite any more."""
-        return None not in each(self.diverged_at)
+    def all_ended(self) -> bool:
+        """Whether each trial has diverged or stalled."""
+        ends = zip(each(self.diverged_at), each(self.stalled), strict=True)
+        return all(step is not None or stalled for step, stalled in ends)
 
 
 def none_for_zero(steps: Tensor) -> OneOrEach[int | None]:

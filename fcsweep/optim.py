@@ -8,14 +8,16 @@ into ``config``, where the courses' notebooks read it. The Solver uses the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fcsweep.kernels.arithmetic import total
 from fcsweep.kernels.arrays import array, tensor
 
 Config = dict[str, Any]
@@ -86,6 +88,20 @@ def per_trial(value: float | Tensor, w: Tensor) -> Tensor:
     """A constant in the type of ``w (*t, ...)``, reshaped to broadcast over each of its trials."""
     value = torch.as_tensor(value, dtype=w.dtype, device=w.device)
     return value.reshape(*value.shape, *[1] * (w.ndim - value.ndim)) if value.ndim else value
+
+
+def clip_norm(dw: Sequence[Tensor], most: Tensor) -> None:
+    """Scale a gradient whose norm over all its parts exceeds ``most``, in place (Pascanu, 2013).
+
+    Args:
+        dw: its parts, each ``(k, size)``.
+        most: the largest norm of each trial, ``(k,)``; infinity changes nothing.
+    """
+    squares = [total(part.square(), -1) for part in dw]
+    norm = reduce(torch.add, squares).sqrt_()
+    factor = torch.where(norm > most, most / norm, 1.0).unsqueeze(-1)
+    for part in dw:
+        part.mul_(factor)
 
 
 def _sgd(w: Tensor, dw: Tensor, c: Config) -> None:

@@ -26,11 +26,13 @@ from fcsweep.courses import keywords
 from fcsweep.courses.own_model import OwnModel
 from fcsweep.epoch import Epoch, none_for_zero
 from fcsweep.kernels.arrays import seeds, takes_arrays, whole
+from fcsweep.kernels.parameters import PerTrial
 from fcsweep.kernels.python_numbers import OneOrEach, numbers
 from fcsweep.losses import check_labels
 from fcsweep.model import Model
 from fcsweep.optim import Function, UpdateRule, sgd
-from fcsweep.updates import updates_of
+from fcsweep.schedules import Schedules
+from fcsweep.updates import Clipping, updates_of
 
 
 class Solver:
@@ -47,7 +49,12 @@ class Solver:
             line, is ``sgd_momentum``. Also a function of yours, ``(w, dw, config) -> (next_w,
             config)``, called for each parameter of each trial with a config of its own.
         optim_config: constants of the rule; each may have one value a trial.
-        lr_decay: factor of the learning rate after each epoch, in (0, 1]; may be one a trial.
+        lr_decay: factor of the learning rate after each epoch, in (0, 1], or after every
+            ``decay_every``; this and those up to ``clip_norm`` may each have one value a trial.
+        schedule, decay_every, warmup: of the learning rate, see ``fcsweep.schedules``.
+        patience: evaluations without a better objective that end a trial's training; None: none
+            do. A stack trains on until each has ended, but the best epochs stay.
+        clip_norm: largest norm of the gradient of all parameters, with the L2 term; None: any.
         num_epochs: passes over the training data.
         batch_size: examples of a minibatch; the last one of an epoch may be smaller.
         num_train_samples: how many training rows measure the training accuracy, the same random
@@ -83,7 +90,12 @@ class Solver:
         *,
         update_rule: UpdateRule | Function | str = sgd,
         optim_config: Mapping[str, Any] | None = None,
-        lr_decay: float | Tensor = 1.0,
+        lr_decay: PerTrial = 1.0,
+        schedule: str | Sequence[str] = "step",
+        decay_every: int | Sequence[int] = 1,
+        warmup: int | Sequence[int] = 0,
+        patience: PerTrial | None = None,
+        clip_norm: PerTrial | None = None,
         num_epochs: int = 10,
         batch_size: int = 100,
         num_train_samples: int | None = 1000,
@@ -123,10 +135,14 @@ class Solver:
 
         own = self._model if isinstance(self._model, OwnModel) else None
         arrays = own.arrays if own else has_arrays(data)
-        self._updates = updates_of(update_rule, params, optim_config or {}, lr_decay, arrays)
+        self._updates = updates_of(update_rule, params, optim_config or {}, arrays)
+        about = schedule, lr_decay, decay_every, warmup
+        self._schedules = Schedules(*about, self.num_epochs)
+        self._updates.scale(self._schedules.factor(1))
+        self._clipping = Clipping(clip_norm, params)
         self._gradient = params.empty_like()
         self._prepared: dict[torch.Size, Callable[[int], Tensor]] = {}
-        self._best = Best(params, objective)
+        self._best = Best(params, objective, patience, self.eval_every)
         self.epoch, self.step, self._stopped, self._deadline = 0, 0, False, math.inf
         self.loss_history: list[OneOrEach[float]] = []
         self.train_acc_history: list[OneOrEach[float]] = []
@@ -166,7 +182,7 @@ class Solver:
     def epochs(self) -> Iterator[Epoch]:
         """Train, and yield after every epoch; leave the loop to stop early.
 
-        Ends by itself after ``num_epochs``, after ``stop()``, and when no trial is finite any more.
+        Ends after ``num_epochs``, after ``stop()``, and when each trial has diverged or stalled.
 
         Raises:
             ValueError: the model has loaded parameters of other shapes, type or place.
@@ -180,13 +196,13 @@ class Solver:
                 return
             self.epoch += 1
             epoch = self._finish(losses)
-            self._updates.decay()
+            self._updates.scale(self._schedules.factor(self.epoch + 1))
             if self.checkpoint_name is not None and epoch.val_accuracy is not None:
                 self._save_checkpoint(f"{self.checkpoint_name}_epoch_{epoch.number}.pth")
             if self.verbose:
                 self._print(epoch)
             yield epoch
-            if epoch.all_diverged or self._late:
+            if epoch.all_ended or self._late:
                 return
 
     def train(self, time_limit: float | None = None, return_best_params: bool = True) -> None:
@@ -223,6 +239,8 @@ class Solver:
         self._prepared.clear()
         self._best.keep(trials)
         self._updates.keep(trials)
+        self._schedules.keep(trials)
+        self._clipping.keep(trials)
         if isinstance(self.seed, Sequence):
             self.seed = [self.seed[k] for k in trials]
             self._batches.reseed(self.seed)
@@ -274,6 +292,7 @@ class Solver:
         """Losses ``(steps, *t)``, still on the device; None if stopped on the way."""
         losses = list[Tensor]()
         update = self._updates.prepare(self._model.params, self._gradient, self.step)
+        update = self._clipping.before(update, self._gradient)
         with torch.inference_mode():
             for x, y in self._batches.epoch(number):
                 if self._stopped:
@@ -318,6 +337,7 @@ class Solver:
             val_accuracy=None if val is None else numbers(val.accuracy),
             val_loss=None if val is None or val.loss is None else numbers(val.loss),
             diverged_at=none_for_zero(first_bad),
+            stalled=numbers(self._best.stalled(self.epoch)),
         )
 
     def _print(self, epoch: Epoch) -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fcsweep.courses.rule_function import FunctionUpdates
 from fcsweep.kernels.arrays import tensor
-from fcsweep.kernels.parameters import NamedTensors
-from fcsweep.optim import Config, Function, UpdateRule, per_trial, rule_of
+from fcsweep.kernels.parameters import NamedTensors, PerTrial, limits
+from fcsweep.optim import Config, Function, UpdateRule, clip_norm, per_trial, rule_of
 
 
 class Updates:
@@ -22,7 +22,6 @@ class Updates:
         rule: of ``fcsweep.optim``.
         params: what it updates.
         optim_config: constants of the rule; each may have one value a trial.
-        lr_decay: factor of the learning rate after each epoch; may be one a trial.
 
     Raises:
         ValueError: the rule has no such constant.
@@ -33,7 +32,6 @@ class Updates:
         rule: UpdateRule,
         params: NamedTensors,
         optim_config: Mapping[str, Any],
-        lr_decay: float | Tensor,
     ) -> None:
         if unknown := set(optim_config) - set(rule.constants):
             known = sorted(rule.constants)
@@ -43,7 +41,6 @@ class Updates:
             name: tensor(value, name).to("cpu", torch.float64).clone()
             for name, value in {**rule.constants, **optim_config}.items()
         }
-        self._lr_decay = tensor(lr_decay, "lr_decay").to("cpu", torch.float64)
         self._state = {name: params.zeros_like() for name in rule.state}
 
     @property
@@ -65,7 +62,7 @@ class Updates:
     ) -> Callable[[], None]:
         """A function that updates the parameters by what the gradient holds then.
 
-        It is valid until ``decay`` or ``keep``; ``step`` counts the updates before its first call.
+        It is valid until ``scale`` or ``keep``; ``step`` counts the updates before its first call.
         """
         blocks = params.blocks, gradient.blocks, self.configs(params, step)
         return partial(self._update, [*zip(*blocks, strict=True)])
@@ -74,13 +71,12 @@ class Updates:
         for w, dw, config in blocks:
             self.rule.step(w, dw, config)
 
-    def decay(self) -> None:
-        """End an epoch."""
-        self._constants["learning_rate"] = self._constants["learning_rate"] * self._lr_decay
+    def scale(self, factor: Tensor) -> None:
+        """Multiply the learning rate by a factor, ``()`` or ``(*t,)``."""
+        self._constants["learning_rate"] = self._constants["learning_rate"] * factor
 
     def keep(self, trials: list[int]) -> None:
         """Let the other trials of a stack go; positions count from 0."""
-        self._lr_decay = _select(self._lr_decay, trials)
         self._constants = {name: _select(value, trials) for name, value in self._constants.items()}
         self._state = {name: state.select(trials) for name, state in self._state.items()}
 
@@ -91,18 +87,43 @@ class Updates:
         return {**state, "learning_rate": self.learning_rate}
 
 
+class Clipping:
+    """Clips the gradient before an update.
+
+    Args:
+        limit: largest norm over all parameters; may be one a trial. None: any.
+        params: that the gradient is of.
+    """
+
+    def __init__(self, limit: PerTrial | None, params: NamedTensors) -> None:
+        most = limits(limit, "clip_norm").expand(params.trials).reshape(-1)
+        self._most = most.to(params.device, params.dtype)
+        self._clips = bool(most.isfinite().any())
+
+    def before(self, update: Callable[[], None], gradient: NamedTensors) -> Callable[[], None]:
+        """A function that clips the gradient and then updates; valid until ``keep``."""
+        return partial(self._clip, update, gradient) if self._clips else update
+
+    def _clip(self, update: Callable[[], None], gradient: NamedTensors) -> None:
+        clip_norm(gradient.pieces, self._most)
+        update()
+
+    def keep(self, trials: list[int]) -> None:
+        """Let the other trials of a stack go; positions count from 0."""
+        self._most = self._most[trials]
+
+
 def updates_of(
     rule: UpdateRule | Function | str,
     params: NamedTensors,
     optim_config: Mapping[str, Any],
-    lr_decay: float | Tensor,
     arrays: bool,
 ) -> Updates | FunctionUpdates:
     """The updates of a rule, of the rule of a name, or of a function, which may get arrays."""
     rule = rule_of(rule)
     if isinstance(rule, UpdateRule):
-        return Updates(rule, params, optim_config, lr_decay)
-    return FunctionUpdates(rule, params, optim_config, lr_decay, arrays)
+        return Updates(rule, params, optim_config)
+    return FunctionUpdates(rule, params, optim_config, arrays)
 
 
 def _select(value: Tensor, trials: list[int]) -> Tensor:

@@ -262,9 +262,11 @@ UNDER_ONE = Range(0, 1, open_high=True)
 FRACTION = Range(0, 1, open_low=True)
 COUNT = Range(1, whole=True)
 COLUMN = ColumnName()
+EPOCHS = Range(0, whole=True)
 SEED = Range(0, 2**32, open_high=True, whole=True)  # what torch takes in on a CPU
 
 LOSS = Words(("softmax", "svm"))
+SCHEDULE = Words(("constant", "step", "cosine"))
 DTYPE = Words(("float32", "float64"))
 TRACKERS = Several(("tensorboard", "mlflow", "wandb"))
 OBJECTIVE = Words(("val_accuracy", "train_accuracy"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TypeVar
 
-from fcsweep.config.allowed import Allowed, ColumnNames, Numbers, Sizes
+from fcsweep.config.allowed import POSITIVE, Allowed, ColumnNames, Numbers, Sizes
 
 T = TypeVar("T")
 
@@ -28,6 +28,11 @@ def sizes(*default: int, single: bool = False) -> list[int]:
     """A field that holds a list of sizes."""
     about = {"allowed": Sizes(single), "optional": False, "per_trial": False}
     return field(default_factory=lambda: list(default), metadata=about)
+
+
+def clip_norm() -> float | None:
+    """The field that every optimizer has."""
+    return key(None, POSITIVE, optional=True, per_trial=True)
 
 
 def numbers() -> dict[str, float]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from fcsweep.config.allowed import NOT_NEGATIVE, POSITIVE, UNDER_ONE, ImportPath
-from fcsweep.config.fields import MISSING, key, numbers
+from fcsweep.config.fields import MISSING, clip_norm, key, numbers
 
 
 @dataclass
@@ -24,6 +24,8 @@ class SgdConfig:
     name: str = "sgd"
     learning_rate: float = key(1e-2, POSITIVE, per_trial=True)
     """Step size: the weights move by this much times the gradient; > 0."""
+    clip_norm: float | None = clip_norm()
+    """Largest norm of the gradient of all parameters, scaled down to it; > 0, null = any."""
 
 
 @dataclass
@@ -38,6 +40,8 @@ class MomentumConfig:
     """Step size: the velocity gains this much times the gradient; > 0."""
     momentum: float = key(0.9, UNDER_ONE, per_trial=True)
     """Share of the velocity that is kept from step to step; in [0, 1)."""
+    clip_norm: float | None = clip_norm()
+    """Largest norm of the gradient of all parameters, scaled down to it; > 0, null = any."""
 
 
 @dataclass
@@ -52,6 +56,8 @@ class NesterovConfig:
     """Step size: the velocity gains this much times the gradient; > 0."""
     momentum: float = key(0.9, UNDER_ONE, per_trial=True)
     """Share of the velocity that is kept from step to step; in [0, 1)."""
+    clip_norm: float | None = clip_norm()
+    """Largest norm of the gradient of all parameters, scaled down to it; > 0, null = any."""
 
 
 @dataclass
@@ -68,6 +74,8 @@ class RmspropConfig:
     """Share of the mean square that is kept from step to step; in [0, 1)."""
     epsilon: float = key(1e-8, POSITIVE, per_trial=True)
     """Added to the root mean square, in units of the gradient; > 0."""
+    clip_norm: float | None = clip_norm()
+    """Largest norm of the gradient of all parameters, scaled down to it; > 0, null = any."""
 
 
 @dataclass
@@ -86,6 +94,8 @@ class AdamConfig:
     """Share of the mean square that is kept from step to step; in [0, 1)."""
     epsilon: float = key(1e-8, POSITIVE, per_trial=True)
     """Added to the root mean square, in units of the gradient; > 0."""
+    clip_norm: float | None = clip_norm()
+    """Largest norm of the gradient of all parameters, scaled down to it; > 0, null = any."""
 
 
 @dataclass
@@ -106,6 +116,8 @@ class AdamwConfig:
     """Added to the root mean square, in units of the gradient; > 0."""
     weight_decay: float = key(1e-2, NOT_NEGATIVE, per_trial=True)
     """Each step takes ``learning_rate`` times this share from every weight and bias; >= 0."""
+    clip_norm: float | None = clip_norm()
+    """Largest norm of the gradient of all parameters, scaled down to it; > 0, null = any."""
 
 
 @dataclass
@@ -122,6 +134,8 @@ class CustomConfig:
     """Step size, ``learning_rate`` in the config of the rule; > 0."""
     constants: dict[str, float] = numbers()
     """Further numbers in the config of the rule, by name."""
+    clip_norm: float | None = clip_norm()
+    """Largest norm of the gradient of all parameters, scaled down to it; > 0, null = any."""
 
 
 OptimizerConfig: TypeAlias = (

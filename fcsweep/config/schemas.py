@@ -15,11 +15,13 @@ from typing import Any, TypeAlias, get_args
 from fcsweep.config.allowed import (
     COUNT,
     DTYPE,
+    EPOCHS,
     FRACTION,
     LOSS,
     NOT_NEGATIVE,
     OBJECTIVE,
     POSITIVE,
+    SCHEDULE,
     SEED,
     TRACKERS,
     UNDER_ONE,
@@ -72,14 +74,22 @@ class SolverConfig:
     """Passes over the training rows; >= 1."""
     batch_size: int = _key(100, COUNT)
     """Rows in a step; from 1 to the training rows in use. The last batch may be short."""
+    schedule: str = _key("step", SCHEDULE, per_trial=True)
+    """Learning rate over the epochs: ``constant``; ``step`` by ``lr_decay``; ``cosine`` to 0."""
     lr_decay: float = _key(1.0, FRACTION, per_trial=True)
-    """Factor on the learning rate after each epoch; in (0, 1]."""
+    """Factor on the learning rate at each decay of the schedule ``step``; in (0, 1]."""
+    decay_every: int = _key(1, COUNT, per_trial=True)
+    """Epochs from one decay of the schedule ``step`` to the next; >= 1."""
+    warmup: int = _key(0, EPOCHS, per_trial=True)
+    """Epochs at the start in which the learning rate rises linearly; >= 0."""
     num_train_samples: int | None = _key(1_000, COUNT, optional=True)
     """At most so many training rows measure the train accuracy; >= 1, null = all in use."""
     num_val_samples: int | None = _key(None, COUNT, optional=True)
     """At most so many validation rows measure the val accuracy; >= 1, null = all in use."""
     eval_every: int = _key(1, COUNT)
     """Epochs from one evaluation to the next; >= 1. The last epoch is always evaluated."""
+    patience: int | None = _key(None, COUNT, optional=True, per_trial=True)
+    """Evaluations without a better objective that end the training; >= 1, null = none do."""
     checkpoint_seconds: float | None = _key(None, POSITIVE, optional=True)
     """Seconds from one checkpoint to the next, at least; > 0, null = no checkpoints.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fcsweep.kernels.arrays import array
 from fcsweep.kernels.parameters import NamedTensors, copy_to
+from fcsweep.kernels.python_numbers import numbers
 
 
 class FunctionUpdates:
@@ -26,7 +27,6 @@ class FunctionUpdates:
         params: what it updates.
         config: what each parameter's config starts from; of a stack, a tensor ``(k,)`` gives each
             trial its number.
-        lr_decay: factor of each config's ``learning_rate`` after an epoch; may be one a trial.
         arrays: whether the function gets NumPy arrays, as it does where the model or the data are
             made of them.
     """
@@ -36,13 +36,10 @@ class FunctionUpdates:
         function: Callable[[Any, Any, dict[str, Any]], tuple[Any, Any]],
         params: NamedTensors,
         config: Mapping[str, Any],
-        lr_decay: float | Tensor,
         arrays: bool,
     ) -> None:
         self.function, self._arrays, self._stacked = function, arrays, bool(params.trials)
         trials = range(params.trials.numel())
-        decay = torch.as_tensor(lr_decay, dtype=torch.float64).expand(len(trials))
-        self._lr_decay: list[float] = decay.tolist()
         self._configs: list[dict[str, Any]] = [
             {name: deepcopy(self._of_trial(config, trial)) for name in params} for trial in trials
         ]
@@ -97,21 +94,23 @@ class FunctionUpdates:
             kind = "NumPy arrays, as the data are" if self._arrays else "tensors, as the data are"
             raise TypeError(f"update_rule: {error} (w and dw are {kind})") from error
 
-    def decay(self) -> None:
-        """End an epoch."""
-        for factor, configs in zip(self._lr_decay, self._configs, strict=True):
-            for config in configs.values() if factor != 1 else ():
+    def scale(self, factor: Tensor) -> None:
+        """Multiply each config's ``learning_rate`` by a factor, ``()`` or ``(*t,)``."""
+        for times, configs in zip(
+            numbers(factor.expand(len(self._configs))), self._configs, strict=True
+        ):
+            for config in configs.values() if times != 1 else ():
                 if not isinstance(config, dict) or "learning_rate" not in config:
                     raise ValueError(
-                        f"lr_decay is {factor}, but the config of update_rule has no "
+                        f"lr_decay or schedule multiplies the learning rate by {times}, but the "
+                        "config of update_rule has no "
                         'learning_rate; give optim_config={"learning_rate": ...}'
                     )
-                config["learning_rate"] = config["learning_rate"] * factor
+                config["learning_rate"] = config["learning_rate"] * times
 
     def keep(self, trials: list[int]) -> None:
         """Drop the other trials of a stack; positions count from 0."""
         self._configs = [self._configs[trial] for trial in trials]
-        self._lr_decay = [self._lr_decay[trial] for trial in trials]
 
     def parts(self) -> Mapping[str, Tensor]:
         """The state from which training resumes.

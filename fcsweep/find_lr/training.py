@@ -93,7 +93,8 @@ def _train(
 
 def _with_rate(config: RunConfig, rate: float, epochs: int) -> RunConfig:
     optimizer: Any = replace(config.optimizer, learning_rate=rate)
-    solver = replace(config.solver, num_epochs=epochs, eval_every=epochs)
+    whole = {"warmup": 0, "patience": None}  # a rate is tried as it is
+    solver = replace(config.solver, num_epochs=epochs, eval_every=epochs, **whole)
     return replace(config, optimizer=optimizer, solver=solver)
 
 

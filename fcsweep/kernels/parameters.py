@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import prod
+from math import inf, prod
 from typing import Any, Self
 
 import numpy as np
@@ -35,6 +35,7 @@ class NamedTensors(dict[str, Tensor]):
     Attributes:
         blocks: as few tensors ``(k, ...)`` as hold all values, for what is done to each number
             alone: those of a lone trial lie in one.
+        pieces: the numbers of each name, ``(k, size)``.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class NamedTensors(dict[str, Tensor]):
             starts.append(starts[-1] + _whole_lines(count * size, dtype))
         make = torch.zeros if zero else torch.empty
         memory = make(starts[-1], dtype=dtype, device=device)
-        pieces = [
+        self.pieces = pieces = [
             memory[start : start + count * size].view(count, size)
             for start, size in zip(starts, sizes, strict=False)
         ]
@@ -224,6 +225,18 @@ def layer_sizes(input_dim: int, hidden_dims: Sequence[int], num_classes: int) ->
     if min(dims) < 1 or len(dims) < 3:
         raise ValueError(f"layer sizes are {dims}; expected hidden layers, all sizes >= 1")
     return dims
+
+
+def limits(value: PerTrial | None, name: str) -> Tensor:
+    """A largest value, or one a trial, as float64 on the CPU; None is infinity.
+
+    Raises:
+        ValueError: one of them is not > 0.
+    """
+    limit = tensor(inf if value is None else value, name).to("cpu", torch.float64)
+    if not (limit > 0).all():
+        raise ValueError(f"{name} is {value}; expected a number > 0, or None")
+    return limit
 
 
 def trials_of(*values: PerTrial | None) -> torch.Size:

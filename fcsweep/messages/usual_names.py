@@ -7,6 +7,11 @@ _USUAL = {
     # ours: theirs
     "learning_rate": "lr eta step_size learningrate base_lr initial_lr",
     "lr_decay": "learning_rate_decay decay gamma lr_gamma",
+    "schedule": "scheduler lr_schedule lr_scheduler",
+    "decay_every": "decay_steps lr_step_size",
+    "warmup": "warmup_epochs warm_up num_warmup_epochs",
+    "patience": "early_stopping early_stopping_patience",
+    "clip_norm": "max_norm grad_clip clip_grad gradient_clip max_grad_norm clip",
     "num_epochs": "epochs epoch n_epochs nb_epoch max_epochs iterations iters num_iters n_iter "
     "max_iter max_steps num_steps",
     "batch_size": "batch bs batchsize minibatch minibatch_size mini_batch_size",

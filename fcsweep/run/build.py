@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -28,6 +29,11 @@ def solver_of(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch
         update_rule=rule_of(first),
         optim_config=_optim_config(configs),
         lr_decay=_constant(configs, "solver", "lr_decay"),
+        schedule=[config.solver.schedule for config in configs],
+        decay_every=[config.solver.decay_every for config in configs],
+        warmup=[config.solver.warmup for config in configs],
+        patience=_each([_or_never(config.solver.patience) for config in configs]),
+        clip_norm=_each([_or_never(config.optimizer.clip_norm) for config in configs]),
         num_epochs=solver.num_epochs,
         batch_size=solver.batch_size,
         num_train_samples=solver.num_train_samples,
@@ -37,6 +43,10 @@ def solver_of(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch
         verbose=False,
         objective=first.objective,
     )
+
+
+NO_CONSTANT = ("name", "rule", "constants", "clip_norm")
+"""Keys of an optimizer that are no constant of its rule."""
 
 
 def rule_of(config: RunConfig) -> UpdateRule | Function:
@@ -53,7 +63,7 @@ def _optim_config(configs: Sequence[RunConfig]) -> dict[str, torch.Tensor]:
 
 def _constants(rule: OptimizerConfig) -> dict[str, float]:
     own = rule.constants if isinstance(rule, CustomConfig) else {}
-    keys = [spec.name for spec in fields(rule) if spec.name not in ("name", "rule", "constants")]
+    keys = [spec.name for spec in fields(rule) if spec.name not in NO_CONSTANT]
     return {**{key: getattr(rule, key) for key in keys}, **own}
 
 
@@ -87,6 +97,10 @@ def _model_options(configs: Sequence[RunConfig]) -> dict[str, Any]:
 def _constant(configs: Sequence[RunConfig], group: str, key: str) -> torch.Tensor:
     """A key of each trial, ``(k,)`` float64."""
     return _each([getattr(getattr(config, group), key) for config in configs])
+
+
+def _or_never(limit: float | None) -> float:
+    return math.inf if limit is None else limit
 
 
 def _each(values: Sequence[float]) -> torch.Tensor:

@@ -209,7 +209,7 @@ def _train_together(
 def _report_and_prune(
     training: Sequence[Trial], rows: Sequence[HistoryRow], epoch: Epoch, on_epoch: OnEpoch
 ) -> None:
-    """Report the epoch to the hook; then end the trials that diverged or that it prunes."""
+    """Report the epoch to the hook; then end who diverged, is pruned or is out of patience."""
     places = [place for place, trial in enumerate(training) if trial.running]
     with writing("standard output"):  # its own files a hook names itself
         pruned = on_epoch([Report(training[p].place, rows[p], training[p].result) for p in places])
@@ -221,6 +221,13 @@ def _report_and_prune(
                 trial.end("diverged", f"the loss is not finite at {where}")
             elif trial.place in pruned:
                 trial.end("pruned", f"pruned after epoch {epoch.number}")
+            elif each(epoch.stalled)[place]:
+                trial.end("completed", _stalled(trial, epoch.number))
+
+
+def _stalled(trial: Trial, epoch: int) -> str:
+    objective, patience = trial.config.objective, trial.config.solver.patience
+    return f"stopped after epoch {epoch}: no better {objective} in {patience} evaluations"
 
 
 def _drop_ended(training: Sequence[Trial], solver: Solver) -> list[Trial]:

@@ -26,7 +26,7 @@ from fcsweep.data.choice import data_of, held_out_of, measured
 from fcsweep.data.cifar10 import CIFAR10, ROW
 from fcsweep.optim import RULES
 from fcsweep.run import run
-from fcsweep.run.build import net_of
+from fcsweep.run.build import NO_CONSTANT, net_of
 
 FACTS = {"rule", "state_tensors", "rows", "inputs", "classes"}
 
@@ -38,7 +38,7 @@ OWN_RULES = {name: one for name, one in GROUPS["optimizer"].items() if name != "
 def test_an_optimizer_is_its_rule(schema):
     rule = RULES[schema.rule]
     assert schema.state_tensors == len(rule.state)
-    constants = {spec.name: spec.default for spec in fields(schema) if spec.name != "name"}
+    constants = {spec.name: spec.default for spec in fields(schema) if spec.name not in NO_CONSTANT}
     assert constants == rule.constants
 
 

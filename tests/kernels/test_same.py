@@ -14,6 +14,7 @@ from fcsweep.layers import Dropout, Linear, Linear_ReLU
 from fcsweep.losses import softmax_loss, svm_loss
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import RULES
+from fcsweep.schedules import SCHEDULES
 from fcsweep.solver import Solver
 
 STACKS = (1, 2, 5, 33)
@@ -222,12 +223,16 @@ def test_rules(examples, rule):
         assert_same(three_steps, w, dw, next_dw, *constants.values())
 
 
+PARTS = st.fixed_dictionaries({"schedules": st.booleans(), "clips": st.booleans()})
+"""Which parts the nets of a stack have, each trial with a value of its own."""
+
+
 def assert_equal(part, whole):
     """Bit for bit; a trial that diverges has NaN in both."""
     torch.testing.assert_close(part, whole, rtol=0, atol=0, equal_nan=True)
 
 
-def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, stop_after=None):
+def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, parts):
     """A Solver after two epochs on trials of a fixed list, each with constants of its own.
 
     The learning rates are low: a lone trial that diverges stops, a stack goes on with the others.
@@ -254,6 +259,9 @@ def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, stop_after
         update_rule=rule,
         optim_config={"learning_rate": 1e-3 + 1e-4 * each},
         lr_decay=1 - 0.01 * each,
+        schedule=[SCHEDULES[k % 3] for k in trials] if parts["schedules"] else "step",
+        warmup=[k % 2 for k in trials] if parts["schedules"] else 0,
+        clip_norm=0.1 + 0.1 * each if parts["clips"] else None,
         num_epochs=2,
         batch_size=min(batch, rows),
         seed=seeds,
@@ -277,8 +285,9 @@ def test_nets_and_solver(examples):
         dtype=DTYPES,
         threads=THREADS,
         own_seeds=st.booleans(),
+        parts=PARTS,
     )
-    def body(hidden, inputs, rows, batch, rule, dtype, threads, own_seeds):
+    def body(hidden, inputs, rows, batch, rule, dtype, threads, own_seeds, parts):
         torch.set_num_threads(threads)
         given = {
             "dims": (hidden, inputs, rows),
@@ -286,6 +295,7 @@ def test_nets_and_solver(examples):
             "batch": batch,
             "dtype": dtype,
             "own_seeds": own_seeds,
+            "parts": parts,
         }
         whole = solved(list(range(33)), **given)
         for trials in ([0], [32], [4, 9], [3, 17, 8, 30, 31]):

@@ -148,6 +148,25 @@ def test_an_interrupted_and_a_failed_run_are_repeated_as_far_as_they_came(tmp_pa
     )
 
 
+def test_who_runs_out_of_patience_is_completed_and_repeated(tmp_path, said):
+    configs = [config_of(0.3), config_of(0.3), config_of(0.1)]
+    for config, patience in zip(configs, (1, None, 3), strict=True):
+        config.solver.num_epochs, config.solver.patience = 12, patience
+        config.solver.schedule = "cosine" if patience else "step"
+    folders = [prepared(tmp_path / str(n), config) for n, config in enumerate(configs)]
+    early, whole, other = run_many(configs, folders)
+    assert [one.status for one in (early, whole, other)] == ["completed"] * 3
+    assert early.best_epoch is not None and early.epochs == early.best_epoch + 1 < 12
+    assert (whole.epochs, whole.reason) == (12, None)
+    assert early.reason == (
+        f"stopped after epoch {early.epochs}: no better val_accuracy in 1 evaluations"
+    )
+    (alone,) = folders_in(tmp_path, "alone")
+    run(configs[0], alone)
+    assert_same_numbers(alone, folders[0])
+    assert rerun(folders)
+
+
 def test_it_trains_with_the_recorded_threads(tmp_path, said):
     configs = [config_of(seed=seed) for seed in (0, 1)]
     folders = [prepared(tmp_path / "s" / str(k), config) for k, config in enumerate(configs)]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -112,7 +113,8 @@ def test_who_goes_on_together():
 @pytest.mark.parametrize("epoch", [1, 2, 5, 6])
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, optimizer, epoch):
     config = config_with(dropout=0.2, reg=0.01)
-    config.optimizer, config.solver.eval_every = optimizer, 2
+    config.optimizer, config.solver.eval_every = replace(optimizer, clip_norm=0.5), 2
+    config.solver.schedule, config.solver.warmup, config.solver.patience = "cosine", 1, 3
     whole, killed = folders_in(tmp_path, "whole", "killed")
     run(config, whole)
     with pytest.raises(Killed):

@@ -432,7 +432,12 @@ def test_what_a_function_keeps_is_not_written_to():
     [
         (lambda w, dw, c: w, {}, TypeError, r"update_rule returned Tensor; expected \(next_w, c"),
         (lambda w, dw, c: (w[0], c), {}, ValueError, r"W1 is \(8,\); expected \(18, 8\)"),
-        (lambda w, dw, c: (w, c), {"lr_decay": 0.9}, ValueError, "lr_decay is 0.9, but the config"),
+        (
+            lambda w, dw, c: (w, c),
+            {"lr_decay": 0.9},
+            ValueError,
+            "by 0.9, but the config of",
+        ),
         (momentum, {}, TypeError, "update_rule: .*w and dw are tensors, as the data are"),
         (3, {}, ValueError, r"update_rule is 3; expected one of .* or a rule \(w, dw, config\)"),
     ],

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fcsweep.optim import RULES, adam, rmsprop, sgd, sgd_momentum
+from fcsweep.optim import RULES, adam, clip_norm, rmsprop, sgd, sgd_momentum
 
 REFERENCE = {
     "sgd": lambda p: torch.optim.SGD(p, lr=1e-2),
@@ -42,6 +42,34 @@ def test_agrees_with_torch_over_100_steps(name, dtype, tolerance):
         theirs.grad = gradient(theirs.detach())
         optimizer.step()
     torch.testing.assert_close(w, theirs.detach(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("most", [0.5, 7.0, 1e6, float("inf")])
+def test_a_gradient_is_clipped_as_by_torch(most):
+    parts = [start().reshape(1, -1), gradient(start()).reshape(1, -1)]
+    theirs = [torch.zeros_like(part).requires_grad_() for part in parts]
+    for theirs_part, part in zip(theirs, parts, strict=True):
+        theirs_part.grad = part.clone()
+    torch.nn.utils.clip_grad_norm_(theirs, most)
+    before = [part.clone() for part in parts]
+    clip_norm(parts, torch.tensor([most], dtype=torch.float64))
+    for part, theirs_part, old in zip(parts, theirs, before, strict=True):
+        torch.testing.assert_close(part, theirs_part.grad, rtol=1e-5, atol=0)
+        assert torch.equal(part, old) == (most > 1e3)
+
+
+def test_each_trial_is_clipped_by_its_own_norm():
+    dw = [gradient(start(torch.float32, 3)).flatten(1), start(torch.float32, 3).flatten(1)]
+    dw[0][2] = 1e30  # whose square is infinite: not clipped, it stays
+    most = torch.tensor([1.0, float("inf"), float("inf")])
+    stack = [part.clone() for part in dw]
+    clip_norm(stack, most)
+    for k in range(3):
+        alone = [part[k : k + 1].clone() for part in dw]
+        clip_norm(alone, most[k : k + 1])
+        assert all(torch.equal(a, s[k : k + 1]) for a, s in zip(alone, stack, strict=True))
+        changed = [not torch.equal(s[k], part[k]) for s, part in zip(stack, dw, strict=True)]
+        assert changed == [k == 0] * 2
 
 
 def test_converges(name):
