@@ -8,11 +8,12 @@ then arrays come back. After CS231n (assignment 2) and EECS 498/598 (assignment 
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import Tensor
 
+from fcsweep.kernels.activations import DENSITY_AT_0, SLOPE, SQRT_HALF
 from fcsweep.kernels.arithmetic import product, total
 from fcsweep.kernels.arrays import plain, takes_arrays
 from fcsweep.kernels.random_streams import Stream, generator
@@ -92,6 +93,89 @@ class Linear_ReLU:  # noqa: N801 -- the name that the courses use
         """Shapes as in ``Linear.backward``."""
         linear, out = cache
         return Linear.backward(ReLU.backward(dout, out), linear)
+
+
+class LeakyReLU:
+    """``y = x`` where ``x > 0``, else ``0.01 x`` (Maas et al., 2013); derivative 0.01 at 0."""
+
+    @staticmethod
+    @takes_arrays
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        """``x`` of any shape; the cache is ``y``, which is positive where ``x`` is."""
+        out = torch.maximum(x, x * SLOPE)
+        return out, out
+
+    @staticmethod
+    @takes_arrays
+    def backward(dout: Tensor, cache: Tensor) -> Tensor:
+        """``dx`` of the same shape: ``dout`` where ``x > 0``, else ``0.01 dout``."""
+        return torch.where(cache > 0, dout, dout * SLOPE)
+
+
+class Tanh:
+    """``y = tanh(x)``."""
+
+    @staticmethod
+    @takes_arrays
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        """``x`` of any shape; the cache is ``y``."""
+        out = x.tanh()
+        return out, out
+
+    @staticmethod
+    @takes_arrays
+    def backward(dout: Tensor, cache: Tensor) -> Tensor:
+        """``dx`` of the same shape: ``dout (1 - y^2)``."""
+        return dout * (1 - cache * cache)
+
+
+class GELU:
+    """``y = x P(X <= x)`` with ``X`` from N(0, 1) (Hendrycks and Gimpel, 2016); not approximate.
+
+    Of separate operations: torch's own rounds by the place of an element in a stack.
+    """
+
+    @staticmethod
+    @takes_arrays
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """``x`` of any shape; the cache is ``x`` and the probability."""
+        cdf = ((x * SQRT_HALF).erf() + 1) * 0.5
+        return x * cdf, (x, cdf)
+
+    @staticmethod
+    @takes_arrays
+    def backward(dout: Tensor, cache: tuple[Tensor, Tensor]) -> Tensor:
+        """``dx`` of the same shape: ``dout (P(X <= x) + x p(x))``, ``p`` being the density."""
+        x, cdf = cache
+        density = (x * x * -0.5).exp() * DENSITY_AT_0
+        return dout * (cdf + x * density)
+
+
+class LinearThen:
+    """``Linear`` and then an activation: what ``Linear_ReLU`` is with ``ReLU``."""
+
+    def __init__(self, activation: Any) -> None:
+        self.activation = activation
+
+    def forward(self, x: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Any]:
+        """Shapes as in ``Linear.forward``."""
+        hidden, linear = Linear.forward(x, w, b)
+        out, cache = self.activation.forward(hidden)
+        return out, (linear, cache)
+
+    def backward(self, dout: Tensor, cache: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Shapes as in ``Linear.backward``."""
+        linear, activation = cache
+        return Linear.backward(self.activation.backward(dout, activation), linear)
+
+
+HIDDEN = {
+    "relu": Linear_ReLU,
+    "leaky_relu": LinearThen(LeakyReLU),
+    "tanh": LinearThen(Tanh),
+    "gelu": LinearThen(GELU),
+}
+"""A hidden layer with each activation."""
 
 
 class DropoutParam(TypedDict):

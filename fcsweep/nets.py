@@ -1,4 +1,4 @@
-"""Fully connected nets from scratch: ``{Linear - ReLU - [Dropout]} x (L - 1) - Linear - loss``.
+"""Fully connected nets: ``{Linear - activation - [Dropout]} x (L - 1) - Linear - loss``.
 
 One class for one trial and for a stack of them: where ``weight_scale``, ``reg``, ``dropout`` or
 ``seed`` has ``k`` values, every parameter has a leading axis of ``k`` trials, which never interact.
@@ -23,11 +23,11 @@ from fcsweep.kernels.forward_backward import Pass
 from fcsweep.kernels.parameters import Parameters, PerTrial, layer_sizes, trials_of
 from fcsweep.layers import (
     DROP_EXPECTED,
+    HIDDEN,
     Dropout,
     DropoutCache,
     DropoutParam,
     Linear,
-    Linear_ReLU,
 )
 from fcsweep.losses import softmax, softmax_loss, svm, svm_loss
 
@@ -51,6 +51,7 @@ class FullyConnectedNet:
         reg: strength of the L2 term, ``l2_factor * reg * sum(W**2)`` over all weights.
         weight_scale: standard deviation of the initial weights.
         loss_function: ``"softmax"`` or ``"svm"``.
+        activation: of the hidden units: ``"relu"``, ``"leaky_relu"``, ``"tanh"`` or ``"gelu"``.
         seed: determines the initial weights and the dropout masks; the masks are then the same in
             every call of ``loss`` with the same ``step``, so that gradients can be checked. None
             draws both from torch's global generator.
@@ -77,6 +78,7 @@ class FullyConnectedNet:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         l2_factor: float = 0.5,
+        activation: str = "relu",
         **others: Any,
     ) -> None:
         keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
@@ -84,8 +86,11 @@ class FullyConnectedNet:
             raise ValueError(f"l2_factor is {l2_factor}; expected a number >= 0, such as 0.5 or 1")
         if loss_function not in LOSSES:
             raise ValueError(f"loss_function is {loss_function!r}; expected one of {[*LOSSES]}")
+        if activation not in HIDDEN:
+            raise ValueError(f"activation is {activation!r}; expected one of {[*HIDDEN]}")
         dims = layer_sizes(input_dim, hidden_dims, num_classes)
         self.loss_function, self.arithmetic = LOSSES[loss_function]
+        self.activation, self._hidden = activation, HIDDEN[activation]
         self.dtype, self.device = dtype_of(dtype), torch.device(device)
         seed = seeds(seed)
         self.seed: int | Sequence[int] | None = seed
@@ -163,7 +168,7 @@ class FullyConnectedNet:
         *hidden_layers, (w, b) = self._layers
         x, caches = X.to(self.dtype), list[Any]()
         for layer, (hidden_w, hidden_b) in enumerate(hidden_layers, start=1):
-            x, cache = Linear_ReLU.forward(x, hidden_w, hidden_b)
+            x, cache = self._hidden.forward(x, hidden_w, hidden_b)
             x, mask = Dropout.forward(x, self._dropout_param(step, layer))
             caches.append((cache, mask))
         scores, last_cache = Linear.forward(x, w, b)
@@ -173,7 +178,7 @@ class FullyConnectedNet:
         dx, *gradients = Linear.backward(dscores, last_cache)
         for cache, mask in reversed(caches):
             dx = Dropout.backward(dx, mask)
-            dx, dw, db = Linear_ReLU.backward(dx, cache)
+            dx, dw, db = self._hidden.backward(dx, cache)
             gradients = [dw, db, *gradients]
         grads = dict(zip(self.params, gradients, strict=True))
         return self._add_l2(loss, grads), grads
@@ -184,7 +189,7 @@ class FullyConnectedNet:
         *hidden_layers, (w, b) = self._layers
         x = X.to(self.dtype)
         for hidden_w, hidden_b in hidden_layers:
-            x, _ = Linear_ReLU.forward(x, hidden_w, hidden_b)
+            x, _ = self._hidden.forward(x, hidden_w, hidden_b)
         return Linear.forward(x, w, b)[0]
 
     def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[int], Tensor]:
@@ -202,7 +207,7 @@ class FullyConnectedNet:
             options = ["step"] if "step" in signature(self.loss).parameters else []
             return partial(self._call, X, y, out, options)
         x = (X if self.trials else X.unsqueeze(0)).flatten(2)
-        prepared = Pass(self.params, x, y, self.arithmetic, out)
+        prepared = Pass(self.params, x, y, self.arithmetic, out, self.activation)
         # a closure would keep its memory as long as the traceback of an error in it
         return partial(self._forward_backward, prepared, out)
 
@@ -314,8 +319,9 @@ class TwoLayerNet(FullyConnectedNet):
         loss_function: str = "softmax",
         seed: int | Sequence[int] | None = None,
         l2_factor: float = 1.0,
+        activation: str = "relu",
         **others: Any,
     ) -> None:
         constants = 0.0, reg, weight_scale, loss_function, seed, dtype, device, l2_factor
         keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
-        super().__init__([hidden_dim], input_dim, num_classes, *constants)
+        super().__init__([hidden_dim], input_dim, num_classes, *constants, activation)

@@ -119,7 +119,6 @@ class Solver:
         self.verbose, self.checkpoint_name = verbose, checkpoint_name
         drawn = int(torch.randint(2**31, ())) if seed is None else seeds(seed)
         self.seed: int | Sequence[int] = drawn
-
         self.model, self._model = model, self._trainable(model, data)
         params, classes = self._model.params, self._model.num_classes
         check_device(device, params.device)
@@ -127,17 +126,14 @@ class Solver:
             raise ValueError(f"checkpoint_name is {checkpoint_name!r}; a .pth holds no stack")
         self.X_train, self.y_train = to_device(data, "train", params, classes)
         self.X_val, self.y_val = to_device(data, "val", params, classes)
-        self._batches = Batches(
-            self.X_train, self.y_train, self.batch_size, params.trials, self.seed
-        )
-        self._train_sample = fixed_sample(self.X_train, self.y_train, num_train_samples)
+        rows = self.X_train, self.y_train
+        self._batches = Batches(*rows, self.batch_size, params.trials, self.seed)
+        self._train_sample = fixed_sample(*rows, num_train_samples)
         self._val_sample = fixed_sample(self.X_val, self.y_val, num_val_samples)
-
         own = self._model if isinstance(self._model, OwnModel) else None
         arrays = own.arrays if own else has_arrays(data)
         self._updates = updates_of(update_rule, params, optim_config or {}, arrays)
-        about = schedule, lr_decay, decay_every, warmup
-        self._schedules = Schedules(*about, self.num_epochs)
+        self._schedules = Schedules(schedule, lr_decay, decay_every, warmup, self.num_epochs)
         self._updates.scale(self._schedules.factor(1))
         self._clipping = Clipping(clip_norm, params)
         self._gradient = params.empty_like()

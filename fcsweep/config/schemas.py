@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias, get_args
 
 from fcsweep.config.allowed import (
+    ACTIVATION,
     COUNT,
     DTYPE,
     EPOCHS,
@@ -46,6 +47,8 @@ class TwoLayerConfig:
     """Strength of the L2 term; >= 0."""
     loss_function: str = _key("softmax", LOSS)
     """``softmax`` (nats) or ``svm`` (margin 1)."""
+    activation: str = _key("relu", ACTIVATION)
+    """Of the hidden units: ``relu``, ``leaky_relu`` (slope 0.01), ``tanh`` or ``gelu``."""
 
 
 @dataclass
@@ -63,6 +66,8 @@ class FullyConnectedConfig:
     """Probability of dropping a unit in training; in [0, 1)."""
     loss_function: str = _key("softmax", LOSS)
     """``softmax`` (nats) or ``svm`` (margin 1)."""
+    activation: str = _key("relu", ACTIVATION)
+    """Of the hidden units: ``relu``, ``leaky_relu`` (slope 0.01), ``tanh`` or ``gelu``."""
 
 
 @dataclass

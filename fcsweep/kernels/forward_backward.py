@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from fcsweep.kernels.activations import ACTIVATIONS
 from fcsweep.kernels.arithmetic import Product, empty, total
 from fcsweep.kernels.parameters import Parameters
 
@@ -23,7 +24,7 @@ Drop = Callable[[Tensor, int], Tensor | None]
 
 
 class Pass:
-    """``{Linear - ReLU - [Dropout]} x (L - 1) - Linear - loss``, forward and backward.
+    """``{Linear - activation - [Dropout]} x (L - 1) - Linear - loss``, forward and backward.
 
     A call returns the loss ``(k,)`` of the current contents and writes its gradient.
 
@@ -33,19 +34,33 @@ class Pass:
         y: its labels, ``(n,)`` or ``(k, n)``, of type int64.
         loss: the arithmetic of the loss.
         grads: receives the gradient.
+        activation: a key of ``ACTIVATIONS``. ReLU is computed in place, the others from one piece
+            of memory to another.
 
     Raises:
         ValueError: labels of another type or length.
     """
 
     def __init__(
-        self, params: Parameters, x: Tensor, y: Tensor, loss: Loss, grads: Parameters
+        self,
+        params: Parameters,
+        x: Tensor,
+        y: Tensor,
+        loss: Loss,
+        grads: Parameters,
+        activation: str = "relu",
     ) -> None:
-        inputs, self._outputs = x, list[Product]()
+        self._activate = ACTIVATIONS[activation]
+        inputs, self._outputs, self._hidden = x, list[Product](), list[Tensor]()
         for w, b in params.layers:
+            if self._outputs:
+                inputs = self._outputs[-1].out
+                if self._activate is not None:
+                    k, n, h = inputs.shape
+                    inputs = empty(k, h, n, inputs).mT
+                self._hidden.append(inputs)
             self._outputs.append(Product(inputs, w, plus=b))
-            inputs = self._outputs[-1].out
-        *self._hidden, scores = [output.out for output in self._outputs]
+        scores = self._outputs[-1].out
 
         k, n, c = scores.shape
         if y.shape[-1:] != (n,) or y.dtype != torch.int64:
@@ -71,19 +86,26 @@ class Pass:
         """The loss ``(k,)``; ``drop`` makes the dropout masks of this call."""
         masks = list[Tensor | None]()
         *hidden_layers, scores = self._outputs
-        for number, layer in enumerate(hidden_layers, start=1):
-            hidden = layer().relu_()
+        activate = self._activate
+        for number, (layer, hidden) in enumerate(zip(hidden_layers, self._hidden, strict=True), 1):
+            if activate is None:
+                layer().relu_()
+            else:
+                activate(layer(), hidden)
             masks.append(drop(hidden, number) if drop else None)
             if (mask := masks[-1]) is not None:
                 hidden.mul_(mask)
         scores()
         loss = self._loss()
 
-        below = zip(reversed(self._hidden), reversed(masks), strict=True)
-        for dx, (hidden, mask) in zip(self._dx, below, strict=True):
+        below = zip(reversed(hidden_layers), reversed(self._hidden), reversed(masks), strict=True)
+        for dx, (layer, hidden, mask) in zip(self._dx, below, strict=True):
             dhidden = dx()
             if mask is not None:
                 dhidden.mul_(mask)
+            if activate is not None:
+                dhidden.mul_(layer.out)
+                continue
             torch.ops.aten.threshold_backward.grad_input(dhidden, hidden, 0, grad_input=dhidden)
         for dw in self._dw:
             dw()

@@ -20,6 +20,7 @@ _USUAL = {
     "layers layer_sizes num_layers n_layers units width num_hidden",
     "dropout": "dropout_rate dropout_p p_drop drop dropout_prob",
     "weight_scale": "init_scale init_std weight_std w_scale std sigma",
+    "activation": "act activation_function nonlinearity act_fn",
     "loss_function": "loss loss_fn criterion",
     "optimizer": "opt optim update_rule algorithm",
     "momentum": "mu mom momentum_sgd sgd_momentum sgdm",

@@ -46,7 +46,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "solver.lr=1": ("did you mean optimizer.learning_rate, a number > 0?",),
     "batch=5": ("did you mean solver.batch_size",),
     "model.droput=0.5": ("did you mean model.dropout, which belongs to three_layer, five_layer",),
-    "model.activation=relu": ("expected one of hidden_dims, weight_scale, reg, loss_function",),
+    "model.colour=red": ("expected one of hidden_dims, weight_scale, reg, loss_function",),
     "optimizer=momentum_sgd": ("did you mean momentum?",),
     "objective=test_accuracy": ("did you mean val_accuracy?",),
     "seed = 3": ("cannot read 'seed'; expected KEY=VALUE, without spaces around the =",),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fcsweep.kernels import arithmetic, processor, products
 from fcsweep.kernels.arithmetic import product, total
-from fcsweep.layers import Dropout, Linear, Linear_ReLU
+from fcsweep.layers import HIDDEN, Dropout, Linear
 from fcsweep.losses import softmax_loss, svm_loss
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import RULES
@@ -165,16 +165,19 @@ def test_long_sums(n):
     torch.testing.assert_close(alone, values[:1].double().sum(-1).float())
 
 
-def test_layers(examples):
-    @check(examples, n=SIZES, i=SIZES, o=SIZES, dtype=DTYPES, threads=THREADS, seed=SEEDS)
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_layers(examples, activation):
+    few = examples if activation == "relu" else settings(examples, max_examples=8)
+
+    @check(few, n=SIZES, i=SIZES, o=SIZES, dtype=DTYPES, threads=THREADS, seed=SEEDS)
     def body(n, i, o, dtype, threads, seed):
         torch.set_num_threads(threads)
         draw = Draw(seed, dtype)
         x, w, b, dout = draw.stack(n, i), draw.stack(i, o), draw.stack(o), draw.stack(n, o)
 
         def there_and_back(w, b, dout, x):
-            out, cache = Linear_ReLU.forward(x, w, b)
-            return out, *Linear_ReLU.backward(dout, cache)
+            out, cache = HIDDEN[activation].forward(x, w, b)
+            return out, *HIDDEN[activation].backward(dout, cache)
 
         assert_same(there_and_back, w, b, dout, shared=(x[:1],))
         assert_same(lambda w, b, dout, x: there_and_back(w, b, dout, x), w, b, dout, x)
@@ -223,7 +226,13 @@ def test_rules(examples, rule):
         assert_same(three_steps, w, dw, next_dw, *constants.values())
 
 
-PARTS = st.fixed_dictionaries({"schedules": st.booleans(), "clips": st.booleans()})
+PARTS = st.fixed_dictionaries(
+    {
+        "schedules": st.booleans(),
+        "clips": st.booleans(),
+        "activation": st.sampled_from([*HIDDEN]),
+    }
+)
 """Which parts the nets of a stack have, each trial with a value of its own."""
 
 
@@ -250,6 +259,7 @@ def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, parts):
         weight_scale=0.02 + 0.005 * each,
         reg=0.01 * each,
         dropout=0.02 * each,
+        activation=parts["activation"],
         seed=seeds,
         dtype=dtype,
     )

@@ -3,8 +3,9 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from fcsweep.layers import Dropout, Linear, Linear_ReLU, ReLU
+from fcsweep.layers import GELU, Dropout, LeakyReLU, Linear, Linear_ReLU, ReLU, Tanh
 
 TRIALS = pytest.mark.parametrize("trials", [(), (1,), (3,), (2, 3)], ids=str)
 
@@ -44,6 +45,9 @@ OPS = {
         lambda t: (rand(*t, 4, 6), rand(*t, 6, 5, seed=1), rand(*t, 5, seed=2)),
     ),
     "relu": (ReLU, lambda t: (rand(*t, 4, 5),)),
+    "leaky_relu": (LeakyReLU, lambda t: (rand(*t, 4, 5),)),
+    "tanh": (Tanh, lambda t: (rand(*t, 4, 5),)),
+    "gelu": (GELU, lambda t: (3 * rand(*t, 4, 5),)),
     "dropout": (FixedDropout, lambda t: (rand(*t, 4, 5),)),
 }
 
@@ -88,6 +92,7 @@ def test_backward_agrees_with_autograd(name, trials):
         dy = rand(*y.shape, seed=10)
         grads = as_tuple(op.backward(dy, cache))
     expected = torch.autograd.grad(REFERENCE[name](*args), args, dy)
+    torch.testing.assert_close(y, REFERENCE[name](*args).detach(), rtol=1e-12, atol=1e-12)
     for grad, witness in zip(grads, expected, strict=True):
         torch.testing.assert_close(grad, witness, rtol=1e-8, atol=1e-10)
 
@@ -96,6 +101,9 @@ REFERENCE = {
     "linear": lambda x, w, b: x.flatten(-2) @ w + b.unsqueeze(-2),
     "linear_relu": lambda x, w, b: torch.relu(x @ w + b.unsqueeze(-2)),
     "relu": torch.relu,
+    "leaky_relu": functional.leaky_relu,
+    "tanh": torch.tanh,
+    "gelu": functional.gelu,
     "dropout": lambda x: x * FixedDropout.forward(torch.ones_like(x))[0],
 }
 
@@ -135,6 +143,12 @@ def test_relu_has_derivative_0_at_a_tie():
     out, cache = ReLU.forward(torch.tensor([-1.0, 0.0, 2.0]))
     assert out.tolist() == [0, 0, 2]
     assert ReLU.backward(torch.ones(3), cache).tolist() == [0, 0, 1]
+
+
+def test_leaky_relu_has_its_slope_at_a_tie():
+    out, cache = LeakyReLU.forward(torch.tensor([-1.0, 0.0, 2.0]))
+    torch.testing.assert_close(out, torch.tensor([-0.01, 0, 2]))
+    torch.testing.assert_close(LeakyReLU.backward(out + 1, cache), torch.tensor([0.0099, 0.01, 3]))
 
 
 @pytest.mark.parametrize("p", [0.0, 0.25, 0.7])

@@ -33,13 +33,21 @@ def two_layer(**options):
     return TwoLayerNet(INPUTS, 7, 4, weight_scale=0.5, dtype=DOUBLE, seed=3, **options)
 
 
+ACTIVATIONS = {
+    "relu": torch.relu,
+    "leaky_relu": functional.leaky_relu,
+    "tanh": torch.tanh,
+    "gelu": functional.gelu,
+}
+
+
 def reference(model, X, y, l2, loss_function="softmax"):
     """The loss by autograd's own operations."""
     params = {name: p.clone().requires_grad_() for name, p in model.params.items()}
     hidden, layers = X.flatten(1), len(params) // 2
     for layer in range(1, layers + 1):
         hidden = hidden @ params[f"W{layer}"] + params[f"b{layer}"]
-        hidden = hidden.relu() if layer < layers else hidden
+        hidden = ACTIVATIONS[model.activation](hidden) if layer < layers else hidden
     loss = (
         functional.cross_entropy(hidden, y)
         if loss_function == "softmax"
@@ -53,6 +61,10 @@ def reference(model, X, y, l2, loss_function="softmax"):
 CASES = {
     "plain": (lambda: net(), 0.0, "softmax"),
     "five layers": (lambda: net((6, 5, 4, 3)), 0.0, "softmax"),
+    "leaky_relu": (lambda: net(reg=0.3, activation="leaky_relu"), 0.15, "softmax"),
+    "tanh": (lambda: net(reg=0.3, activation="tanh"), 0.15, "softmax"),
+    "gelu": (lambda: net(reg=0.3, activation="gelu"), 0.15, "softmax"),
+    "two_layer gelu": (lambda: two_layer(activation="gelu"), 0.0, "softmax"),
     "reg": (lambda: net(reg=0.3), 0.15, "softmax"),
     "svm": (lambda: net(reg=0.1, loss_function="svm"), 0.05, "svm"),
     "two_layer": (lambda: two_layer(reg=0.3), 0.3, "softmax"),
@@ -74,7 +86,18 @@ def test_gradients_agree_with_autograd(name):
         assert rel_error(grad, witness[key]) < 1e-8, key
 
 
-@pytest.mark.parametrize("options", [{}, {"reg": 0.5}, {"dropout": 0.4}, {"loss_function": "svm"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reg": 0.5},
+        {"dropout": 0.4},
+        {"loss_function": "svm"},
+        {"activation": "leaky_relu"},
+        {"activation": "tanh", "dropout": 0.4},
+        {"activation": "gelu", "dropout": 0.4},
+    ],
+)
 def test_gradients_agree_with_central_differences(options):
     model, (X, y) = net(**options), batch()
     _, grads = model.loss(X, y)
@@ -243,6 +266,7 @@ def test_labels_that_do_not_fit(y, words, trials):
     "options, words",
     [
         ({"loss_function": "hinge"}, "expected one of ['softmax', 'svm']"),
+        ({"activation": "elu"}, "expected one of ['relu', 'leaky_relu', 'tanh', 'gelu']"),
         ({"dropout": 1.0}, "expected a probability in [0, 1)"),
         ({"hidden_dims": []}, "expected hidden layers"),
         ({"l2_factor": -1}, "l2_factor is -1; expected a number >= 0"),

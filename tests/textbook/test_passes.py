@@ -5,7 +5,7 @@ import torch
 
 from fcsweep.kernels.forward_backward import Pass
 from fcsweep.kernels.parameters import Parameters
-from fcsweep.layers import Linear, Linear_ReLU
+from fcsweep.layers import HIDDEN, Linear, Linear_ReLU
 from fcsweep.losses import softmax, softmax_loss, svm, svm_loss
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 
@@ -21,17 +21,17 @@ def normal(*shape, seed):
     return torch.randn(shape, generator=source)
 
 
-def layer_by_layer(params, x, y, loss_function):
+def layer_by_layer(params, x, y, loss_function, hidden=Linear_ReLU):
     *hidden_layers, last = params.layers
     caches = []
     for w, b in hidden_layers:
-        x, cache = Linear_ReLU.forward(x, w, b)
+        x, cache = hidden.forward(x, w, b)
         caches.append(cache)
     scores, cache = Linear.forward(x, *last)
     loss, dscores = loss_function(scores, y)
     dx, *grads = Linear.backward(dscores, cache)
     for cache in reversed(caches):
-        dx, dw, db = Linear_ReLU.backward(dx, cache)
+        dx, dw, db = hidden.backward(dx, cache)
         grads = [dw, db, *grads]
     return loss, grads
 
@@ -39,18 +39,19 @@ def layer_by_layer(params, x, y, loss_function):
 @SIZES
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_pass_reads_what_the_tensors_hold_when_it_is_called(dims, n, loss, shape):
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_pass_reads_what_the_tensors_hold_when_it_is_called(dims, n, loss, shape, hidden):
     arithmetic, loss_function = LOSSES[loss]
     trials, batches = SHAPES[shape]
     params, grads = (Parameters((trials,), dims, torch.float32, torch.device("cpu")) for _ in "ab")
     x, y = torch.zeros(batches, n, dims[0]), torch.zeros(batches, n, dtype=torch.long)
-    there_and_back = Pass(params, x, y, arithmetic, grads)
+    there_and_back = Pass(params, x, y, arithmetic, grads, hidden)
     for step in range(3):
         for place, p in enumerate(params.values()):
             p.copy_(normal(*p.shape, seed=10 * step + place))
         x.copy_(normal(*x.shape, seed=10 * step + 9))
         y.copy_(torch.arange(y.numel()).view_as(y).add(step) % dims[-1])
-        expected, expected_grads = layer_by_layer(params, x, y, loss_function)
+        expected, expected_grads = layer_by_layer(params, x, y, loss_function, HIDDEN[hidden])
         assert torch.equal(there_and_back(), expected)
         for grad, witness in zip(grads.values(), expected_grads, strict=True):
             assert torch.equal(grad, witness)
@@ -68,6 +69,18 @@ NETS = {
     },
     "stack of seeds": {"hidden_dims": [7], "seed": [1, 2, 1], "dropout": 0.4},
     "without a seed": {"hidden_dims": [7, 5], "seed": None, "dropout": 0.4},
+    **{
+        f"{name}{', dropout' * bool(p)}": {
+            "hidden_dims": [33, 20, 7],
+            "activation": name,
+            "dropout": p,
+            "reg": [0.0, 0.1, 0.5],
+        }
+        for name in ("leaky_relu", "tanh", "gelu")
+        for p in (0.0, [0.5, 0.0, 0.2])
+    },
+    "lone tanh": {"hidden_dims": [7, 5], "activation": "tanh", "dropout": 0.3},
+    "lone gelu": {"hidden_dims": [7, 5], "activation": "gelu"},
     "large products": {"hidden_dims": [100], "input_dim": 1100, "reg": [0.1, 0.2]},
 }
 NET = pytest.mark.parametrize("options", NETS.values(), ids=NETS)
