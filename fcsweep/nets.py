@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import signature
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, overload
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from fcsweep.courses import files, keywords
+from fcsweep.initialization import Initialization, deviation
 from fcsweep.kernels.arithmetic import total
 from fcsweep.kernels.arrays import dtype_of, seeds, takes_arrays, tensor
 from fcsweep.kernels.forward_backward import Pass
@@ -50,6 +52,8 @@ class FullyConnectedNet:
             ``1 - dropout_keep_ratio``.
         reg: strength of the L2 term, ``l2_factor * reg * sum(W**2)`` over all weights.
         weight_scale: standard deviation of the initial weights.
+        initialization: ``"kaiming"`` or ``"xavier"`` set it layer by layer instead; see
+            ``fcsweep.initialization``.
         loss_function: ``"softmax"`` or ``"svm"``.
         activation: of the hidden units: ``"relu"``, ``"leaky_relu"``, ``"tanh"`` or ``"gelu"``.
         seed: determines the initial weights and the dropout masks; the masks are then the same in
@@ -59,7 +63,8 @@ class FullyConnectedNet:
         device: where the parameters lie.
         l2_factor: of the L2 term, >= 0; 0.5 in the fully connected nets of both courses.
 
-    ``dropout``, ``reg``, ``weight_scale`` and ``seed`` may each have one value a trial.
+    ``dropout``, ``reg``, ``weight_scale``, ``initialization`` and ``seed`` may each have one value
+    a trial.
 
     Raises:
         ValueError: an argument out of its range, or unequal numbers of trials.
@@ -79,6 +84,7 @@ class FullyConnectedNet:
         device: torch.device | str = "cpu",
         l2_factor: float = 0.5,
         activation: str = "relu",
+        initialization: Initialization = None,
         **others: Any,
     ) -> None:
         keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
@@ -95,11 +101,19 @@ class FullyConnectedNet:
         seed = seeds(seed)
         self.seed: int | Sequence[int] | None = seed
         self.l2_factor = l2_factor
-        self.trials = trials_of(dropout, reg, weight_scale, seed)
+        names = None if isinstance(initialization, str) else initialization
+        self.trials = trials_of(dropout, reg, names, weight_scale, seed)
         self.dropout, self.reg = dropout, reg
         self.num_classes = dims[-1]
         self._params = Parameters(self.trials, dims, self.dtype, self.device, zero=False)
-        self._params.draw(self._each(weight_scale), self._seeds)
+        self._draw(weight_scale, initialization)
+
+    def _draw(self, weight_scale: PerTrial, initialization: Initialization) -> None:
+        shared = isinstance(initialization, str | None)
+        names = [initialization] * self.trials.numel() if shared else initialization
+        scale = self._each(weight_scale).reshape(-1)
+        scales = [deviation(scale, names, i, o) for i, o in pairwise(self._params.dims)]
+        self._params.draw(scales, self._seeds)
 
     @property
     def params(self) -> Parameters:
@@ -320,8 +334,10 @@ class TwoLayerNet(FullyConnectedNet):
         seed: int | Sequence[int] | None = None,
         l2_factor: float = 1.0,
         activation: str = "relu",
+        initialization: Initialization = None,
         **others: Any,
     ) -> None:
+        parts = activation, initialization
         constants = 0.0, reg, weight_scale, loss_function, seed, dtype, device, l2_factor
         keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
-        super().__init__([hidden_dim], input_dim, num_classes, *constants, activation)
+        super().__init__([hidden_dim], input_dim, num_classes, *constants, *parts)

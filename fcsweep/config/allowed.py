@@ -266,6 +266,7 @@ EPOCHS = Range(0, whole=True)
 SEED = Range(0, 2**32, open_high=True, whole=True)  # what torch takes in on a CPU
 
 ACTIVATION = Words(("relu", "leaky_relu", "tanh", "gelu"))
+INITIALIZATION = Words(("kaiming", "xavier"))
 LOSS = Words(("softmax", "svm"))
 SCHEDULE = Words(("constant", "step", "cosine"))
 DTYPE = Words(("float32", "float64"))

@@ -18,6 +18,7 @@ from fcsweep.config.allowed import (
     DTYPE,
     EPOCHS,
     FRACTION,
+    INITIALIZATION,
     LOSS,
     NOT_NEGATIVE,
     OBJECTIVE,
@@ -49,6 +50,8 @@ class TwoLayerConfig:
     """``softmax`` (nats) or ``svm`` (margin 1)."""
     activation: str = _key("relu", ACTIVATION)
     """Of the hidden units: ``relu``, ``leaky_relu`` (slope 0.01), ``tanh`` or ``gelu``."""
+    initialization: str | None = _key(None, INITIALIZATION, optional=True, per_trial=True)
+    """Initial weights by layer: ``kaiming`` or ``xavier``; null = by ``weight_scale``."""
 
 
 @dataclass
@@ -68,6 +71,8 @@ class FullyConnectedConfig:
     """``softmax`` (nats) or ``svm`` (margin 1)."""
     activation: str = _key("relu", ACTIVATION)
     """Of the hidden units: ``relu``, ``leaky_relu`` (slope 0.01), ``tanh`` or ``gelu``."""
+    initialization: str | None = _key(None, INITIALIZATION, optional=True, per_trial=True)
+    """Initial weights by layer: ``kaiming`` or ``xavier``; null = by ``weight_scale``."""
 
 
 @dataclass

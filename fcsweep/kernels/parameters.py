@@ -174,21 +174,21 @@ class Parameters(NamedTensors):
     def _form(self) -> Any:
         return self.dims
 
-    def draw(self, scale: Tensor, seeds: Sequence[int | None]) -> None:
+    def draw(self, scales: Sequence[Tensor], seeds: Sequence[int | None]) -> None:
         """Weights from N(0, scale**2), drawn on the CPU from the first layer on; biases are 0.
 
         Args:
-            scale: standard deviation of each trial, ``(*t,)``.
+            scales: of each layer the standard deviation of each trial, ``(k,)``.
             seeds: one a trial; equal ones share their draws, None is torch's global generator.
         """
         sources = {s: None if s is None else torch.Generator().manual_seed(s) for s in seeds}
-        for weights, biases in self.layers:
+        for (weights, biases), scale in zip(self.layers, scales, strict=True):
             biases.zero_()
             normal = {
                 s: torch.randn(weights.shape[1:], generator=source, dtype=self.dtype)
                 for s, source in sources.items()
             }
-            for w, s, deviation in zip(weights, seeds, scale.cpu().reshape(-1), strict=True):
+            for w, s, deviation in zip(weights, seeds, scale.cpu(), strict=True):
                 w.copy_(normal[s] * deviation)
 
 
@@ -239,7 +239,7 @@ def limits(value: PerTrial | None, name: str) -> Tensor:
     return limit
 
 
-def trials_of(*values: PerTrial | None) -> torch.Size:
+def trials_of(*values: PerTrial | Sequence[str | None] | None) -> torch.Size:
     """``(k,)`` where one of the values has ``k`` trials, else ``()``.
 
     Raises:

@@ -49,6 +49,10 @@ NO_CONSTANT = ("name", "rule", "constants", "clip_norm")
 """Keys of an optimizer that are no constant of its rule."""
 
 
+WORDS = ("initialization",)
+"""Keys of a model that are one word a trial, not a number."""
+
+
 def rule_of(config: RunConfig) -> UpdateRule | Function:
     """The update rule that a config names."""
     rule = config.optimizer
@@ -91,7 +95,8 @@ def _model_options(configs: Sequence[RunConfig]) -> dict[str, Any]:
     specs = [spec for spec in fields(model) if spec.name != "name"]
     shared = {spec.name: getattr(model, spec.name) for spec in specs}
     per_trial = [spec.name for spec in specs if spec.metadata["per_trial"]]
-    return shared | {name: _constant(configs, "model", name) for name in per_trial}
+    each = {name: [getattr(config.model, name) for config in configs] for name in per_trial}
+    return shared | {name: each[name] if name in WORDS else _each(each[name]) for name in each}
 
 
 def _constant(configs: Sequence[RunConfig], group: str, key: str) -> torch.Tensor:

@@ -230,6 +230,7 @@ PARTS = st.fixed_dictionaries(
     {
         "schedules": st.booleans(),
         "clips": st.booleans(),
+        "initializations": st.booleans(),
         "activation": st.sampled_from([*HIDDEN]),
     }
 )
@@ -260,6 +261,9 @@ def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, parts):
         reg=0.01 * each,
         dropout=0.02 * each,
         activation=parts["activation"],
+        initialization=[(None, "kaiming", "xavier")[k % 3] for k in trials]
+        if parts["initializations"]
+        else None,
         seed=seeds,
         dtype=dtype,
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from fcsweep.config import GROUPS, known_keys
-from fcsweep.config.schemas import DTYPE, LOSS, OBJECTIVE
+from fcsweep.config.schemas import DTYPE, INITIALIZATION, LOSS, OBJECTIVE
 from fcsweep.messages.usual_names import ours
 from fcsweep.messages.wording import nearest
 from fcsweep.search.settings import PRUNERS, SAMPLERS, OptunaSweeperConf
@@ -30,7 +30,8 @@ KEYS = list(known_keys())
         ("Seed", "seed"),
         ("batch_sizes", "solver.batch_size"),  # by its letters
         ("keep_prob", None),  # the opposite of dropout
-        ("activation", None),
+        ("nonlinearity", "model.activation"),
+        ("pooling", None),
     ],
 )
 def test_a_key(word, meant):
@@ -73,6 +74,12 @@ def test_every_name_that_is_offered_is_there():
 
     here = {key.rpartition(".")[2] for key in KEYS} | {*PRUNERS, *SAMPLERS, "cuda"}
     here |= {option for options in GROUPS.values() for option in options}
-    here |= {*OBJECTIVE.words, *LOSS.words, *DTYPE.words, *vars(OptunaSweeperConf)}
+    here |= {
+        *OBJECTIVE.words,
+        *LOSS.words,
+        *DTYPE.words,
+        *INITIALIZATION.words,
+        *vars(OptunaSweeperConf),
+    }
     assert set(_USUAL) <= here
     assert ours("GPU") == ["gpu", "device", "cuda"]

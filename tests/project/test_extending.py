@@ -122,8 +122,8 @@ def test_a_new_part_of_the_net(tmp_path):
     copy = Copy(tmp_path, "A new part of the net")
     last = "l2_factor: float = 0.5,\n"
     copy.replace(NETS, last, f"{last}        bias: PerTrial = 0.0,\n")
-    copy.replace(NETS, "reg, weight_scale, seed)", "reg, weight_scale, seed, bias)")
-    end_of_init = '\n    @property\n    def params(self) -> Parameters:\n        """``W1``'
+    copy.replace(NETS, "names, weight_scale, seed)", "names, weight_scale, seed, bias)")
+    end_of_init = "\n    def _draw(self"
     step = copy.code[NETS]
     copy.insert(NETS, end_of_init, step, indent=" " * 8)
     copy.insert(SCHEMAS, "    dropout: float = _key(", indent=" " * 4)

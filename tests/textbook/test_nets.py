@@ -118,6 +118,22 @@ def test_initial_weights():
             assert not p.any()
 
 
+def test_initializations():
+    names = [None, "kaiming", "xavier"]
+    stack = FullyConnectedNet(
+        [300], 400, 10, weight_scale=0.5, initialization=names, seed=5, dtype=DOUBLE
+    )
+    plain = FullyConnectedNet([300], 400, 10, weight_scale=1.0, seed=5, dtype=DOUBLE).params
+    for layer, i, o in (("W1", 400, 300), ("W2", 300, 10)):
+        deviations = (0.5, (2 / i) ** 0.5, (2 / (i + o)) ** 0.5)
+        for w, name, deviation in zip(stack.params[layer], names, deviations, strict=True):
+            alone = FullyConnectedNet(
+                [300], 400, 10, weight_scale=0.5, initialization=name, seed=5, dtype=DOUBLE
+            )
+            assert torch.equal(w, alone.params[layer])
+            assert torch.equal(w, plain[layer] * deviation)
+
+
 def test_without_a_seed_weights_come_from_torch():
     def drawn():
         return TwoLayerNet(5, 4, 3).params["W1"].clone()
@@ -267,6 +283,8 @@ def test_labels_that_do_not_fit(y, words, trials):
     [
         ({"loss_function": "hinge"}, "expected one of ['softmax', 'svm']"),
         ({"activation": "elu"}, "expected one of ['relu', 'leaky_relu', 'tanh', 'gelu']"),
+        ({"initialization": "he"}, "expected one of ['kaiming', 'xavier'], or None for weight_sc"),
+        ({"initialization": ["xavier"] * 2, "reg": [0.1] * 3}, "expected one number of trials"),
         ({"dropout": 1.0}, "expected a probability in [0, 1)"),
         ({"hidden_dims": []}, "expected hidden layers"),
         ({"l2_factor": -1}, "l2_factor is -1; expected a number >= 0"),
