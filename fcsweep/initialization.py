@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
+
+from fcsweep.kernels.parameters import Parameters
 
 Initialization = str | Sequence[str | None] | None
 """Of all trials, or one each."""
@@ -24,6 +27,26 @@ DEVIATIONS: dict[str, Callable[[int, int], float]] = {
     "xavier": lambda i, o: math.sqrt(2 / (i + o)),
 }
 """Functions of the numbers of inputs and outputs."""
+
+
+def draw(
+    params: Parameters,
+    weight_scale: Tensor,
+    initialization: Initialization,
+    seeds: Sequence[int | None],
+) -> None:
+    """Draw the weights of a net; biases become 0.
+
+    Args:
+        params: of the net.
+        weight_scale: ``(*t,)``, for the trials that have no initialization.
+        initialization: of all trials, or one each.
+        seeds: one a trial; equal ones share their draws, None is torch's global generator.
+    """
+    scale = weight_scale.reshape(-1)
+    shared = isinstance(initialization, str | None)
+    names = [initialization] * len(scale) if shared else initialization
+    params.draw([deviation(scale, names, i, o) for i, o in pairwise(params.dims)], seeds)
 
 
 def deviation(weight_scale: Tensor, names: Sequence[str | None], i: int, o: int) -> Tensor:

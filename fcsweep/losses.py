@@ -2,9 +2,10 @@
 
 Leading axes ``*t`` are trials. Scores are ``(*t, n, c)``; labels ``y`` are ``(n,)``, or ``(*t, n)``
 with trial axes of length 1 where the stack shares them, of any integer type, in ``[0, c)``; any
-other is a ``ValueError``. The loss is ``(*t,)``, ``dscores`` has the shape of the scores. Nothing
-handed in is modified. NumPy arrays may take the place of tensors: then a NumPy number and an array
-come back. After Stanford CS231n, "Linear classification".
+other is a ``ValueError``. ``mse_loss`` and ``huber_loss`` take numbers instead. The loss is
+``(*t,)``, ``dscores`` has the shape of the scores. Nothing handed in is modified. NumPy arrays may
+take the place of tensors: then a NumPy number and an array come back. After Stanford CS231n,
+"Linear classification".
 
 ``softmax`` and ``svm`` are the arithmetic of each loss, for scores with the classes before the
 examples: the layout in which products leave them in memory.
@@ -12,7 +13,8 @@ examples: the layout in which products leave them in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -26,12 +28,20 @@ that is not None."""
 
 
 @takes_arrays
-def softmax_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def softmax_loss(
+    scores: Tensor, y: Tensor, label_smoothing: float | Tensor = 0.0
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the softmax, ``-log p_y``, in nats; stable for scores of any size.
 
     With ``p = softmax(scores)``, the gradient is ``p`` less 1 at the label, over ``n``.
+    ``label_smoothing`` ``s`` in [0, 1), also ``(*t,)``, compares ``p`` to ``1 - s`` at the label
+    plus ``s / c`` at every class instead (Szegedy et al., 2016).
     """
-    return _loss_and_gradient(softmax, scores, y)
+    smoothing = torch.as_tensor(label_smoothing, dtype=scores.dtype, device=scores.device)
+    if not ((smoothing >= 0) & (smoothing < 1)).all():
+        raise ValueError(f"label_smoothing is {label_smoothing}; expected a number in [0, 1)")
+    smooths = bool(smoothing.any())
+    return _loss_and_gradient(partial(softmax, smoothing=smoothing if smooths else None), scores, y)
 
 
 @takes_arrays
@@ -44,26 +54,63 @@ def svm_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return _loss_and_gradient(svm, scores, y)
 
 
-def softmax(scores: Tensor, label: Tensor, out: Tensor | None) -> Tensor:
+@takes_arrays
+def mse_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean over examples and outputs of ``(s - y)^2``, for regression.
+
+    ``y`` holds a number for each score: ``(n, c)``, ``(*t, n, c)``, or ``(n,)`` where ``c`` is 1.
+    """
+    difference = _difference(scores, y)
+    count = scores.shape[-2] * scores.shape[-1]
+    loss = total(total(difference * difference, -2), -1) / count
+    return loss, difference * (2 / count)
+
+
+@takes_arrays
+def huber_loss(scores: Tensor, y: Tensor, delta: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Mean of ``d^2 / 2`` where ``|d| <= delta``, else ``delta (|d| - delta / 2)`` (Huber, 1964).
+
+    ``d = s - y``; shapes as in ``mse_loss``. The gradient of ``d`` is cut off at ``delta``.
+    """
+    if not delta > 0:
+        raise ValueError(f"delta is {delta}; expected a number > 0")
+    difference = _difference(scores, y)
+    count = scores.shape[-2] * scores.shape[-1]
+    cut = difference.clamp(-delta, delta)
+    loss = total(total(cut * (difference - cut / 2), -2), -1) / count
+    return loss, cut / count
+
+
+def softmax(
+    scores: Tensor, label: Tensor, out: Tensor | None, smoothing: Tensor | None = None
+) -> Tensor:
     """The arithmetic of ``softmax_loss``.
 
     Args:
         scores: ``(*t, c, n)``.
         label: ``(*t, 1, n)``, of type int64.
         out: where to write the gradient, ``(*t, c, n)``; None computes none.
+        smoothing: ``(*t,)``, or ``()`` for all trials. None: of the labels as they are, to the
+            same bits as 0.
 
     Returns:
         The loss ``(*t,)``.
     """
-    n = scores.shape[-1]
+    c, n = scores.shape[-2:]
     log_p = scores.log_softmax(-2)
     log_p_y = log_p.gather(-2, label)
     loss = total(log_p_y, -1).squeeze(-1).div_(-n)
+    if smoothing is not None:
+        uniform = total(total(log_p, -2), -1).div_(-n * c)
+        loss = torch.where(smoothing > 0, loss + smoothing * (uniform - loss), loss)
     if out is None:
         return loss
 
     p, p_y_minus_1 = log_p.exp_(), log_p_y.expm1_()
     torch.div(p.scatter_(-2, label, p_y_minus_1), n, out=out)
+    if smoothing is not None:
+        share = (smoothing / n)[..., None, None]
+        out.sub_(share / c).scatter_add_(-2, label, share.expand(label.shape))
     return loss
 
 
@@ -86,6 +133,25 @@ def mean_loss(arithmetic: Arithmetic, scores: Tensor, y: Tensor) -> Tensor:
     return arithmetic(scores.mT, y.long().expand(scores.shape[:-1]).unsqueeze(-2), None)
 
 
+def add_l2(
+    loss: Tensor, grads: Mapping[str, Tensor], params: Mapping[str, Tensor], l2: Tensor
+) -> Tensor:
+    """The loss with the term ``l2 sum(W**2)``; its gradient, ``2 l2 W``, is added in place.
+
+    Args:
+        loss: ``(*t,)``.
+        grads: of the parameters, by name.
+        params: weights ``W1 (*t, i, o)`` ..., and biases, which have no term.
+        l2: its strength, ``(*t,)``.
+    """
+    for name, w in params.items():
+        if name.startswith("W"):
+            squares = total(total(w.square(), -2), -1)
+            loss = loss + torch.where(l2 > 0, l2 * squares, 0.0)
+            grads[name].add_(w * (2 * l2)[..., None, None])
+    return loss
+
+
 def _loss_and_gradient(arithmetic: Arithmetic, scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     *shape, classes = scores.shape
     check_labels(y, shape, classes)
@@ -93,6 +159,19 @@ def _loss_and_gradient(arithmetic: Arithmetic, scores: Tensor, y: Tensor) -> tup
     dscores = torch.empty_like(scores.mT, memory_format=torch.contiguous_format)
     loss = arithmetic(scores.mT, label, dscores)
     return loss, dscores.mT
+
+
+def _difference(scores: Tensor, y: Tensor) -> Tensor:
+    """``s - y``, laid out as the scores."""
+    *_, n, c = scores.shape
+    targets = y.unsqueeze(-1) if c == 1 and y.shape[-2:] != (n, 1) else y
+    fits = targets.shape[-2:] == (n, c) and targets.ndim <= scores.ndim
+    if not fits or y.dtype == torch.bool or y.is_complex():
+        raise ValueError(
+            f"y has shape {tuple(y.shape)} and type {y.dtype}; expected a number for each of the "
+            f"scores, shape {(n, c)}{' or ' + str((n,)) if c == 1 else ''}"
+        )
+    return scores - targets.to(scores)
 
 
 def check_labels(y: Tensor, shape: Sequence[int], classes: int, name: str = "y") -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import signature
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, overload
 
@@ -18,8 +17,7 @@ import torch
 from torch import Tensor
 
 from fcsweep.courses import files, keywords
-from fcsweep.initialization import Initialization, deviation
-from fcsweep.kernels.arithmetic import total
+from fcsweep.initialization import Initialization, draw
 from fcsweep.kernels.arrays import dtype_of, seeds, takes_arrays, tensor
 from fcsweep.kernels.forward_backward import Pass
 from fcsweep.kernels.parameters import Parameters, PerTrial, layer_sizes, trials_of
@@ -31,7 +29,7 @@ from fcsweep.layers import (
     DropoutParam,
     Linear,
 )
-from fcsweep.losses import softmax, softmax_loss, svm, svm_loss
+from fcsweep.losses import add_l2, softmax, softmax_loss, svm, svm_loss
 
 LOSSES = {"softmax": (softmax_loss, softmax), "svm": (svm_loss, svm)}
 """Each loss, and its arithmetic alone."""
@@ -55,6 +53,7 @@ class FullyConnectedNet:
         initialization: ``"kaiming"`` or ``"xavier"`` set it layer by layer instead; see
             ``fcsweep.initialization``.
         loss_function: ``"softmax"`` or ``"svm"``.
+        label_smoothing: share of each label that softmax spreads over all classes, in [0, 1).
         activation: of the hidden units: ``"relu"``, ``"leaky_relu"``, ``"tanh"`` or ``"gelu"``.
         seed: determines the initial weights and the dropout masks; the masks are then the same in
             every call of ``loss`` with the same ``step``, so that gradients can be checked. None
@@ -63,8 +62,8 @@ class FullyConnectedNet:
         device: where the parameters lie.
         l2_factor: of the L2 term, >= 0; 0.5 in the fully connected nets of both courses.
 
-    ``dropout``, ``reg``, ``weight_scale``, ``initialization`` and ``seed`` may each have one value
-    a trial.
+    ``dropout``, ``reg``, ``weight_scale``, ``initialization``, ``label_smoothing`` and ``seed`` may
+    each have one value a trial.
 
     Raises:
         ValueError: an argument out of its range, or unequal numbers of trials.
@@ -85,6 +84,7 @@ class FullyConnectedNet:
         l2_factor: float = 0.5,
         activation: str = "relu",
         initialization: Initialization = None,
+        label_smoothing: PerTrial = 0.0,
         **others: Any,
     ) -> None:
         keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
@@ -102,18 +102,21 @@ class FullyConnectedNet:
         self.seed: int | Sequence[int] | None = seed
         self.l2_factor = l2_factor
         names = None if isinstance(initialization, str) else initialization
-        self.trials = trials_of(dropout, reg, names, weight_scale, seed)
+        self.trials = trials_of(dropout, reg, label_smoothing, names, weight_scale, seed)
         self.dropout, self.reg = dropout, reg
+        self.label_smoothing = self._smoothing(label_smoothing)
         self.num_classes = dims[-1]
         self._params = Parameters(self.trials, dims, self.dtype, self.device, zero=False)
-        self._draw(weight_scale, initialization)
+        draw(self._params, self._each(weight_scale), initialization, self._seeds)
 
-    def _draw(self, weight_scale: PerTrial, initialization: Initialization) -> None:
-        shared = isinstance(initialization, str | None)
-        names = [initialization] * self.trials.numel() if shared else initialization
-        scale = self._each(weight_scale).reshape(-1)
-        scales = [deviation(scale, names, i, o) for i, o in pairwise(self._params.dims)]
-        self._params.draw(scales, self._seeds)
+    def _smoothing(self, value: PerTrial) -> Tensor | None:
+        """``(*t,)``; None where no label is smoothed."""
+        each = self._each(tensor(value, "label_smoothing"))
+        if not ((each >= 0) & (each < 1)).all():
+            raise ValueError(f"label_smoothing is {value}; expected a number in [0, 1)")
+        if each.any() and self.loss_function is not softmax_loss:
+            raise ValueError(f"label_smoothing is {value}; expected 0, or softmax as the loss")
+        return each if each.any() else None
 
     @property
     def params(self) -> Parameters:
@@ -187,7 +190,8 @@ class FullyConnectedNet:
             caches.append((cache, mask))
         scores, last_cache = Linear.forward(x, w, b)
 
-        loss, dscores = self.loss_function(scores, y)
+        smooth = {} if self.label_smoothing is None else {"label_smoothing": self.label_smoothing}
+        loss, dscores = self.loss_function(scores, y, **smooth)
 
         dx, *gradients = Linear.backward(dscores, last_cache)
         for cache, mask in reversed(caches):
@@ -221,7 +225,10 @@ class FullyConnectedNet:
             options = ["step"] if "step" in signature(self.loss).parameters else []
             return partial(self._call, X, y, out, options)
         x = (X if self.trials else X.unsqueeze(0)).flatten(2)
-        prepared = Pass(self.params, x, y, self.arithmetic, out, self.activation)
+        arithmetic = self.arithmetic
+        if self.label_smoothing is not None:
+            arithmetic = partial(softmax, smoothing=self.label_smoothing.reshape(-1))
+        prepared = Pass(self.params, x, y, arithmetic, out, self.activation)
         # a closure would keep its memory as long as the traceback of an error in it
         return partial(self._forward_backward, prepared, out)
 
@@ -250,16 +257,9 @@ class FullyConnectedNet:
         return Dropout.mask(hidden, self._dropout_param(step, layer))
 
     def _add_l2(self, loss: Tensor, grads: Mapping[str, Tensor]) -> Tensor:
-        """The loss with the term ``l2 sum(W**2)``; its gradient, ``2 l2 W``, is added in place."""
         if not self._decays:
             return loss
-        l2 = self.l2_factor * self.reg
-        for name, w in self.params.items():
-            if name.startswith("W"):
-                squares = total(total(w.square(), -2), -1)
-                loss = loss + torch.where(l2 > 0, l2 * squares, 0.0)
-                grads[name].add_(w * (2 * l2)[..., None, None])
-        return loss
+        return add_l2(loss, grads, self.params, self.l2_factor * self.reg)
 
     def save(self, path: str | Path, **others: Any) -> None:
         """Write the parameters to a safetensors file; to a ``.pth`` as EECS 498/598 does.
@@ -309,6 +309,8 @@ class FullyConnectedNet:
         self._params = self.params.select(trials)
         self.trials = torch.Size([len(trials)])
         self.dropout, self.reg = self.dropout[trials], self.reg[trials]
+        if self.label_smoothing is not None:
+            self.label_smoothing = self.label_smoothing[trials]
         if isinstance(self.seed, Sequence):
             self.seed = [self.seed[k] for k in trials]
 
@@ -335,9 +337,10 @@ class TwoLayerNet(FullyConnectedNet):
         l2_factor: float = 1.0,
         activation: str = "relu",
         initialization: Initialization = None,
+        label_smoothing: PerTrial = 0.0,
         **others: Any,
     ) -> None:
-        parts = activation, initialization
+        parts = activation, initialization, label_smoothing
         constants = 0.0, reg, weight_scale, loss_function, seed, dtype, device, l2_factor
         keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
         super().__init__([hidden_dim], input_dim, num_classes, *constants, *parts)

@@ -53,6 +53,7 @@ def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
     }
     config = RunConfig(**values)
     check_sizes(config)
+    _check_loss(config)
     return config
 
 
@@ -160,6 +161,16 @@ def _check_table(data: DataConfig) -> None:
         raise ConfigError(
             f"data.split_column is {data.split_column}, but data.val_path or data.test_path names "
             "another file; give one of them"
+        )
+
+
+def _check_loss(config: RunConfig) -> None:
+    """Refuse what a loss does not have."""
+    smoothing, loss = config.model.label_smoothing, config.model.loss_function
+    if smoothing and loss != "softmax":
+        raise ConfigError(
+            f"model.label_smoothing is {smoothing}; expected 0 with model.loss_function={loss}, as "
+            "softmax alone has it"
         )
 
 

@@ -48,6 +48,8 @@ class TwoLayerConfig:
     """Strength of the L2 term; >= 0."""
     loss_function: str = _key("softmax", LOSS)
     """``softmax`` (nats) or ``svm`` (margin 1)."""
+    label_smoothing: float = _key(0.0, UNDER_ONE, per_trial=True)
+    """Share of each label that ``softmax`` spreads over all classes; in [0, 1)."""
     activation: str = _key("relu", ACTIVATION)
     """Of the hidden units: ``relu``, ``leaky_relu`` (slope 0.01), ``tanh`` or ``gelu``."""
     initialization: str | None = _key(None, INITIALIZATION, optional=True, per_trial=True)
@@ -69,6 +71,8 @@ class FullyConnectedConfig:
     """Probability of dropping a unit in training; in [0, 1)."""
     loss_function: str = _key("softmax", LOSS)
     """``softmax`` (nats) or ``svm`` (margin 1)."""
+    label_smoothing: float = _key(0.0, UNDER_ONE, per_trial=True)
+    """Share of each label that ``softmax`` spreads over all classes; in [0, 1)."""
     activation: str = _key("relu", ACTIVATION)
     """Of the hidden units: ``relu``, ``leaky_relu`` (slope 0.01), ``tanh`` or ``gelu``."""
     initialization: str | None = _key(None, INITIALIZATION, optional=True, per_trial=True)

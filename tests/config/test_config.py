@@ -107,7 +107,7 @@ def test_what_may_differ_within_a_stack_is_marked():
     marked = {spec.name for spec in SPECS.values() if spec.metadata["per_trial"]}
     constants = {"momentum", "decay_rate", "epsilon", "beta1", "beta2", "weight_decay"}
     rates = {"weight_scale", "learning_rate", "reg", "dropout", "lr_decay", "seed"}
-    rates |= {"clip_norm", "schedule", "decay_every", "warmup", "patience"}
+    rates |= {"label_smoothing", "clip_norm", "schedule", "decay_every", "warmup", "patience"}
     assert marked == constants | rates | {"constants", "initialization"}
 
 
@@ -228,6 +228,11 @@ REFUSED = [
     (saved(model__weight_scale=None), "model.weight_scale is null; expected a number > 0"),
     (saved(optimizer__learning_rate=True), "learning_rate is true; expected a number > 0"),
     (saved(optimizer={"name": "momentum", "momentum": 1}), "is 1; expected a number in [0, 1)"),
+    (saved(model__label_smoothing=1), "is 1; expected a number in [0, 1)"),
+    (
+        saved(model__label_smoothing=0.1, model__loss_function="svm"),
+        "model.label_smoothing is 0.1; expected 0 with model.loss_function=svm",
+    ),
     (saved(solver__lr_decay=0), "solver.lr_decay is 0; expected a number in (0, 1]"),
     (saved(target=2), "target is 2; expected a number in (0, 1] or null"),
     (saved(solver__num_epochs=1.5), "solver.num_epochs is 1.5; expected a whole number >= 1"),

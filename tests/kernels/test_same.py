@@ -11,7 +11,7 @@ from torch import Tensor
 from fcsweep.kernels import arithmetic, processor, products
 from fcsweep.kernels.arithmetic import product, total
 from fcsweep.layers import HIDDEN, Dropout, Linear
-from fcsweep.losses import softmax_loss, svm_loss
+from fcsweep.losses import huber_loss, mse_loss, softmax_loss, svm_loss
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import RULES
 from fcsweep.schedules import SCHEDULES
@@ -192,6 +192,19 @@ def test_layers(examples, activation):
         assert_same(drop, x, torch.arange(len(x)))
 
 
+@pytest.mark.parametrize("loss", [mse_loss, huber_loss])
+def test_losses_of_numbers(examples, loss):
+    few = settings(examples, max_examples=8)
+
+    @check(few, n=SIZES, c=st.integers(1, 20), dtype=DTYPES, threads=THREADS, seed=SEEDS)
+    def body(n, c, dtype, threads, seed):
+        torch.set_num_threads(threads)
+        draw = Draw(seed, dtype)
+        scores, y = draw.stack(c, n).mT, draw.stack(n, c)
+        assert_same(lambda s: loss(s, y[0]), scores)
+        assert_same(loss, scores, y)
+
+
 @pytest.mark.parametrize("loss", [softmax_loss, svm_loss])
 def test_losses(examples, loss):
     @check(examples, n=SIZES, c=st.integers(2, 20), dtype=DTYPES, threads=THREADS, seed=SEEDS)
@@ -231,6 +244,7 @@ PARTS = st.fixed_dictionaries(
         "schedules": st.booleans(),
         "clips": st.booleans(),
         "initializations": st.booleans(),
+        "smooths": st.booleans(),
         "activation": st.sampled_from([*HIDDEN]),
     }
 )
@@ -261,6 +275,7 @@ def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, parts):
         reg=0.01 * each,
         dropout=0.02 * each,
         activation=parts["activation"],
+        label_smoothing=0.02 * each if parts["smooths"] else 0.0,
         initialization=[(None, "kaiming", "xavier")[k % 3] for k in trials]
         if parts["initializations"]
         else None,

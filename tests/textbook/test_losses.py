@@ -1,13 +1,20 @@
 """The losses and their gradients, against autograd and against torch.nn.functional."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn import functional
 
-from fcsweep.losses import softmax_loss, svm_loss
+from fcsweep.gradcheck import compute_numeric_gradient, rel_error
+from fcsweep.losses import huber_loss, mse_loss, softmax_loss, svm_loss
 
 LOSSES = {
     "softmax": (softmax_loss, functional.cross_entropy),
+    "smoothed": (
+        partial(softmax_loss, label_smoothing=0.3),
+        partial(functional.cross_entropy, label_smoothing=0.3),
+    ),
     "svm": (svm_loss, lambda s, y: functional.multi_margin_loss(s, y) * s.shape[1]),
 }
 
@@ -50,6 +57,49 @@ def test_labels_of_any_integer_type(losses, dtype):
     ours, _ = losses
     scores, y = scores_of(4, 5), torch.tensor([0, 4, 2, 1])
     assert torch.equal(ours(scores, y.to(dtype))[0], ours(scores, y)[0])
+
+
+def test_smoothing_of_each_trial():
+    scores, y = scores_of(3, 7, 5), torch.arange(7) % 5
+    smoothing = torch.tensor([0.0, 0.1, 0.9], dtype=torch.float64)
+    loss, dscores = softmax_loss(scores, y, smoothing)
+    for k, one in enumerate(smoothing.tolist()):
+        alone, gradient = softmax_loss(scores[k], y, one)
+        assert torch.equal(loss[k], alone) and torch.equal(dscores[k], gradient)
+    with pytest.raises(ValueError, match=r"label_smoothing is 1; expected a number in \[0, 1\)"):
+        softmax_loss(scores, y, 1)
+
+
+OF_NUMBERS = {
+    "mse": (mse_loss, functional.mse_loss),
+    "huber": (huber_loss, functional.huber_loss),
+    "huber of 0.3": (
+        partial(huber_loss, delta=0.3),
+        partial(functional.huber_loss, delta=0.3),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_NUMBERS)
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_losses_of_numbers(name, outputs):
+    ours, witness = OF_NUMBERS[name]
+    scores, y = scores_of(3, 7, outputs) * 2, scores_of(7, outputs + 1)[:, :outputs]
+    loss, dscores = ours(scores, y)
+    for k in range(3):
+        own = scores[k].clone().requires_grad_()
+        expected = witness(own, y)
+        torch.testing.assert_close(loss[k], expected.detach(), rtol=1e-12, atol=0)
+        (gradient,) = torch.autograd.grad(expected, own)
+        torch.testing.assert_close(dscores[k], gradient, rtol=1e-10, atol=1e-14)
+        numeric = compute_numeric_gradient(lambda s: ours(s, y)[0], scores[k].clone())
+        assert rel_error(numeric, dscores[k]) < 1e-6
+    if outputs == 1:
+        flat, _ = ours(scores, y.squeeze(-1))
+        assert torch.equal(flat, loss)
+        assert torch.equal(ours(scores[0], y.squeeze(-1))[0], loss[0])
+    with pytest.raises(ValueError, match=r"y has shape \(6, 4\).*expected a number for each"):
+        ours(scores, torch.zeros(6, 4))
 
 
 def test_one_example(losses):

@@ -79,6 +79,8 @@ NETS = {
         for name in ("leaky_relu", "tanh", "gelu")
         for p in (0.0, [0.5, 0.0, 0.2])
     },
+    "smoothed": {"hidden_dims": [33, 20], "label_smoothing": [0.0, 0.1, 0.5]},
+    "lone smoothed": {"hidden_dims": [7], "label_smoothing": 0.3, "reg": 0.1},
     "lone tanh": {"hidden_dims": [7, 5], "activation": "tanh", "dropout": 0.3},
     "lone gelu": {"hidden_dims": [7, 5], "activation": "gelu"},
     "large products": {"hidden_dims": [100], "input_dim": 1100, "reg": [0.1, 0.2]},
