@@ -332,6 +332,7 @@ def fitting(config: RunConfig) -> RunConfig:
     depth = {"three_layer": 2, "five_layer": 4}.get(config.model.name)
     dims = config.model.hidden_dims
     model = replace(config.model, hidden_dims=dims if depth is None else dims[:1] * depth)
+    model.label_smoothing *= model.loss_function == "softmax"
 
     def cut(value: int | None, most: int) -> int | None:
         return None if value is None else 1 + value % most
