@@ -562,7 +562,7 @@ def test_version(fcsweep):
         ("-m objective=train_accuracy,", "objective=train_accuracy,val_accuracy"),
         ("model.loss_function=", "model.loss_function=softmax model.loss_function=svm"),
         ("--mul", "--multirun"),
-        ("optimizer.", "optimizer.learning_rate="),  # not its name
+        ("optimizer.", "optimizer.clip_norm= optimizer.learning_rate="),  # not its name
     ],
 )
 def test_completion(typing, offered, fcsweep, monkeypatch):
