@@ -149,6 +149,8 @@ def test_it_is_refused(tmp_path, content, keys, line):
 
 @pytest.mark.parametrize(("name", "content", "line"), OTHER_FILES.values(), ids=OTHER_FILES)
 def test_a_file_is_refused(tmp_path, name, content, line):
+    if name.endswith((".parquet", ".feather")):
+        pytest.importorskip("pyarrow")
     (tmp_path / "y.npy").write_bytes(npy(Y))
     target = "y.npy" if name.endswith(".npy") else "label"
     with pytest.raises(DataError, match=line) as refused:
