@@ -51,7 +51,7 @@ from fcsweep.messages.errors import ConfigError, DataError, FolderError, StudyEr
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.records import ownership, sweep_table
 from fcsweep.system.atomic import giving_way, writing
-from fcsweep.system.crew import Crew, LostClaim, digest, others_at_work
+from fcsweep.system.crew import Crew, LostClaim, digest, others_at_work, others_when_left
 from fcsweep.system.parent import end_with_sweep
 
 
@@ -186,16 +186,15 @@ class App(Hydra):
                 finally:
                     crew.leave()
                     if folder.is_dir() and not _was_refused(sys.exc_info()[1]):
-                        rows = self._table(crew)
+                        rows = self._table(crew, others_when_left())
             if unfinished is not None:  # a search has rules of its own for failures
                 refuse_failures(rows, unfinished.failures)
         return returned
 
-    def _table(self, crew: Crew) -> Sequence[sweep_table.Row]:
+    def _table(self, crew: Crew, others: int) -> Sequence[sweep_table.Row]:
         """The table and the page, unless others still work: the last one writes them."""
         assert self.folder is not None
         with crew.turn():
-            others = len(crew.others())
             if not others:
                 with giving_way():
                     sweep_table.end_lost(self.folder)

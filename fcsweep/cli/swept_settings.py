@@ -72,7 +72,13 @@ def _different(one: DictConfig, other: DictConfig) -> list[str]:
     ours: Any = flat(OmegaConf.to_container(one.hydra, resolve=False))  # type: ignore[arg-type]
     theirs: Any = flat(OmegaConf.to_container(other.hydra, resolve=False))  # type: ignore[arg-type]
     keys = dict.fromkeys([*ours, *theirs])
-    return [key for key in keys if ours.get(key, ABSENT) != theirs.get(key, ABSENT)]
+    different = [key for key in keys if ours.get(key, ABSENT) != theirs.get(key, ABSENT)]
+    return [key for key in different if _answer(one, key) != _answer(other, key)]
+
+
+def _answer(cfg: DictConfig, key: str) -> Any:
+    """A value in Hydra's node; jobs get the answer where the sweep has ``${oc.env:...}``."""
+    return OmegaConf.select(cfg.hydra, key, default=ABSENT, throw_on_resolution_failure=False)
 
 
 def _is_one(key: str, parts: Sequence[str]) -> bool:

@@ -24,6 +24,7 @@ from fcsweep.launchers.job import folder_of
 from fcsweep.launchers.numbered import launch_numbered
 from fcsweep.messages.errors import RecordError
 from fcsweep.messages.wording import printable
+from fcsweep.search.database.patience import DatabaseLost
 from fcsweep.search.outcomes import (
     Outcome,
     outcome_of,
@@ -32,13 +33,12 @@ from fcsweep.search.outcomes import (
     together,
 )
 from fcsweep.search.plan import Plan
-from fcsweep.search.progress import Progress, best, follow, without_best
+from fcsweep.search.progress import Progress, best, follow, where_it_stands, without_best
 from fcsweep.search.pruning import PRUNED_AT
 from fcsweep.search.results import write_results, write_trials
 from fcsweep.search.study.batches import Batch, create, draw, next_batch
 from fcsweep.search.study.duplicates import REUSED, distinct, duplicates, reuse
 from fcsweep.search.study.rebuild import PastRuns, report_again, report_last
-from fcsweep.search.study.storage import JOURNAL
 from fcsweep.search.study.study import (
     ENDED,
     FOLDER,
@@ -50,15 +50,12 @@ from fcsweep.search.study.study import (
 from fcsweep.search.study.trial import RETURNED, Session, searching
 from fcsweep.search.study.window import Batches, show_until, view
 from fcsweep.system.atomic import giving_way
-from fcsweep.system.crew import Crew, LostClaim, others_at_work
+from fcsweep.system.crew import Crew, LostClaim, others_at_work, others_when_left
 from fcsweep.system.locks import wait_until_free
 from fcsweep.system.parent import GRACE
 from fcsweep.system.signals import end_if_asked
 
 log = logging.getLogger(__name__)
-
-POLL = 0.1
-"""Seconds between two looks at what other workers have done."""
 
 Recorded = Callable[[Path], Outcome | None]
 """What the records in a job's folder prove, of a task that keeps some."""
@@ -128,27 +125,43 @@ class Search:
     def watch(self, working: Callable[[], bool]) -> None:
         """Show what other processes do, until they have ended."""
         self._say_where_it_stands()
-        follow(self.progress, working)
+        follow(self.progress, self._look_while(working), self.crew.pause)
         refuse_if_all_failed(ended_trials(self.study))
+
+    def _look_while(self, working: Callable[[], bool]) -> Callable[[], bool]:
+        def look() -> bool:
+            still = working()  # before the last look
+            self.crew.exchange()
+            return still
+
+        return look
 
     def _claim(self) -> Batch | None:
         """A batch that is now this worker's; None when nothing is left, for nobody."""
         while True:
             end_if_asked()
-            with self.crew.turn():
-                batch = self.to_go()
-                self.crew.take([] if batch is None else [batch.number])
-                if batch is not None:
-                    asked = [create(self.study) for _ in range(batch.to_ask)]
-                    return replace(batch, running=[*batch.running, *asked], to_ask=0)
+            batch = self.crew.in_turn(self._take)
+            if batch is not None:
+                return batch
             if not any(trial.state is TrialState.RUNNING for trial in self._trials()):
                 return None
-            time.sleep(POLL)
+            time.sleep(self.crew.pause)
+
+    def _take(self) -> Batch | None:
+        """In a turn, take the batch to work on now, and ask the trials that it lacks."""
+        batch = self.to_go()
+        self.crew.take([] if batch is None else [batch.number])
+        if batch is None:
+            return None
+        asked = [create(self.study) for _ in range(batch.to_ask)]
+        return replace(batch, running=[*batch.running, *asked], to_ask=0)
 
     def _run_batch(self, batch: Batch) -> None:
         self.seen = view(self.study, self.batches, batch.number)
         with searching(Session(self.seen, self.progress, self.repeats)):
-            self._train([self._draw(number) for number in batch.running])
+            trials = [self._draw(number) for number in batch.running]
+            self.crew.exchange()
+            self._train(trials)
 
     def _draw(self, number: int) -> Trial:
         """The trial of a number, with parameters from what was known before it."""
@@ -169,13 +182,16 @@ class Search:
         ends: dict[int, Outcome | None] = dict.fromkeys(trial.number for trial in trials)
         while missing := self._missing(ends, outcomes):
             self.progress.started(list(dict.fromkeys(map(self.repeats.trial, missing))))
-            for job, done in self._launch(missing, overrides):
+            done_jobs = list(self._launch(missing, overrides))
+            self.crew.exchange()
+            for job, done in done_jobs:
                 outcomes[job] = outcome = self._after(job, done)
                 if isinstance(outcome.error, RecordError):
                     raise outcome.error  # a full disk is no failure of the trial: it is run again
         ended = {number: outcome for number, outcome in ends.items() if outcome is not None}
         for number, outcome in ended.items():
             self._tell(number, outcome)
+        self.crew.exchange()
         refuse_failures(list(ended.values()), ended_trials(self.study), self.plan.max_failure_rate)
 
     def _missing(
@@ -284,28 +300,12 @@ class Search:
         return self.study.get_trials(deepcopy=False)
 
     def _say_where_it_stands(self) -> None:
-        trials, name = self._trials(), printable(self.study.study_name)
-        with self.crew.turn():
-            others = sum(not other.starts for other in self.crew.others())
-        if others:
-            ahead = self.batches.ahead
-            idle = f"; hydra.sweeper.ahead={ahead} keeps {others + 1 - ahead} of them waiting"
-            told = f"{others + 1} workers, {len(ended_trials(self.study))} of {self.plan.n_trials}"
-            log.info(f"joining study {name}: {told} trials{idle if others >= ahead else ''}")
-            return
-        if self.past is not None and self.past.lines:
-            lines = f"{len(self.past.lines)} runs that {JOURNAL} does not hold"
-            log.info(f"study {name}: rebuilt from the records of {lines}")
-        elif not trials:
-            log.info(f"study {name}: {self.plan.n_trials} trials")
-        if not trials:
-            return
-        ended = len(ended_trials(self.study))
-        to_go = max(self.plan.n_trials - len(trials), 0)
-        log.info(
-            f"resuming study {name}: {ended} finished, "
-            f"{len(trials) - ended} interrupted, {to_go} to go"
-        )
+        others = sum(not other.starts for other in self.crew.in_turn(self.crew.others))
+        rebuilt = 0 if self.past is None else len(self.past.lines)
+        for line in where_it_stands(
+            self.study, self.plan.n_trials, others, self.batches.ahead, rebuilt
+        ):
+            log.info(line)
 
     @contextmanager
     def results(self) -> Iterator[None]:
@@ -313,14 +313,12 @@ class Search:
         try:
             yield
         finally:
-            if not isinstance(sys.exc_info()[1], LostClaim):
+            if not isinstance(sys.exc_info()[1], LostClaim | DatabaseLost):
                 self._write_results()
 
     def _write_results(self) -> None:
         self.crew.leave()
-        with self.crew.turn():
-            others = len(self.crew.others())
-        if others:
+        if others := others_when_left():
             log.info(others_at_work(others))
             return
         with giving_way():

@@ -23,7 +23,7 @@ from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import mask
 from fcsweep.messages.wording import hint, join, one_line, render
 from fcsweep.search.overrides import place
-from fcsweep.search.settings import KEYS, MOVED
+from fcsweep.search.settings import KEYS, MOVED, OptunaSweeperConf
 from fcsweep.search.space import Space, older_space, space_of
 from fcsweep.search.study.batches import Extend
 from fcsweep.search.study.repeats import AGGREGATES, ONCE, Repeats
@@ -62,6 +62,9 @@ class Plan:
     repeats: Repeats = ONCE
     workers: int = 1
     """Processes on this machine that work on it."""
+    lease: float = OptunaSweeperConf.lease
+    patience: float = OptunaSweeperConf.patience
+    """Both in seconds."""
 
 
 def plan_of(
@@ -90,14 +93,13 @@ def plan_of(
     asked = space_of({**older, **_mapping(settings, "params")}, arguments, context.config_loader)
     space, task = _compose(asked, config, context)
     seed = seed_of(settings["sampler"])
-    n_trials = _count("n_trials", settings["n_trials"])
+    n_trials, n_jobs = (_count(name, settings[name]) for name in ("n_trials", "n_jobs"))
     enqueue = space.check(_container(settings["enqueue"]))
     grid = space.grid() if is_grid(settings["sampler"]) else None
     if grid is not None and enqueue:
         raise ConfigError("hydra.sweeper.enqueue is not for the grid sampler, which tries all")
     ours = isinstance(context.config_loader, CheckingLoader)
     values = _flat(task, space, without=NO_NUMBER if ours else ())
-    n_jobs = _count("n_jobs", settings["n_jobs"])
     repeats = _repeats(settings, task, space)
     search = _decisive(settings, n_jobs, repeats)
     directions, ahead = _directions(settings["direction"]), _ahead(settings.get("ahead"))
@@ -123,6 +125,7 @@ def plan_of(
         reuse=_reuse(settings.get("duplicates", DUPLICATES[0])),
         repeats=repeats,
         workers=workers_of(config.hydra.launcher),
+        **_waits(settings),
     )
 
 
@@ -273,6 +276,18 @@ def _timeout(value: Any) -> float | None:
     if value is None or (isinstance(value, int | float) and value > 0 and math.isfinite(value)):
         return value
     raise ConfigError(f"hydra.sweeper.timeout is {render(value)}; expected seconds > 0 or null")
+
+
+def _waits(settings: Mapping[str, Any]) -> dict[str, float]:
+    least = {"lease": "> 0", "patience": ">= 0"}
+    return {name: _seconds(name, settings[name], told) for name, told in least.items()}
+
+
+def _seconds(name: str, value: Any, least: str) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and math.isfinite(value) and (value > 0 or (value == 0 and least == ">= 0")):
+        return float(value)
+    raise ConfigError(f"hydra.sweeper.{name} is {render(value)}; expected seconds {least}")
 
 
 def _target(task: Mapping[str, Any]) -> float:

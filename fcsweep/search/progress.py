@@ -16,6 +16,7 @@ from fcsweep.messages.wording import printable, render
 from fcsweep.records.sweep_table import ties
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.results import RESULTS, counts
+from fcsweep.search.study.storage import JOURNAL
 from fcsweep.search.study.study import (
     REASON,
     STATES,
@@ -28,8 +29,6 @@ from fcsweep.search.study.study import (
 
 log = logging.getLogger(__name__)
 
-EVERY = 0.2
-"""Seconds between two looks at what other processes have done."""
 SHOWN = 5
 """Trials of a Pareto front that the last line names."""
 
@@ -142,12 +141,42 @@ class Progress:
         ]
 
 
-def follow(progress: Progress, working: Callable[[], bool]) -> None:
+def where_it_stands(
+    study: Study, n_trials: int, others: int, ahead: int, rebuilt: int
+) -> list[str]:
+    """What is said of a study as a worker begins.
+
+    Args:
+        study: of the search.
+        n_trials: how many it shall have.
+        others: workers that are there already.
+        ahead: batches that may be under way at once.
+        rebuilt: runs that their records have brought back.
+    """
+    trials, name = study.get_trials(deepcopy=False), printable(study.study_name)
+    ended = len(ended_trials(study))
+    if others:
+        idle = f"; hydra.sweeper.ahead={ahead} keeps {others + 1 - ahead} of them waiting"
+        told = f"{others + 1} workers, {ended} of {n_trials} trials"
+        return [f"joining study {name}: {told}{idle if others >= ahead else ''}"]
+    if rebuilt:
+        runs = f"{rebuilt} runs that {JOURNAL} does not hold"
+        lines = [f"study {name}: rebuilt from the records of {runs}"]
+    else:
+        lines = [] if trials else [f"study {name}: {n_trials} trials"]
+    if trials:
+        to_go = max(n_trials - len(trials), 0)
+        known = f"{ended} finished, {len(trials) - ended} interrupted, {to_go} to go"
+        lines.append(f"resuming study {name}: {known}")
+    return lines
+
+
+def follow(progress: Progress, working: Callable[[], bool], pause: float) -> None:
     """Show a search that other processes do, until they have ended."""
     known = {trial.number for trial in ended_trials(progress.study)}
     while working():
         _show_news(progress, known)
-        time.sleep(EVERY)
+        time.sleep(pause)
     _show_news(progress, known)
 
 

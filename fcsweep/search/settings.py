@@ -125,6 +125,11 @@ class OptunaSweeperConf:
     ahead: int | None = None
     """Such batches that may be under way at once, by several workers; >= 1. Null is as the study
     has it, of a new one twice ``hydra.launcher.workers``, and one for one worker."""
+    lease: float = 60.0
+    """Seconds of silence after which a worker of another machine counts as dead; > 0. Of a study in
+    PostgreSQL."""
+    patience: float = 600.0
+    """Seconds for which a worker waits for a PostgreSQL that does not answer; >= 0."""
     max_failure_rate: float = 0.0
     """Fraction of the trials asked at once that may fail; in [0, 1]. More end the sweep."""
     params: dict[str, Any] | None = None

@@ -19,6 +19,7 @@ from fcsweep.launchers.children import started
 from fcsweep.launchers.logs import report_lost_lines
 from fcsweep.launchers.protocols import RecordingTask
 from fcsweep.records import ownership
+from fcsweep.search.database.crew import crew_of
 from fcsweep.search.loop import Recorded, Search
 from fcsweep.search.outcomes import read_outcome
 from fcsweep.search.plan import Plan
@@ -69,25 +70,25 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         stack.enter_context(writing(folder))
         if new := not any(folder.iterdir()):
             prepare()  # before anything is made
-        crew = stack.enter_context(Crew(folder, plan.workers if plan.workers > 1 else 0))
         in_folder = proven is not None and settings["storage"] is None
         configured, extended = functools.partial(_config_of, sweeper), plan.extend is not None
         past = PastRuns(folder, plan.space, configured, extended, plan.repeats)
         ahead = 2 * plan.workers if plan.workers > 1 else 1
-        with crew.turn():
-            storage = storage_of(settings["storage"], folder, in_folder)
+        storage = storage_of(settings["storage"], folder, in_folder, plan.patience)
+        with Crew(folder).turn():
             name = name_of(storage, settings["study_name"], folder)
             known = past if in_folder else None
             study, seed = open_study(storage, name, folder, plan.start, known, ahead)
             if proven and not study.metric_names:
                 study.set_metric_names([str(config.objective)])  # for dashboards
+        starts = plan.workers if plan.workers > 1 else 0
+        crew = stack.enter_context(crew_of(study, folder, starts, plan.lease))
         study.sampler, study.pruner = Guided(plan.sampler(seed), past), plan.pruner
         study.stop = functools.partial(study.set_user_attr, ENDED, True)  # for samplers that do
         digits = ".4f" if proven else ".4g"  # an accuracy, or any number
         progress = (sweeper.display or Progress)(study, plan.n_trials, digits)
         search = Search(plan, folder, study, launcher, proven, progress, config.hydra, crew, past)
-        with crew.turn():
-            more = search.to_go()
+        more = crew.in_turn(search.to_go)
         if not new and more is not None:
             prepare()
         write_multirun(config, folder, seed)

@@ -11,18 +11,26 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 from fcsweep.messages.errors import FolderError
 from fcsweep.system.atomic import writing
 from fcsweep.system.locks import NO_LOCK, lock, lock_open, unlock
 
+T = TypeVar("T")
+
 ROLL = ".workers"
 """Folder of the files, in that of the sweep; it is there while somebody works."""
+
+
+BOOT, NAMESPACE = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+"""What Linux tells of the start of the machine, and of whose process ids a process has."""
 
 
 class LostClaim(BaseException):
@@ -32,12 +40,30 @@ class LostClaim(BaseException):
     """
 
 
+@cache
+def this_machine() -> str:
+    """What tells the processes that can see each other from those elsewhere."""
+    try:
+        return f"{BOOT.read_text().strip()} {os.readlink(NAMESPACE)}"
+    except OSError:  # not Linux
+        return socket.gethostname()
+
+
+def _began() -> float:
+    import psutil  # not for --help
+
+    return psutil.Process().create_time()
+
+
 @dataclass(frozen=True)
 class Member:
     """A process that works on a sweep."""
 
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
+    machine: str = field(default_factory=lambda: this_machine())
+    began: float = field(default_factory=_began)
+    """When its process did, in seconds since 1970."""
     starts: int = 0
     """Of one that only waits for others: how many it has started."""
     jobs: str = ""
@@ -59,6 +85,9 @@ class Crew:
             taken this one for dead.
         RecordError: the disk is full.
     """
+
+    pause = 0.1
+    """Seconds between two looks at what others have done."""
 
     def __init__(self, folder: Path, starts: int = 0, jobs: str = "") -> None:
         self._roll, self._me = folder.absolute() / ROLL, Member(starts=starts, jobs=jobs)
@@ -98,12 +127,18 @@ class Crew:
 
     def leave(self) -> None:
         """Leave the crew; a second call does nothing."""
-        global _own_crew
+        global _own_crew, _left
         if _own_crew is self:
             _own_crew = None
-            with self.turn():
-                self._path.unlink(missing_ok=True)
-                unlock(self._locked)
+            _left = self.in_turn(self._others_without_me)
+            unlock(self._locked)
+
+    def _others_without_me(self) -> int:
+        self._sign_off()
+        return len(self.others())
+
+    def _sign_off(self) -> None:
+        self._path.unlink(missing_ok=True)
 
     @contextmanager
     def turn(self) -> Generator[None]:
@@ -115,6 +150,17 @@ class Crew:
             with suppress(OSError):  # others are there
                 self._roll.rmdir()
             unlock(locked)
+
+    def in_turn(self, call: Callable[[], T]) -> T:
+        """Call in a `turn`."""
+        with self.turn():
+            return call()
+
+    def exchange(self) -> None:
+        """Let others know what was done here, and learn what they have done.
+
+        The journal of a study, and the folders of jobs, show both at any time.
+        """
 
     def _lock_roll(self) -> int:
         while True:
@@ -177,6 +223,12 @@ def others_at_work(count: int) -> str:
 
 
 _own_crew: Crew | None = None
+_left = 0
+
+
+def others_when_left() -> int:
+    """How many other processes worked on the sweep when this one left it."""
+    return _left
 
 
 def fence() -> None:

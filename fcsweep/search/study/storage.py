@@ -23,9 +23,10 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBSto
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 
-from fcsweep.messages.errors import ConfigError, RecordError, StudyError
+from fcsweep.messages.errors import ConfigError, RecordError, StudyError, UserError
 from fcsweep.messages.secrets import masked_url, without_password
 from fcsweep.messages.wording import one_line
+from fcsweep.search.database.opening import database_of, is_shared
 from fcsweep.system.bounded import read_bounded
 from fcsweep.system.locks import lock, unlock
 
@@ -41,7 +42,9 @@ SECRET_URL = "FCSWEEP_STORAGE"  # noqa: S105  a name
 """Environment variable that hands a URL with a password on to jobs in other processes."""
 
 
-def storage_of(given: Any, folder: Path, rebuilt: bool = False) -> BaseStorage:
+def storage_of(
+    given: Any, folder: Path, rebuilt: bool = False, patience: float = 0.0
+) -> BaseStorage:
     """Open the storage of a study.
 
     Args:
@@ -49,8 +52,10 @@ def storage_of(given: Any, folder: Path, rebuilt: bool = False) -> BaseStorage:
             None for the journal.
         folder: of the sweep, absolute.
         rebuilt: whether records of runs can stand in for a journal that is gone.
+        patience: seconds to wait for a database that does not answer.
 
     Raises:
+        DatabaseLost: it does not answer.
         ConfigError: the database cannot be opened; a password in the URL is not shown.
         StudyError: the journal cannot be read, or is damaged.
     """
@@ -58,7 +63,9 @@ def storage_of(given: Any, folder: Path, rebuilt: bool = False) -> BaseStorage:
         return _journal(folder / JOURNAL, REBUILT if rebuilt else ANEW)
     url = url_of(given) or ""
     try:
-        storage = instantiate(given) if isinstance(given, Mapping) else RDBStorage(given)
+        storage = database_of(given, url, patience) if is_shared(url) else _other(given)
+    except UserError:
+        raise
     except ImportError as error:
         extra = "; pip install 'fcsweep[postgres]'" if url.startswith("postgres") else ""
         raise ConfigError(f"hydra.sweeper.storage: {one_line(error)}{extra}") from None
@@ -71,6 +78,10 @@ def storage_of(given: Any, folder: Path, rebuilt: bool = False) -> BaseStorage:
         f"hydra.sweeper.storage is {type(storage).__name__}, which keeps no study; expected the "
         f"URL of a database, a storage of Optuna that is kept, or null for {JOURNAL}"
     )
+
+
+def _other(given: Any) -> Any:
+    return instantiate(given) if isinstance(given, Mapping) else RDBStorage(given)
 
 
 def url_of(given: Any) -> str | None:

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fcsweep.messages.errors import StudyError
 from fcsweep.messages.wording import render
+from fcsweep.search.database.opening import settle
 from fcsweep.search.overrides import describe
 from fcsweep.search.study.storage import JOURNAL, in_folder
 
@@ -157,8 +158,10 @@ def open_study(
     seed = secrets.randbits(32) if known is None else known
     about = {"drawn_seed": seed, "folder": str(folder), "version": 1, "ahead": start.ahead or ahead}
     about = {**_stable(asdict(start)), **about}
-    study._storage.set_study_system_attr(study._study_id, ATTRIBUTE, about)
-    return study, seed
+    settle(study, ATTRIBUTE, about)
+    settled = started_with(study) or about
+    _refuse_another(study, settled, folder, start, moved=False)
+    return study, settled["drawn_seed"]
 
 
 def started_with(study: Study) -> Mapping[str, Any] | None:

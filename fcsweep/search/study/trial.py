@@ -287,7 +287,9 @@ def _study_elsewhere(name: str | None, folder: Path, storage: str) -> Study:
 
     hydra: Any = HydraConfig.get()
     with quiet():
-        opened_storage = storage_of(unmasked(hydra.sweeper.storage), folder)
+        patience = hydra.sweeper.get("patience", OptunaSweeperConf.patience)
+        given = unmasked(hydra.sweeper.storage)
+        opened_storage = storage_of(given, folder, False, patience)
         return optuna.load_study(
             study_name=name_of(opened_storage, name, folder),
             storage=opened_storage,
