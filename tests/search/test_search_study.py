@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 from support.toy_app import study_of, told
 
-from fcsweep.messages.errors import ConfigError, FolderError, StudyError
+from fcsweep.messages.errors import ConfigError, FolderError, StudyError, UserError
 from fcsweep.records.ownership import hold
 from fcsweep.search import pruning
 from fcsweep.search.loop import Search
@@ -468,7 +468,7 @@ def test_other_data_are_refused():
     ],
 )
 def test_a_storage_that_cannot_be_used_is_one_line_without_its_password(url, words, tmp_path):
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         storage_of(url, tmp_path)
     assert words in str(error.value) and "\n" not in str(error.value)
     assert "s3cret" not in str(error.value)

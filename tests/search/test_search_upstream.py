@@ -323,7 +323,7 @@ def test_a_password_reaches_no_file_and_no_line(tmp_path):
 def test_a_password_is_not_in_the_error_either(tmp_path):
     app = make_app(tmp_path)
     url = "hydra.sweeper.storage='postgresql://me:s3cret@127.0.0.1:9/all'"
-    said = run(app, "hydra.sweep.dir=s", url, code=1)
+    said = run(app, "hydra.sweep.dir=s", "hydra.sweeper.patience=0", url, code=1)
     assert "hydra.sweeper.storage" in said and "s3cret" not in said and "Traceback" not in said
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files and not any(b"s3cret" in path.read_bytes() for path in files)

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,14 @@ class Server:
 
     @property
     def url(self) -> str:
+        """Of a database that is there."""
         return f"postgresql://me:{self.password}@127.0.0.1:{self.port}/postgres"
+
+    def database(self) -> str:
+        """The URL of a new and empty database."""
+        name = f"db_{secrets.token_hex(4)}"
+        self.query(f"CREATE DATABASE {name}")
+        return self.url.replace("/postgres", f"/{name}")
 
     def start(self) -> None:
         options = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
@@ -58,11 +66,13 @@ class Server:
         """End it at once, as by a loss of power; it recovers when it starts."""
         self._call("pg_ctl", "stop", "-m", "immediate")
 
-    def query(self, text: str):
+    def query(self, text: str, url: str | None = None) -> list[Any]:
+        """The rows that a statement gives."""
         import psycopg
 
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            return connection.execute(text).fetchall()
+        with psycopg.connect(url or self.url, autocommit=True) as connection:
+            found = connection.execute(text)  # type: ignore[arg-type]  a text of a test
+            return found.fetchall() if found.description else []
 
     def _call(self, program: str, *words: str) -> None:
         subprocess.run(

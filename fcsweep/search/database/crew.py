@@ -107,7 +107,7 @@ class StudyCrew(Crew):
     def exchange(self) -> None:
         """Let others know what was done here, and learn what they have done."""
         self._database.exchange(self._study)
-        self._database.release()
+        self._database.remove_session()
 
     def others(self) -> list[Member]:
         """The other living members, in a `turn`; those that are dead are struck off."""

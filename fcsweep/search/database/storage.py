@@ -127,8 +127,9 @@ class Database(BaseStorage):
 
         self.patience(once)
 
-    def release(self) -> None:
+    def remove_session(self) -> None:
         """Keep no connection."""
+        self.rdb.remove_session()
         self.rdb.engine.dispose()
 
     def send(self, study: int, life: str, count: int) -> bool:
