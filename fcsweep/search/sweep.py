@@ -74,9 +74,9 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         configured, extended = functools.partial(_config_of, sweeper), plan.extend is not None
         past = PastRuns(folder, plan.space, configured, extended, plan.repeats)
         ahead = 2 * plan.workers if plan.workers > 1 else 1
-        storage = storage_of(settings["storage"], folder, in_folder, plan.patience)
-        stack.callback(storage.remove_session)  # which keeps no connection
         with Crew(folder).turn():
+            storage = storage_of(settings["storage"], folder, in_folder, plan.patience)
+            stack.callback(storage.remove_session)  # which keeps no connection
             name = name_of(storage, settings["study_name"], folder)
             known = past if in_folder else None
             study, seed = open_study(storage, name, folder, plan.start, known, ahead)

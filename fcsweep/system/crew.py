@@ -166,7 +166,7 @@ class Crew:
         while True:
             try:
                 with writing(self._roll):
-                    self._roll.mkdir(exist_ok=True)
+                    self._roll.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(self._roll, os.O_RDONLY)
             except (FileExistsError, FileNotFoundError):  # another has just removed it
                 continue
