@@ -17,6 +17,8 @@ from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import ASKED, mask, masked_in_place, masked_url
 
 STORAGE = "hydra.sweeper.storage"
+SECRET_URL = "FCSWEEP_STORAGE"  # noqa: S105  a name
+"""Environment variable that hands a URL with a password on to jobs in other processes."""
 INTERPOLATION = re.compile(r"\$\{[^{}]*\}")
 TAKEN_LATER = (STORAGE, "hydra.job.env_set.", "hydra.launcher.")
 """Keys that are saved as they are written: with the question to the environment, not its answer."""

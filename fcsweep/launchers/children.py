@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fcsweep.composition.folders import with_folder
+from fcsweep.composition.secrets import SECRET_URL, STORAGE
 from fcsweep.messages.errors import ConfigError, UserError
 from fcsweep.messages.wording import render
 from fcsweep.system.parent import GRACE, sweeping
@@ -164,9 +165,17 @@ def started(count: int, folder: Path, cwd: Path) -> Generator[Children]:
 def _command(folder: Path) -> list[str]:
     """That of this process, for one worker in a folder."""
     program = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv[1:])]
-    words = [word for word in sys.argv[1:] if not word.lstrip("+").startswith(f"{KEY}=")]
+    words = [_without_password(word) for word in sys.argv[1:]]
+    words = [word for word in words if not word.lstrip("+").startswith(f"{KEY}=")]
     words = with_folder([*words, f"{KEY}=1"], "hydra.sweep.dir", str(folder))
     return [sys.executable, *program, *words]
+
+
+def _without_password(word: str) -> str:
+    """A URL with a password is in the environment of the process that is started."""
+    key, given, value = word.partition("=")
+    is_url = key.lstrip("+") == STORAGE and value.strip("'\"") == os.environ.get(SECRET_URL)
+    return f"{key}{given}${{oc.env:{SECRET_URL}}}" if is_url else word
 
 
 def _shares(count: int) -> list[dict[str, str]]:

@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -15,6 +17,7 @@ import sqlalchemy as sa
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from optuna.storages import RDBStorage
+from sqlalchemy import exc
 from support.forked_workers import (
     CONFIG,
     COUNTS,
@@ -214,7 +217,7 @@ def cut(count, after):
                 commit(self)
             else:
                 self.rollback()
-            raise sa.exc.OperationalError("COMMIT", None, psycopg.OperationalError("it was cut"))
+            raise exc.OperationalError("COMMIT", None, psycopg.OperationalError("it was cut"))
 
         return call
 
@@ -444,3 +447,32 @@ def test_a_study_of_ten_thousand_trials_is_read_in_two_seconds(postgres, url, tm
     last = study._storage.get_trial(trials[-1]._trial_id)
     assert trials[-1] == last and len(last.intermediate_values) == 10
     storage.remove_session()
+
+
+# --- Passwords ------------------------------------------------------------------------------------
+
+SWEEP = [sys.executable, "-W", "error", "-m", "fcsweep", "-m", "data=synthetic"]
+SWEEP += ["data.num_train=60", "data.num_val=20", "solver.batch_size=10", "hydra/sweeper=optuna"]
+SWEEP += ["solver.num_epochs=300", "hydra.sweeper.n_trials=4", "hydra.launcher.workers=2"]
+SWEEP += ["optimizer.learning_rate=tag(log,interval(1e-3,1))", "hydra.sweep.dir=out"]
+
+
+def test_a_password_is_in_no_argument_list_file_or_line_of_the_workers(postgres, url, tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [*SWEEP, at(url)],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    until(lambda: len(psutil.Process(process.pid).children()) == 2, 60)
+    for child in psutil.Process(process.pid).children():
+        assert not any(postgres.password in word for word in child.cmdline())
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and "all 4 trials done" in out, out
+    assert postgres.password not in out
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert not [path for path in files if postgres.password.encode() in path.read_bytes()]

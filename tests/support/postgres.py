@@ -71,7 +71,7 @@ class Server:
         import psycopg
 
         with psycopg.connect(url or self.url, autocommit=True) as connection:
-            found = connection.execute(text)  # type: ignore[arg-type]  a text of a test
+            found = connection.execute(text)
             return found.fetchall() if found.description else []
 
     def _call(self, program: str, *words: str) -> None:

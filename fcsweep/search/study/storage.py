@@ -23,6 +23,7 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBSto
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 
+from fcsweep.composition.secrets import SECRET_URL
 from fcsweep.messages.errors import ConfigError, RecordError, StudyError, UserError
 from fcsweep.messages.secrets import masked_url, without_password
 from fcsweep.messages.wording import one_line
@@ -38,8 +39,6 @@ LARGEST = 1_000_000_000
 ANEW = "restore it from a copy, or start anew in another folder"
 REBUILT = "restore it from a copy, or move it away: the records of the runs then stand in for it"
 SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?!file:|:memory:)(?P<path>[^?]+)(?:\?.*)?")
-SECRET_URL = "FCSWEEP_STORAGE"  # noqa: S105  a name
-"""Environment variable that hands a URL with a password on to jobs in other processes."""
 
 
 def storage_of(
