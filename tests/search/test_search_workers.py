@@ -124,6 +124,20 @@ def test_a_worker_that_is_stopped_and_goes_on_keeps_its_batch(whole, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_workers_share_a_study_in_sqlite_with_folders_of_their_own(tmp_path):
+    words = [f"hydra.sweeper.storage=sqlite:///{tmp_path}/shared.db", "hydra.sweeper.n_trials=6"]
+    words += ["hydra.sweeper.study_name=shared", "hydra.sweeper.n_jobs=1"]
+    folders = ["hydra.sweep.subdir=w0_${hydra.job.num}", "hydra.sweep.subdir=w1_${hydra.job.num}"]
+    both = [worker(tmp_path / "all", *words, folder, sleep=0.02) for folder in folders]
+    assert [ended(child) for child in both] == [0, 0]
+    made = sorted((tmp_path / "all").glob("w?_*"), key=lambda path: path.name[3:])
+    assert [int(path.name[3:]) for path in made] == list(range(6))
+    rows = (tmp_path / "all" / "trials.csv").read_text().splitlines()[1:]
+    assert [row.partition(",")[0] for row in rows] == ["0", "1", "2", "3", "4", "5"]
+    assert all(path.name in row for path, row in zip(made, rows, strict=True))
+
+
+@pytest.mark.slow
 def test_a_joiner_says_so_and_one_with_other_settings_is_refused_with_the_difference(
     tmp_path, capsys
 ):
