@@ -32,8 +32,10 @@ from support.forked_workers import (
 from support.postgres import server
 from support.toy_app import multirun, study_of
 
-from fcsweep.messages.errors import UserError
+from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.search import should_prune
+from fcsweep.search.database.crew import crew_of
+from fcsweep.search.database.opening import settle
 from fcsweep.search.database.patience import DatabaseLost
 from fcsweep.search.database.storage import Database
 from fcsweep.search.study.storage import storage_of
@@ -284,6 +286,23 @@ def test_a_worker_that_sleeps_beyond_the_lease_writes_nothing_more(
     assert ended(first) == 1
     assert known(url) == whole
     assert not (tmp_path / crew.ROLL).exists()
+
+
+def test_who_was_struck_off_writes_nothing_to_the_study(url, tmp_path):
+    storage = storage_of(url, tmp_path)
+    study = optuna.create_study(study_name="s", storage=storage)
+    settle(study, "fcsweep", {})
+    with (
+        pytest.raises(FolderError, match="taken this one for dead"),
+        crew_of(study, tmp_path, 0, 60) as mine,
+    ):
+        number = mine.in_turn(study.ask).number
+        with psycopg.connect(url) as connection:
+            connection.execute("DELETE FROM study_system_attributes WHERE key LIKE '%worker%'")
+        study.tell(number, 1.0)
+        mine.exchange()
+    storage.remove_session()
+    assert known(url) == [(0, "RUNNING", {}, None, {})]
 
 
 class Cable:
