@@ -23,6 +23,7 @@ LONGEST = 2.0
 """Seconds between two tries, at most."""
 LOST = ("08", "25P03", "40", "53", "55P03", "57")
 """How those SQLSTATEs begin after which the same is tried again (PostgreSQL, appendix A)."""
+HELD = "55P03"
 REFUSALS = ("authentication", "does not exist", "pg_hba", "password", "resolve", "translate")
 """In the message of a server, or of a resolver of names, that waiting does not change."""
 
@@ -54,6 +55,11 @@ def _is_passing(error: exc.DBAPIError) -> bool:
     return isinstance(error, exc.OperationalError | exc.InterfaceError) and not refused
 
 
+def _is_held(error: Exception) -> bool:
+    """Whether the database answers, but another worker has had its turn for long."""
+    return isinstance(error, exc.DBAPIError) and getattr(error.orig, "sqlstate", "") == HELD
+
+
 class Patience:
     """Tries again, for some time, what fails because the database does not answer.
 
@@ -81,12 +87,12 @@ class Patience:
             except Exception as error:
                 if not is_lost(error):
                     raise
-                self.losses += 1
+                self.losses += not _is_held(error)
                 waited = time.monotonic() - began
                 if self.given_up or waited >= self._seconds:
                     self.given_up = True
                     raise DatabaseLost(self._farewell(error)) from None
-                if waited > QUIET and not told:
+                if waited > QUIET and not told and not _is_held(error):
                     log.warning(f"the database does not answer; waiting: {self._why(error)}")
                     told = True
             else:
