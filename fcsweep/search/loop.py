@@ -24,6 +24,7 @@ from fcsweep.launchers.job import folder_of
 from fcsweep.launchers.numbered import launch_numbered
 from fcsweep.messages.errors import RecordError
 from fcsweep.messages.wording import printable
+from fcsweep.records.filenames import HISTORY
 from fcsweep.search.database.patience import DatabaseLost
 from fcsweep.search.outcomes import (
     Outcome,
@@ -237,8 +238,8 @@ class Search:
             folder = self._folder(job)
             wait_until_free(folder, GRACE)  # a job may outlive the worker whose batch this was
             record = self.recorded(folder) or (self.past and self.past.failed(job))
-            if record is not None:
-                report_again(self.seen, self.repeats, job, folder)
+            if record is not None or (folder / HISTORY).exists():
+                report_again(self.seen, self.repeats, job, folder, record is not None)
             return record
         values = trial.user_attrs.get(self.repeats.note(RETURNED, job))
         if values is None:

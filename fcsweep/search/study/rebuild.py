@@ -194,14 +194,19 @@ class Guided(BaseSampler):
         return drawn if had is None else had
 
 
-def report_again(study: Study, repeats: Repeats, job: int, folder: Path) -> None:
+def report_again(
+    study: Study, repeats: Repeats, job: int, folder: Path, ended: bool = True
+) -> None:
     """Report what a run has recorded and the study does not know.
+
+    A worker that was killed may have had no time to write it into a database.
 
     Args:
         study: with one objective, else nothing was reported.
         repeats: which jobs a trial has.
         job: number of the run.
-        folder: of the run, which has ended.
+        folder: of the run.
+        ended: whether it has; else its last row is still to be decided on.
 
     Raises:
         FolderError: its history is damaged.
@@ -211,13 +216,13 @@ def report_again(study: Study, repeats: Repeats, job: int, folder: Path) -> None
     trial = _trial(study, repeats.trial(job))
     result = look(folder).result or {}
     best, step = None, None
-    for row in _rows(folder):
-        accuracy = row.accuracy(str(result.get("objective")))
-        if accuracy is None:
-            continue
+    reached = [(row, row.accuracy(str(result.get("objective")))) for row in _rows(folder)]
+    reached = [(row, accuracy) for row, accuracy in reached if accuracy is not None]
+    for place, (row, accuracy) in enumerate(reached, 1):
         step, best = row.epoch, accuracy if best is None else max(best, accuracy)
         known = trial.storage.get_trial(trial._trial_id).intermediate_values
-        if step not in known and report(trial, repeats, job, best, step) is not None:
+        reported = step not in known and report(trial, repeats, job, best, step) is not None
+        if reported and (ended or place < len(reached)):
             study.pruner.prune(study, trial.storage.get_trial(trial._trial_id))
     # Of repeats in processes of their own the slowest stopped at the step of the decision.
     pruned_at = trial.user_attrs.get(PRUNED_AT)
