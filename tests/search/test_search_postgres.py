@@ -495,3 +495,37 @@ def test_a_password_is_in_no_argument_list_file_or_line_of_the_workers(postgres,
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 20
     assert not [path for path in files if postgres.password.encode() in path.read_bytes()]
+
+
+MUTE = """
+from fcsweep.search.database.crew import StudyCrew
+StudyCrew._live = lambda self: self._end.wait()
+from fcsweep.__main__ import main
+main()
+"""
+"""A worker that writes to the study only what it draws and tells."""
+RUNS = [*SWEEP[6:-3], "hydra.sweeper.n_trials=8", "hydra.sweeper.n_jobs=4", *SWEEP[-2:]]
+RUNS += ["hydra.sweeper.sampler.seed=2", "solver.num_epochs=60", "model.hidden_dims=[8]", *MEDIAN]
+RUNS += ["solver.checkpoint_seconds=0.01"]
+
+
+def test_what_a_killed_worker_reported_is_known_from_the_records_of_its_runs(url, tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(name, *words):
+        (tmp_path / name).mkdir(exist_ok=True)
+        command = [sys.executable, *words, "-m", *RUNS]
+        return subprocess.Popen(
+            command, cwd=tmp_path / name, env=environment, stdout=subprocess.DEVNULL
+        )
+
+    assert start("alone", "-m", "fcsweep").wait() == 0
+    expected = known_of(study_of(tmp_path / "alone" / "out"))
+    mute = start("killed", "-c", MUTE, at(url))
+    histories = tmp_path / "killed" / "out"
+    until(lambda: any(p.read_text().count("\n") > 20 for p in histories.glob("*/history.csv")), 90)
+    mute.kill()
+    mute.wait()
+    assert not any(reports for *_, reports in known(url))
+    assert start("killed", "-m", "fcsweep", at(url)).wait() == 0
+    assert known(url) == expected
