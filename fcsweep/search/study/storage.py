@@ -62,7 +62,8 @@ def storage_of(
         return _journal(folder / JOURNAL, REBUILT if rebuilt else ANEW)
     url = url_of(given) or ""
     try:
-        storage = database_of(given, url, patience) if is_shared(url) else _other(given)
+        opened = instantiate if isinstance(given, Mapping) else RDBStorage
+        storage = database_of(given, url, patience) if is_shared(url) else opened(given)
     except UserError:
         raise
     except ImportError as error:
@@ -77,10 +78,6 @@ def storage_of(
         f"hydra.sweeper.storage is {type(storage).__name__}, which keeps no study; expected the "
         f"URL of a database, a storage of Optuna that is kept, or null for {JOURNAL}"
     )
-
-
-def _other(given: Any) -> Any:
-    return instantiate(given) if isinstance(given, Mapping) else RDBStorage(given)
 
 
 def url_of(given: Any) -> str | None:
