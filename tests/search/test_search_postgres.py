@@ -486,8 +486,14 @@ def test_a_password_is_in_no_argument_list_file_or_line_of_the_workers(postgres,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    until(lambda: len(psutil.Process(process.pid).children()) == 2, 60)
-    for child in psutil.Process(process.pid).children():
+    command = psutil.Process(process.pid)
+    given = command.cmdline()  # which a child has, too, between its fork and its exec
+
+    def both_run():
+        return [child.cmdline() != given for child in command.children()] == [True, True]
+
+    until(both_run, 60)
+    for child in command.children():
         assert not any(postgres.password in word for word in child.cmdline())
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and "all 4 trials done" in out, out
