@@ -30,6 +30,7 @@ def test_the_keys_that_only_some_options_have():
         "optimizer.epsilon",
         "optimizer.momentum",
         "optimizer.rule",
+        "optimizer.weight_decay",
     }
     assert of_tables < conditional_keys()
 

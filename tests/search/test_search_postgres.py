@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 
 import optuna
 import psutil
-import psycopg
 import pytest
 import sqlalchemy as sa
 from hydra.core.hydra_config import HydraConfig
@@ -40,6 +39,11 @@ from fcsweep.search.database.patience import DatabaseLost
 from fcsweep.search.database.storage import Database
 from fcsweep.search.study.storage import storage_of
 from fcsweep.system import crew
+
+try:
+    import psycopg
+except ImportError:  # of the extra postgres: the server says so
+    psycopg = None
 
 pytestmark = pytest.mark.slow
 
