@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from support.full_disk import imported, numbers_of, started
-from support.marks import one_quick
 from support.toy_app import study_of
 
 from fcsweep import evaluate
@@ -37,6 +36,8 @@ DAMAGES = {
     "flipped": lambda content: _flipped(content, len(content) // 2),
     "flipped late": lambda content: _flipped(content, len(content) * 4 // 5),
 }
+
+pytestmark = pytest.mark.slow  # all start from searches that take as long as a test may
 
 
 def _flipped(content, place):
@@ -86,7 +87,6 @@ def written(sweep):
 # --- A study from the records of its runs ---------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_lost_study_is_rebuilt_and_goes_on_as_if_it_were_not(whole, copy):
     folder = copy("short")
     sweep, before = folder / "s", known_of(folder / "s")
@@ -102,12 +102,7 @@ def test_a_lost_study_is_rebuilt_and_goes_on_as_if_it_were_not(whole, copy):
     assert written(sweep).items() >= runs.items()
 
 
-SLOW = pytest.mark.slow
-
-
-@pytest.mark.parametrize(
-    "part", [pytest.param(0.1, marks=SLOW), 0.7, pytest.param(0.95, marks=SLOW)]
-)
+@pytest.mark.parametrize("part", [0.1, 0.7, 0.95])
 def test_a_study_whose_journal_ends_too_early_learns_from_the_records(part, whole, copy):
     folder = copy("long")
     journal, runs = folder / "s" / "study.journal", written(folder / "s")
@@ -118,7 +113,6 @@ def test_a_study_whose_journal_ends_too_early_learns_from_the_records(part, whol
     assert written(folder / "s") == runs
 
 
-@pytest.mark.slow
 def test_what_was_not_finished_is_run_again_when_a_study_is_rebuilt(whole, copy):
     folder = copy("short")
     runs = written(folder / "s")
@@ -132,7 +126,6 @@ def test_what_was_not_finished_is_run_again_when_a_study_is_rebuilt(whole, copy)
     assert {path.parent.name for path in again} == {"12", "13"}
 
 
-@pytest.mark.slow
 def test_a_failed_run_is_told_as_it_failed(copy):
     folder = copy("short")
     (folder / "s" / "study.journal").unlink()
@@ -145,7 +138,6 @@ def test_a_failed_run_is_told_as_it_failed(copy):
     assert written(folder / "s") == runs
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("part", [0, 0.5])
 def test_a_renamed_sweep_whose_journal_is_cut_has_one_study_with_the_seed_that_was_drawn(
     part, tmp_path
@@ -163,17 +155,15 @@ def test_a_renamed_sweep_whose_journal_is_cut_has_one_study_with_the_seed_that_w
 
 @pytest.mark.parametrize(
     ("word", "expected"),
-    one_quick(
-        [
-            ("model.weight_scale=interval(0.9,1)", "weight_scale is '0."),
-            ("model.reg=0.5", "a different config (model.reg: recorded 0.0, requested 0.5)"),
-            (
-                "model.loss_function=svm",
-                "a different config (model.loss_function: recorded 'softmax'",
-            ),
-            ("model.reg=interval(0,1)", "holds a run of another search (model.reg is not searched"),
-        ]
-    ),
+    [
+        ("model.weight_scale=interval(0.9,1)", "weight_scale is '0."),
+        ("model.reg=0.5", "a different config (model.reg: recorded 0.0, requested 0.5)"),
+        (
+            "model.loss_function=svm",
+            "a different config (model.loss_function: recorded 'softmax'",
+        ),
+        ("model.reg=interval(0,1)", "holds a run of another search (model.reg is not searched"),
+    ],
 )
 def test_records_of_another_search_are_refused(word, expected, copy):
     folder = copy("short")
@@ -190,7 +180,6 @@ def test_records_of_another_search_are_refused(word, expected, copy):
 # --- Every file, every damage, every command ------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", ["garbage", "flipped"])
 def test_a_damaged_journal_is_named_with_what_to_do(how, copy):
     folder = copy("short")
@@ -260,9 +249,7 @@ READ = {
 
 
 @pytest.mark.parametrize("command", READ)
-@pytest.mark.parametrize(
-    "how", [pytest.param(how, marks=() if how == "flipped" else SLOW) for how in DAMAGES]
-)
+@pytest.mark.parametrize("how", DAMAGES)
 def test_damage_is_found_and_named(how, command, copy, capsys):
     for name in FILES:
         folder = copy("grid")

@@ -40,7 +40,7 @@ def test_a_grid_is_a_stack_with_a_bar_and_ends_with_a_table(columns, tmp_path):
     assert not re.search(r"font|site-packages", "\n".join(end))
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", [80, pytest.param(120, marks=pytest.mark.slow)])
 def test_a_search_shows_its_trials_and_ends_within_a_screen(columns, tmp_path):
     shown = on_terminal([*FCSWEEP, *SEARCH, "solver.num_epochs=20"], tmp_path, columns)
     assert shown.code == 0
