@@ -805,18 +805,18 @@ def test_a_search_that_ran_out_of_time_says_how_to_go_on(tmp_path):
     words += [RATE, "hydra.sweeper.sampler.seed=0", "hydra.sweep.dir=s"]
     said = start(*PROGRAM, *words, cwd=tmp_path)
     assert (said.code, said.err) == (0, "")
-    why, again = said.out.splitlines()[3:5]
-    assert why == "stopped: reached hydra.sweeper.timeout (0.01 s); 2 of 20 trials: 2 completed"
+    why, again = said.out.splitlines()[9:11]
+    assert why == "stopped: reached hydra.sweeper.timeout (0.01 s); 8 of 20 trials: 8 completed"
     assert again == "to go on: the same command with hydra.sweep.dir=s"
     assert said.out.splitlines()[1].startswith("trial 0: completed 0.0")
     others = ["hydra/sweeper/pruner=median", "hydra.sweeper.n_jobs=3"]
     refused = start(*PROGRAM, *words, *others, cwd=tmp_path)
     assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
-    assert "pruner: 'NopPruner', now 'MedianPruner'; n_jobs: 2, now 3" in refused.err
-    more = ["hydra.sweeper.n_trials=2", "hydra.sweeper.timeout=9"]
+    assert "pruner: 'NopPruner', now 'MedianPruner'; n_jobs: 8, now 3" in refused.err
+    more = ["hydra.sweeper.n_trials=8", "hydra.sweeper.timeout=9"]
     done = start(*PROGRAM, *words, *more, cwd=tmp_path)
     assert (done.code, done.err) == (0, "")
-    assert "\nall 2 trials done: 2 completed\n" in done.out
+    assert "\nall 8 trials done: 8 completed\n" in done.out
 
 
 @pytest.mark.slow

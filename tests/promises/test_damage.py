@@ -142,12 +142,14 @@ def test_a_failed_run_is_told_as_it_failed(copy):
 def test_a_renamed_sweep_whose_journal_is_cut_has_one_study_with_the_seed_that_was_drawn(
     part, tmp_path
 ):
-    assert search(tmp_path, 12).code == 0  # no seed given
+    # No seed is given: rates that mostly diverge could end the search for that, by chance.
+    tame = "optimizer.learning_rate=tag(log,interval(1e-3,1))"
+    assert search(tmp_path, 12, tame).code == 0
     before, seed = known_of(tmp_path / "s"), started_with(study_of(tmp_path / "s"))
     (tmp_path / "s").rename(tmp_path / "t")
     journal, runs = tmp_path / "t" / "study.journal", written(tmp_path / "t")
     journal.write_bytes(journal.read_bytes()[: int(part * journal.stat().st_size)])
-    assert search(tmp_path, 16, "hydra.sweep.dir=t").code == 0
+    assert search(tmp_path, 16, tame, "hydra.sweep.dir=t").code == 0
     assert known_of(tmp_path / "t")[:12] == before and len(known_of(tmp_path / "t")) == 16
     assert started_with(study_of(tmp_path / "t"))["drawn_seed"] == seed["drawn_seed"]
     assert runs.items() <= written(tmp_path / "t").items()

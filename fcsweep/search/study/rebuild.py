@@ -215,8 +215,11 @@ def report_again(
         return
     trial = _trial(study, repeats.trial(job))
     result = look(folder).result or {}
+    objective: Any = result.get("objective")
+    if objective is None:  # a record that does not say what its numbers mean
+        return
     best, step = None, None
-    reached = [(row, row.accuracy(str(result.get("objective")))) for row in _rows(folder)]
+    reached = [(row, row.accuracy(objective)) for row in _rows(folder)]
     reached = [(row, accuracy) for row, accuracy in reached if accuracy is not None]
     for place, (row, accuracy) in enumerate(reached, 1):
         step, best = row.epoch, accuracy if best is None else max(best, accuracy)
