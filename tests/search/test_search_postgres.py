@@ -33,6 +33,7 @@ from support.toy_app import multirun, study_of
 
 from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.search import should_prune
+from fcsweep.search.database import crew as database_crew
 from fcsweep.search.database.crew import crew_of
 from fcsweep.search.database.opening import settle
 from fcsweep.search.database.patience import DatabaseLost
@@ -290,6 +291,27 @@ def test_a_worker_that_sleeps_beyond_the_lease_writes_nothing_more(
     assert ended(first) == 1
     assert known(url) == whole
     assert not (tmp_path / crew.ROLL).exists()
+
+
+@pytest.mark.timeout(60)
+def test_who_was_silent_for_long_may_take_work_in_its_turn(url, tmp_path, monkeypatch):
+    """As after a crash of the database: to give a sign in a turn would wait for the turn's end."""
+    study = optuna.create_study(study_name="s", storage=storage_of(url, tmp_path))
+    settle(study, "fcsweep", {})
+    clock = database_crew._clock
+    with crew_of(study, tmp_path, 0, 60) as mine:
+
+        def take():
+            monkeypatch.setattr(database_crew, "_clock", lambda: clock() + 100)
+            mine.take([7])
+
+        mine.in_turn(take)
+        mine.exchange()
+        noted = study._storage.get_study_system_attrs(study._study_id)
+        assert [noted[key]["work"] for key in noted if key.startswith(database_crew.WORKER)] == [
+            [7]
+        ]
+    study._storage.remove_session()
 
 
 def test_who_was_struck_off_writes_nothing_to_the_study(url, tmp_path):

@@ -162,7 +162,8 @@ class StudyCrew(Crew):
         """
         super().check()
         now = _clock()
-        if now - max(self._confirmed, self._asked) > self._lease / 2:  # it was stopped, or cut off
+        silent = now - max(self._confirmed, self._asked) > self._lease / 2  # stopped, or cut off
+        if silent and not self._database.has_turn:  # in which its own writes would wait for it
             self._asked = now
             self._give_sign()
         if self._database.lost:

@@ -145,6 +145,11 @@ class Database(BaseStorage):
         return there
 
     @property
+    def has_turn(self) -> bool:
+        """Whether this worker is in a `turn`, in which nothing else may be written."""
+        return self._turn is not None
+
+    @property
     def is_waiting(self) -> bool:
         """Whether something waits to be written."""
         return bool(self._waiting or self._ends)
