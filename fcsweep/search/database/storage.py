@@ -22,12 +22,12 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 
 from fcsweep.search.database import tables
-from fcsweep.search.database.engines import brief_engine
+from fcsweep.search.database.engines import brief_engine, end_when_idle
 from fcsweep.search.database.patience import Patience, TurnLost, is_lost
 from fcsweep.system.crew import LostClaim
 
-IN_TURN = ("idle_in_transaction_session_timeout = '30s'", "lock_timeout = '5s'")
-"""A worker that is stopped in its turn loses it; one that waits for its own looks up at times."""
+PATIENT = "SET LOCAL lock_timeout = '5s'"
+"""A worker that waits for its turn looks up at times: it may be asked to end."""
 STARTED = "fcsweep"
 """The attribute of a study whose row workers lock; see `fcsweep.search.study.study`."""
 
@@ -75,6 +75,8 @@ class Database(BaseStorage):
         """Held while what waits is written: by the worker, or by the thread of its signs."""
         self._turn: Connection | None = None
         self._briefly = brief_engine(rdb)
+        for engine in (rdb.engine, self._briefly):
+            end_when_idle(engine)
 
     # --- Turns and exchanges ----------------------------------------------------------------------
 
@@ -104,8 +106,7 @@ class Database(BaseStorage):
     def _begin(self, study: int) -> tuple[Connection, Any]:
         connection = self.rdb.engine.connect()
         try:
-            for setting in IN_TURN:
-                connection.execute(sa.text(f"SET LOCAL {setting}"))
+            connection.execute(sa.text(PATIENT))
             tables.lock_attribute(connection, study, STARTED)
             written = self._write(connection)
             self._read(connection, study)

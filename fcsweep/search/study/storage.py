@@ -62,7 +62,7 @@ def storage_of(
         return _journal(folder / JOURNAL, REBUILT if rebuilt else ANEW)
     url = url_of(given) or ""
     try:
-        opened = instantiate if isinstance(given, Mapping) else RDBStorage
+        opened: Any = instantiate if isinstance(given, Mapping) else RDBStorage
         storage = database_of(given, url, patience) if is_shared(url) else opened(given)
     except UserError:
         raise
