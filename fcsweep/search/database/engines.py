@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from optuna.storages import RDBStorage
+from sqlalchemy import event
 
 CONNECT: dict[str, Any] = {
     "connect_timeout": 10,
@@ -32,7 +33,7 @@ def end_when_idle(engine: sa.Engine) -> None:
 
     In each transaction: through PgBouncer's pooling the next may have another connection.
     """
-    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(IDLE))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(IDLE))
 
 
 def _of_pool(name: str) -> bool:
