@@ -119,7 +119,10 @@ REFUSED = {
     "several": ["-m", f"hydra.sweeper.storage={URL},b", "seed=1,2"],
     "for a grid": ["-m", f"+hydra.sweeper.storage={URL}", "seed=1,2"],
     "a mapping": ["-m", "hydra/sweeper=optuna", f"hydra.sweeper={{storage:'{URL}'}}", "seed=1,2"],
-    "no such host": ["-m", "hydra/sweeper=optuna", f"hydra.sweeper.storage={URL}", "seed=1,2"],
+    "no such host": [
+        *("-m", "hydra/sweeper=optuna", f"hydra.sweeper.storage={URL}", "seed=1,2"),
+        "hydra.sweeper.patience=0",
+    ],
     "no such driver": ["-m", "hydra/sweeper=optuna", f"hydra.sweeper.storage=o{URL}", "seed=1,2"],
     "a study": ["-m", "hydra/sweeper=optuna", f"hydra.sweeper.study_name={URL}", "seed=1,2"],
 }
