@@ -209,6 +209,8 @@ SPACE = space_of(
     ["rate=tag(log,interval(1e-4,1))", "width=range(10,100,10)", "rule=a,b,c", "+w=interval(0,1)"],
 )
 REPEATABLE = [name for name in INSTALLED if name not in ("grid", "cmaes")]
+GP_SLOW = [pytest.param(one, marks=[pytest.mark.slow] * (one == "gp")) for one in REPEATABLE]
+"""Of Gaussian processes each draw takes a tenth of a second."""
 
 
 def _value(trial):
@@ -237,7 +239,7 @@ def _with_another_sampler(study, name, seed=7):
     return fresh
 
 
-@pytest.mark.parametrize("name", REPEATABLE)
+@pytest.mark.parametrize("name", GP_SLOW)
 def test_the_same_seed_and_history_give_the_same_point(name):
     with quiet():
         study = _study(name, 9)
@@ -251,7 +253,7 @@ def test_the_same_seed_and_history_give_the_same_point(name):
 
 
 @pytest.mark.parametrize("known", [0, 3, 9])
-@pytest.mark.parametrize("name", REPEATABLE)
+@pytest.mark.parametrize("name", GP_SLOW)
 def test_a_trial_whose_asking_was_cut_is_completed_to_the_same_point(name, known):
     with quiet():
         whole = _study(name, known)

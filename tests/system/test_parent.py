@@ -31,7 +31,7 @@ with sweeping():
 """
 
 
-@pytest.mark.parametrize("kind", ["obeys", "deaf"])
+@pytest.mark.parametrize("kind", ["obeys", pytest.param("deaf", marks=pytest.mark.slow)])
 def test_a_worker_ends_when_its_sweep_is_killed(kind):
     command = [sys.executable, "-c", SWEEP, WORKER, kind]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sweep:
