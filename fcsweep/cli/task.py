@@ -81,9 +81,9 @@ class Task:
 
     def _settle(self) -> None:
         """Set up memory and threads of the process, unless it is a notebook's."""
-        from fcsweep.kernels.threads import one_thread
-
         if self._own_process:
+            from fcsweep.kernels.threads import one_thread  # torch is there by now
+
             one_thread()
             keep_freed()
             keep_loaded()
