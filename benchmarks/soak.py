@@ -8,8 +8,6 @@ for times, and prints how much differs. Needs PostgreSQL (``apt-get install post
 """
 
 import argparse
-import csv
-import json
 import os
 import random
 import signal
@@ -18,20 +16,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.postgres import Server, programs  # noqa: E402  # pyright: ignore[reportMissingImports]
+# pyright: reportMissingImports=false
+from support.disturbed import SEARCH as DISTURBED  # noqa: E402
+from support.disturbed import differences, left  # noqa: E402
+from support.postgres import Server, programs  # noqa: E402
 
-TASK = ["data=synthetic", "data.num_train=60", "data.num_val=20", "solver.batch_size=10"]
-TASK += ["model.hidden_dims=[8]", "solver.checkpoint_seconds=0.01", "hydra.sweep.dir=out"]
-SEARCH = [*TASK, "solver.num_epochs=60", "hydra/sweeper=optuna", "hydra.sweeper.ahead=6"]
-SEARCH += ["hydra.sweeper.n_jobs=4", "hydra.sweeper.sampler.seed=2", "hydra.sweeper.lease=10"]
-SEARCH += ["hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_startup_trials=3"]
-SEARCH += ["optimizer.learning_rate=tag(log,interval(1e-3,100))"]
-RECORDS = (".hydra/config.yaml", "history.csv", "losses.npy", "best.safetensors")
+SEARCH = [*DISTURBED, "hydra.sweeper.lease=10"]
 
 
 def start(folder: Path, words: list[str], url: str = "") -> subprocess.Popen[bytes]:
@@ -41,19 +35,6 @@ def start(folder: Path, words: list[str], url: str = "") -> subprocess.Popen[byt
     folder.mkdir(exist_ok=True)
     said = open(folder.parent / f"{folder.name}.log", "ab")
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
-
-
-def left(out: Path) -> dict[Any, Any]:
-    """The records of all trials and the rows of the table, without times."""
-    found: dict[Any, Any] = {}
-    for path in out.glob("*/result.json"):
-        run = path.parent
-        found[run.name] = {**json.loads(path.read_text()), "seconds": 0}
-        for name in RECORDS:
-            if (run / name).exists():
-                found[run.name, name] = (run / name).read_bytes()
-    rows = csv.DictReader((out / "trials.csv").read_text().splitlines())
-    return found | {("table", row["number"]): {**row, "seconds": 0} for row in rows}
 
 
 def strike(worker: subprocess.Popen[bytes], chance: random.Random) -> str:
@@ -110,10 +91,7 @@ def main() -> None:
                     happened = disturbed(folder, words, server, given)
                 finally:
                     server.crash()
-            found = left(folder / "out")
-            wrong = [
-                key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
-            ]
+            wrong = differences(expected, left(folder / "out"))
             seconds = time.monotonic() - began
             print(f"seed {given.seed}: {seconds:.0f} s, {happened}")
             print(

@@ -110,7 +110,10 @@ class Crew:
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Leave."""
-        self.leave()
+        try:
+            self.leave()
+        except LostClaim:  # it is found only now
+            kind = LostClaim
         if kind is LostClaim:
             raise FolderError(
                 "another process has taken this one for dead and resumed its trials; run the same "

@@ -28,7 +28,7 @@ from support.forked_workers import (
     work_on,
     worker,
 )
-from support.postgres import server
+from support.postgres import pooled, server
 from support.toy_app import multirun, study_of
 
 from fcsweep.messages.errors import FolderError, UserError
@@ -175,6 +175,20 @@ def test_of_eight_workers_each_trial_is_claimed_once_and_their_number_is_exact(u
     assert sorted(starts) == list(range(25))
 
 
+def test_through_the_pooling_of_transactions_workers_find_the_same_trials(
+    whole, url, postgres, tmp_path, monkeypatch
+):
+    with pooled(postgres) as port:
+        through = url.replace(f":{postgres.port}/", f":{port}/")
+        elsewhere(monkeypatch, "another")
+        first = worker(tmp_path, *AHEAD, at(through), sleep=0.05)
+        monkeypatch.undo()
+        other = worker(tmp_path, *AHEAD, at(through), sleep=0.05)
+        assert [ended(first), ended(other)] == [0, 0]
+        assert known(url) == whole
+        assert len((tmp_path / "starts").read_text().split()) == 13
+
+
 # --- Kills ----------------------------------------------------------------------------------------
 
 
@@ -314,7 +328,8 @@ def test_who_was_silent_for_long_may_take_work_in_its_turn(url, tmp_path, monkey
     study._storage.remove_session()
 
 
-def test_who_was_struck_off_writes_nothing_to_the_study(url, tmp_path):
+@pytest.mark.parametrize("learnt", ["as it writes", "as it leaves"])
+def test_who_was_struck_off_writes_nothing_to_the_study(learnt, url, tmp_path):
     storage = storage_of(url, tmp_path)
     study = optuna.create_study(study_name="s", storage=storage)
     settle(study, "fcsweep", {})
@@ -326,7 +341,8 @@ def test_who_was_struck_off_writes_nothing_to_the_study(url, tmp_path):
         with psycopg.connect(url) as connection:
             connection.execute("DELETE FROM study_system_attributes WHERE key LIKE '%worker%'")
         study.tell(number, 1.0)
-        mine.exchange()
+        if learnt == "as it writes":
+            mine.exchange()
     storage.remove_session()
     assert known(url) == [(0, "RUNNING", {}, None, {})]
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own, on a free port of this machine; it ends with them."""
+"""A PostgreSQL of the tests' own, on a free port of this machine, and a PgBouncer before it."""
 
 import os
 import secrets
@@ -6,7 +6,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import pytest
 
 PLACES = "/usr/lib/postgresql"
 """Where Debian has its programs."""
+LOCAL = "127.0.0.1"
 SETTINGS = {
-    "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "fsync": "off",  # of what is committed nothing is lost but with the machine
     "log_checkpoints": "off",
@@ -28,14 +29,13 @@ class Server:
     Args:
         programs: folder of them.
         folder: for its files.
+        address: of this machine, where it listens.
     """
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, address: str = LOCAL) -> None:
         self._programs, self._data = programs, folder / "data"
         self.password = f"pw-{secrets.token_hex(8)}"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self._address, self.port = address, free_port()
         given = folder / "password"
         given.write_text(self.password)
         # It refuses to be root, as the tests may be in a container.
@@ -45,12 +45,14 @@ class Server:
                 shutil.chown(path, self._user)
         words = ["--auth=scram-sha-256", f"--pwfile={given}", "--username=me", "--no-sync"]
         self._call("initdb", *words, "--locale=C", "--encoding=UTF8")
+        with (self._data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet scram-sha-256\n")
         self.start()
 
     @property
     def url(self) -> str:
         """Of a database that is there."""
-        return f"postgresql://me:{self.password}@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://me:{self.password}@{self._address}:{self.port}/postgres"
 
     def database(self) -> str:
         """The URL of a new and empty database."""
@@ -60,6 +62,7 @@ class Server:
 
     def start(self) -> None:
         options = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
+        options += f" -c listen_addresses={self._address}"
         self._call("pg_ctl", "start", "-w", "-o", f"-p {self.port} {options}")
 
     def crash(self) -> None:
@@ -87,6 +90,12 @@ class Server:
         )
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind((LOCAL, 0))
+        return free.getsockname()[1]
+
+
 def programs() -> Path | None:
     """The folder of the newest PostgreSQL that is installed."""
     found = sorted(Path(PLACES).glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
@@ -94,8 +103,15 @@ def programs() -> Path | None:
     return found[-1].parent if found else Path(there).parent if there else None
 
 
+def _missing(why: str) -> None:
+    """Skip the test, or fail where what it needs was to be installed."""
+    if os.environ.get("FCSWEEP_POSTGRES"):
+        pytest.fail(why)
+    pytest.skip(why)
+
+
 @contextmanager
-def server():
+def server(address: str = LOCAL):
     """A server while the block runs; the test is skipped where there is none."""
     where = programs()
     try:
@@ -103,13 +119,59 @@ def server():
     except ImportError:
         where = None
     if where is None:
-        why = "needs PostgreSQL (apt-get install postgresql) and psycopg (fcsweep[postgres])"
-        if os.environ.get("FCSWEEP_POSTGRES"):
-            pytest.fail(why)
-        pytest.skip(why)
+        _missing("needs PostgreSQL (apt-get install postgresql) and psycopg (fcsweep[postgres])")
+    assert where is not None
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
-        started = Server(where, Path(folder))
+        started = Server(where, Path(folder), address)
         try:
             yield started
         finally:
             started.crash()
+
+
+POOL = """
+[databases]
+* = host={host} port={server}
+[pgbouncer]
+listen_addr = {host}
+listen_port = {port}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = {users}
+pool_mode = transaction
+default_pool_size = 3
+ignore_startup_parameters = extra_float_digits
+"""
+
+
+@contextmanager
+def pooled(started: Server):
+    """The port of a PgBouncer that gives each transaction one of three connections to a server."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        _missing("needs PgBouncer (apt-get install pgbouncer)")
+    assert program is not None
+    port, user = free_port(), "postgres" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as folder:
+        users, settings = Path(folder, "users"), Path(folder, "pgbouncer.ini")
+        users.write_text(f'"me" "{started.password}"\n')
+        settings.write_text(POOL.format(host=LOCAL, server=started.port, port=port, users=users))
+        for path in (folder, users, settings) if user else ():
+            shutil.chown(path, user)
+        pool = subprocess.Popen(
+            [program, "-q", settings], user=user, cwd="/", stderr=subprocess.PIPE
+        )
+        try:
+            _until_answered(port)
+            yield port
+        finally:
+            pool.terminate()
+            pool.wait(20)
+
+
+def _until_answered(port: int) -> None:
+    for _ in range(200):
+        with suppress(OSError), socket.create_connection((LOCAL, port)):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing answers at port {port}")
