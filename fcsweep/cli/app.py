@@ -45,7 +45,7 @@ from fcsweep.cli.summary import Failure, advise, ending, refuse_failures, table_
 from fcsweep.composition.loader import CheckedLoader
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
-from fcsweep.launchers.children import require_program, started, workers_of
+from fcsweep.launchers.starters.local import require_program, started, workers_of
 from fcsweep.launchers.unfinished import SharedOut, UnfinishedJobs
 from fcsweep.messages.errors import ConfigError, DataError, FolderError, StudyError
 from fcsweep.messages.wording import one_line, printable

@@ -7,7 +7,6 @@
 ``grouping.py``    which trials share a stack, and how many
 ``numbered.py``    jobs launched under numbers of their own, by any launcher
 ``unfinished.py``  only the jobs of a grid that are not finished, for one of several workers
-``children.py``    the workers of ``hydra.launcher.workers``: this command, started several times
 ``logs.py``        the log of each job of a stack
 =================  =============================================================
 """

@@ -17,8 +17,8 @@ from optuna.samplers import BaseSampler
 
 from fcsweep.composition.conditional import OptionKeys
 from fcsweep.config import NO_NUMBER, flat
-from fcsweep.launchers.children import workers_of
 from fcsweep.launchers.protocols import CheckingLoader
+from fcsweep.launchers.starters.local import workers_of
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import mask
 from fcsweep.messages.wording import hint, join, one_line, render

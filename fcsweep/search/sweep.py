@@ -15,9 +15,9 @@ from hydra.types import TaskFunction
 from fcsweep.composition.folders import sweep_folder, with_folder
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
-from fcsweep.launchers.children import started
 from fcsweep.launchers.logs import report_lost_lines
 from fcsweep.launchers.protocols import RecordingTask
+from fcsweep.launchers.starters.local import started
 from fcsweep.records import ownership
 from fcsweep.search.database.crew import crew_of
 from fcsweep.search.loop import Recorded, Search

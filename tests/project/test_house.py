@@ -81,7 +81,7 @@ MAY = {
     ("fcsweep/data/cifar10_files.py", "pickle"),  # the restricted reader of CIFAR-10
     ("fcsweep/composition/jobs.py", "pickle"),  # copies of its own configs, in memory
     ("fcsweep/run/provenance.py", "subprocess"),  # asks git, without a shell
-    ("fcsweep/launchers/children.py", "subprocess"),  # starts its own command again
+    ("fcsweep/launchers/starters/local.py", "subprocess"),  # starts its own command again
 }
 
 
