@@ -45,7 +45,8 @@ from fcsweep.cli.summary import Failure, advise, ending, refuse_failures, table_
 from fcsweep.composition.loader import CheckedLoader
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
-from fcsweep.launchers.starters.local import require_program, started, workers_of
+from fcsweep.launchers.starters.settings import starter_of
+from fcsweep.launchers.starters.starter import require_program, started
 from fcsweep.launchers.unfinished import SharedOut, UnfinishedJobs
 from fcsweep.messages.errors import ConfigError, DataError, FolderError, StudyError
 from fcsweep.messages.wording import one_line, printable
@@ -164,13 +165,14 @@ class App(Hydra):
             )
         grid = check_grid(sweeper, cfg, context)
         searches = check_search(sweeper, cfg, context)
-        require_program(workers_of(cfg.hydra.launcher))
-        count = 1 if grid is None else workers_of(cfg.hydra.launcher)  # as a search does itself
+        starter = starter_of(cfg.hydra.launcher)
+        require_program(starter)
+        starter = None if grid is None else starter  # a search has its own
         folder, made = folder_of(cfg, "hydra.sweep.dir")
         self.folder = folder
         ownership.check_sweep(folder, None)
         # A search holds its folder itself, as it does for other apps.
-        key, crew = "hydra.sweep.dir", Crew(folder, count if count > 1 else 0, digest(grid))
+        key, crew = "hydra.sweep.dir", Crew(folder, starter.count if starter else 0, digest(grid))
         held = nullcontext() if searches else ownership.hold(folder, key, together=True)
         with ownership.remove_if_unused(made), held, nullcontext() if searches else crew:
             unfinished = _unfinished(sweeper, grid, cfg, folder, crew)
@@ -179,9 +181,9 @@ class App(Hydra):
             with writing(folder):
                 try:
                     callbacks.on_multirun_start(config=cfg, config_name=config_name)
-                    with started(count, folder, Path.cwd()) if count > 1 else nullcontext():
+                    with started(starter, folder, Path.cwd()) if starter else nullcontext():
                         arguments = list(cfg.hydra.overrides.task)
-                        returned = None if count > 1 else sweeper.sweep(arguments=arguments)
+                        returned = None if starter else sweeper.sweep(arguments=arguments)
                     callbacks.on_multirun_end(config=cfg, config_name=config_name)
                 finally:
                     crew.leave()

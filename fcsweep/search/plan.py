@@ -18,7 +18,8 @@ from optuna.samplers import BaseSampler
 from fcsweep.composition.conditional import OptionKeys
 from fcsweep.config import NO_NUMBER, flat
 from fcsweep.launchers.protocols import CheckingLoader
-from fcsweep.launchers.starters.local import workers_of
+from fcsweep.launchers.starters.settings import starter_of
+from fcsweep.launchers.starters.starter import Starter
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import mask
 from fcsweep.messages.wording import hint, join, one_line, render
@@ -60,11 +61,16 @@ class Plan:
     reuse: bool = False
     """Whether a trial with the point of a completed one takes its value."""
     repeats: Repeats = ONCE
-    workers: int = 1
-    """Processes on this machine that work on it."""
+    starter: Starter | None = None
+    """Of the workers; None if this process works on it itself."""
     lease: float = OptunaSweeperConf.lease
     patience: float = OptunaSweeperConf.patience
     """Both in seconds."""
+
+    @property
+    def starts(self) -> int:
+        """How many workers are started; 0 if this process works on it itself."""
+        return 0 if self.starter is None else self.starter.count
 
 
 def plan_of(
@@ -124,7 +130,7 @@ def plan_of(
         extend=_extend(settings["custom_search_space"], config),
         reuse=_reuse(settings.get("duplicates", DUPLICATES[0])),
         repeats=repeats,
-        workers=workers_of(config.hydra.launcher),
+        starter=starter_of(config.hydra.launcher),
         **_waits(settings),
     )
 

@@ -17,7 +17,7 @@ from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.logs import report_lost_lines
 from fcsweep.launchers.protocols import RecordingTask
-from fcsweep.launchers.starters.local import started
+from fcsweep.launchers.starters.starter import started
 from fcsweep.records import ownership
 from fcsweep.search.database.crew import crew_of
 from fcsweep.search.loop import Recorded, Search
@@ -73,7 +73,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         in_folder = proven is not None and settings["storage"] is None
         configured, extended = functools.partial(_config_of, sweeper), plan.extend is not None
         past = PastRuns(folder, plan.space, configured, extended, plan.repeats)
-        ahead = 2 * plan.workers if plan.workers > 1 else 1
+        ahead = 2 * plan.starts if plan.starts > 1 else 1
         with Crew(folder).turn():
             storage = storage_of(settings["storage"], folder, in_folder, plan.patience)
             stack.callback(storage.remove_session)  # which keeps no connection
@@ -82,8 +82,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
             study, seed = open_study(storage, name, folder, plan.start, known, ahead)
             if proven and not study.metric_names:
                 study.set_metric_names([str(config.objective)])  # for dashboards
-        starts = plan.workers if plan.workers > 1 else 0
-        crew = stack.enter_context(crew_of(study, folder, starts, plan.lease))
+        crew = stack.enter_context(crew_of(study, folder, plan.starts, plan.lease))
         study.sampler, study.pruner = Guided(plan.sampler(seed), past), plan.pruner
         study.stop = functools.partial(study.set_user_attr, ENDED, True)  # for samplers that do
         digits = ".4f" if proven else ".4g"  # an accuracy, or any number
@@ -99,13 +98,13 @@ def sweep(sweeper: Any, plan: Plan) -> None:
 
 
 def _carry_out(search: Search, cwd: Path) -> None:
-    """Search in this process, or in several that it starts."""
-    workers = search.plan.workers
-    if workers == 1:
+    """Search in this process, or in workers that it starts."""
+    starter = search.plan.starter
+    if starter is None:
         search.run()
     else:
-        with started(workers, search.folder, cwd) as children:
-            search.watch(children.working)
+        with started(starter, search.folder, cwd) as workers:
+            search.watch(workers.working)
 
 
 def _recorded_by(task: object) -> Recorded | None:

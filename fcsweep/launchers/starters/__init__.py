@@ -1,6 +1,9 @@
-"""Who starts the workers of a sweep.
+"""Who starts the workers of a sweep, and how.
 
-=============  ==============================================================================
-``local.py``   the workers of ``hydra.launcher.workers``: this command, started several times
-=============  ==============================================================================
+===============  ======================================================================
+``starter.py``   what a starter does, and how a sweep waits for what it has started
+``settings.py``  the starter that ``hydra.launcher`` asks for
+``command.py``   what is started: the command of the sweep, as that of one of its workers
+``local.py``     processes on this machine
+===============  ======================================================================
 """
