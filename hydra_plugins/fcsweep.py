@@ -8,7 +8,7 @@ which its dataclasses would not survive.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -46,9 +46,31 @@ class StackedLauncherConf:
     each GPU, and one where there is none."""
 
 
-ConfigStore.instance().store(
-    group="hydra/launcher", name="stacked", node=StackedLauncherConf, provider="fcsweep"
-)
+@dataclass
+class SlurmLauncherConf:
+    """``hydra/launcher=slurm``: the workers are jobs of Slurm."""
+
+    _target_: str = "hydra_plugins.fcsweep.SlurmLauncher"
+    max_trials: Any = "auto"
+    """Trials that train together at most: a whole number >= 1, or ``auto``."""
+    workers: Any = 1
+    """Jobs of Slurm that share the sweep, each a worker: a whole number >= 1."""
+    partition: Any = None
+    """Where they run; null is the partition that Slurm chooses by default."""
+    gpus: Any = 0
+    """GPUs of each worker: a whole number >= 0."""
+    cpus: Any = 1
+    """CPUs of each worker, and its threads: a whole number >= 1."""
+    minutes: Any = None
+    """After which Slurm ends a worker, which is then submitted again: a whole number >= 1; null is
+    the limit of the partition."""
+    additional: dict[str, Any] = field(default_factory=dict)
+    """Further options of sbatch by their long names, such as ``{mem: 8G, account: me}``; one
+    without a value is true."""
+
+
+for _name, _node in {"stacked": StackedLauncherConf, "slurm": SlurmLauncherConf}.items():
+    ConfigStore.instance().store(group="hydra/launcher", name=_name, node=_node, provider="fcsweep")
 
 
 class StackedLauncher(Launcher):
@@ -79,6 +101,27 @@ class StackedLauncher(Launcher):
     def parts(self, jobs: Sequence[tuple[int, Sequence[str]]], workers: int) -> list[list[int]]:
         """The numbers of the jobs that train together, shared out to several processes."""
         return [[number for number, _ in stack] for stack, _ in self.sweep.stacks(jobs, workers)]
+
+
+class StartingLauncher(StackedLauncher):
+    """What a worker does that was started elsewhere: it launches jobs as `StackedLauncher` does.
+
+    The process that starts the workers launches none.
+    """
+
+    def __init__(self, max_trials: Any, workers: Any = 1, **resources: Any) -> None:
+        super().__init__(max_trials, workers)
+
+    def launch_numbered(self, jobs: Sequence[tuple[int, Sequence[str]]]) -> list[JobReturn]:
+        """Launch jobs, each with its number; what they return, in the same order."""
+        from fcsweep.launchers.starters.settings import refuse_in_starting_process
+
+        refuse_in_starting_process(type(self).__name__)
+        return super().launch_numbered(jobs)
+
+
+class SlurmLauncher(StartingLauncher):
+    """Of a worker that is a job of Slurm."""
 
 
 class SearchConf(SearchPathPlugin):

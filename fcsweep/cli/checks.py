@@ -21,6 +21,7 @@ from fcsweep.composition.loader import STAMP
 from fcsweep.composition.secrets import overrides_of
 from fcsweep.config import CustomConfig, RunConfig, conditional_keys, flat, typed
 from fcsweep.launchers.protocols import CheckingLoader, GridSweeper, PlanningSweeper
+from fcsweep.launchers.starters.command import is_worker
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import join
 from fcsweep.records import ownership
@@ -135,7 +136,8 @@ def _checked_jobs(
 
 def elsewhere(cfg: DictConfig) -> bool:
     """Whether the jobs run on other machines, with GPUs and data of their own."""
-    return "slurm" in str(cfg.hydra.runtime.choices.get("hydra/launcher"))
+    launcher = str(cfg.hydra.runtime.choices.get("hydra/launcher"))
+    return "slurm" in launcher and not is_worker()
 
 
 def check_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool:

@@ -24,6 +24,9 @@ SWEEP_FILES = ("multirun.yaml", "study.journal", "study.journal.size")
 SWEEP_ENDS = ("trials.csv", "optimization_results.yaml", "report.html")
 """What a sweep writes at its end, even if a full disk kept it from writing its first file."""
 
+SLURM_LOGS = ".slurm"
+"""Folder in that of a sweep: what each worker that is a job of Slurm wrote to standard error."""
+
 LOG = "fcsweep.log"
 """The first file of a run."""
 

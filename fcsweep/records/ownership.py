@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from fcsweep.config import RunConfig, differences, typed
 from fcsweep.messages.errors import ConfigError, FolderError
-from fcsweep.records.filenames import CHECKPOINTS, LOG, SWEEP_ENDS, SWEEP_FILES
+from fcsweep.records.filenames import CHECKPOINTS, LOG, SLURM_LOGS, SWEEP_ENDS, SWEEP_FILES
 from fcsweep.records.reader import damaged_since, look
 from fcsweep.system.crew import ROLL
 from fcsweep.system.locks import holder, lock, unlock
@@ -177,9 +177,9 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def _entries(folder: Path, key: str) -> list[str]:
-    """The names in a folder, without the roll of its workers; none if it does not exist yet."""
+    """The names in a folder, without what its workers have there; none if it does not exist."""
     try:
-        return sorted({entry.name for entry in folder.iterdir()} - {ROLL})
+        return sorted({entry.name for entry in folder.iterdir()} - {ROLL, SLURM_LOGS})
     except FileNotFoundError:
         return []
     except NotADirectoryError:

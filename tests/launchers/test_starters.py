@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from fcsweep.launchers.starters import slurm as starters_slurm
 from fcsweep.launchers.starters import starter
-from fcsweep.launchers.starters.command import WORKER, is_worker, worker_command
+from fcsweep.launchers.starters.command import WORKER, Command, is_worker, worker_command
 from fcsweep.launchers.starters.settings import starter_of
 from fcsweep.launchers.starters.starter import KILLED, WorkerFailed, require_program, started
 from fcsweep.messages.errors import ConfigError
@@ -121,6 +122,18 @@ REFUSED = [
     ({"workers": 0}, "hydra.launcher.workers is 0; expected auto or a whole number >= 1"),
     ({"workers": True}, "hydra.launcher.workers is true; expected auto or a whole number >= 1"),
     ({"workers": "few"}, "hydra.launcher.workers is 'few'; expected auto or a whole number >= 1"),
+    (
+        {"_target_": "x.SlurmLauncher", "workers": "auto"},
+        "hydra.launcher.workers is 'auto'; expected a whole number >= 1",
+    ),
+    (
+        {"_target_": "x.SlurmLauncher", "cpus": 0.5, "additional": {}, "minutes": 1, "gpus": 0},
+        "hydra.launcher.cpus is 0.5; expected a whole number >= 1",
+    ),
+    (
+        {"_target_": "x.SlurmLauncher", "additional": "mem=8G"},
+        "hydra.launcher.additional is 'mem=8G'; expected options of sbatch",
+    ),
 ]
 
 
@@ -129,3 +142,108 @@ def test_a_wrong_key_of_the_launcher_is_refused(given, why):
     with pytest.raises(ConfigError) as error:
         starter_of(OmegaConf.create({**STACKED, **given}))
     assert str(error.value) == why
+
+
+# --- Slurm, of which programs with its names stand in ---------------------------------------------
+
+SLURM = {
+    "_target_": "hydra_plugins.fcsweep.SlurmLauncher",
+    "partition": None,
+    "gpus": 0,
+    "cpus": 1,
+    "minutes": None,
+    "additional": {},
+}
+SBATCH = """#!/bin/sh
+printf '%s\\n' "$@" >> sbatch.said; cat >> sbatch.script; env >> sbatch.env
+number=$(cat job 2> job.error || echo 7); echo $((number + 1)) > job; echo "$number;cluster"
+"""
+PROGRAMS = {
+    "sbatch": SBATCH,
+    "squeue": "#!/bin/sh\nfor word; do job=$word; case $word in --jobs=*) break;; esac; done\n"
+    'cat "${job#--jobs=}.squeue"\n',
+    "scancel": '#!/bin/sh\necho "$@" >> scancel.said',
+}
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Says what ``squeue`` tells of the jobs of an array."""
+    for name, script in PROGRAMS.items():
+        path = tmp_path / name
+        path.write_text(script)
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(starters_slurm, "SOONEST", 0.0)
+
+    def tell(array, *states):
+        rows = [f"{array}_{n} {state}" for n, state in enumerate(states, 1)]
+        (tmp_path / f"{array}.squeue").write_text("\n".join(rows))
+
+    return tell
+
+
+def submitted(tmp_path, **keys):
+    begun = starter_of(OmegaConf.create({**SLURM, **keys}))
+    command = Command(["python", "-m", "it's"], {**os.environ, WORKER: "1"}, tmp_path, tmp_path)
+    begun.start(command)
+    return begun
+
+
+def test_slurm_is_told_what_a_worker_needs_and_no_password(slurm, tmp_path, monkeypatch):
+    monkeypatch.setenv("FCSWEEP_STORAGE", URL)
+    monkeypatch.setenv("SLURM_JOB_ID", "3")
+    more = {"mem": "8G", "exclusive": True, "nice": False}
+    submitted(tmp_path, workers=3, gpus=2, cpus=4, minutes=90, partition="short", additional=more)
+    words = (tmp_path / "sbatch.said").read_text().splitlines()
+    asked = {"--cpus-per-task=4", "--partition=short", "--time=90", "--gpus=2", "--mem=8G"}
+    assert asked | {"--exclusive", "--array=1-3", "--requeue", "--export=ALL"} <= set(words)
+    assert not [word for word in words if "nice" in word or "secret" in word]
+    script = (tmp_path / "sbatch.script").read_text()
+    assert script.endswith("exec python -m 'it'\"'\"'s'\n") and "secret" not in script
+    environment = (tmp_path / "sbatch.env").read_text().splitlines()
+    assert {"FCSWEEP_WORKER=1", f"FCSWEEP_STORAGE={URL}"} <= set(environment)
+    assert "SLURM_JOB_ID=3" not in environment
+
+
+def test_nobody_waits_for_jobs_that_would_find_nothing_to_do(slurm, tmp_path):
+    begun = submitted(tmp_path, workers=2)
+    slurm(7, "RUNNING 0", "PENDING 0")
+    assert begun.working() and not (tmp_path / "scancel.said").exists()
+    slurm(7, "COMPLETED 0", "PENDING 0")
+    assert not begun.working() and begun.endings() == [None, None]
+    assert (tmp_path / "scancel.said").read_text() == "--state=PENDING 7_2\n"
+
+
+def test_who_is_ended_by_a_time_limit_is_submitted_again(slurm, tmp_path):
+    begun = submitted(tmp_path, workers=2, minutes=1)
+    slurm(7, "TIMEOUT 15", "RUNNING 0")
+    slurm(8, "PENDING 0")
+    assert begun.working()
+    assert (tmp_path / "sbatch.said").read_text().count("--array=1-1\n") == 1
+    slurm(7, "TIMEOUT 15", "COMPLETED 0")
+    slurm(8, "COMPLETED 0")
+    assert not begun.working() and begun.endings() == [None, None]
+
+
+def test_how_each_job_of_slurm_ended(slurm, tmp_path):
+    begun = submitted(tmp_path, workers=4)
+    (tmp_path / ".slurm" / "7_2.log").write_text("error: the disk is full\nslurmstepd: bye\n")
+    slurm(7, "COMPLETED 0", "FAILED 256", "FAILED 9", "CANCELLED 15")
+    assert not begun.working()
+    assert begun.endings() == [None, "the disk is full", KILLED, KILLED]
+
+
+def test_slurm_that_does_not_answer_or_has_forgotten(slurm, tmp_path):
+    begun = submitted(tmp_path, workers=1)
+    assert begun.working()  # there is no such file
+    forgotten = "#!/bin/sh\necho 'slurm_load_jobs error: Invalid job id specified' >&2\nexit 1"
+    (tmp_path / "squeue").write_text(forgotten)
+    assert not begun.working()
+
+
+def test_without_slurm_its_launcher_is_refused(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ConfigError, match="hydra/launcher is slurm, but there is no sbatch on"):
+        starter_of(OmegaConf.create(SLURM))

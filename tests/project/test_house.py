@@ -82,6 +82,7 @@ MAY = {
     ("fcsweep/composition/jobs.py", "pickle"),  # copies of its own configs, in memory
     ("fcsweep/run/provenance.py", "subprocess"),  # asks git, without a shell
     ("fcsweep/launchers/starters/local.py", "subprocess"),  # starts its own command again
+    ("fcsweep/launchers/starters/slurm.py", "subprocess"),  # asks Slurm, without a shell
 }
 
 

@@ -5,5 +5,6 @@
 ``settings.py``  the starter that ``hydra.launcher`` asks for
 ``command.py``   what is started: the command of the sweep, as that of one of its workers
 ``local.py``     processes on this machine
+``slurm.py``     jobs of Slurm
 ===============  ======================================================================
 """

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from fcsweep.launchers.starters.command import is_worker
 from fcsweep.launchers.starters.local import Local, gpus_here
+from fcsweep.launchers.starters.slurm import Resources, Slurm
 from fcsweep.launchers.starters.starter import Starter
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import render
 
 KEY = "hydra.launcher"
+OPTIONS = {"SlurmLauncher": "slurm"}
+"""Of ``hydra/launcher``, by the last name of ``_target_``: those with a starter of their own."""
 
 
 def starter_of(launcher: Any) -> Starter | None:
@@ -20,17 +25,58 @@ def starter_of(launcher: Any) -> Starter | None:
         launcher: Hydra's node of it.
 
     Raises:
-        ConfigError: a key of it has a value that it cannot have.
+        ConfigError: a key of it has a value that it cannot have, or what would start them is not
+            on this machine.
     """
-    count = _workers(launcher)
-    return None if is_worker() or count == 1 else Local(count, f"{KEY}.workers is {count}")
+    option = OPTIONS.get(str(launcher.get("_target_")).rpartition(".")[2])
+    count = _workers(launcher, auto=option is None)
+    if is_worker():
+        return None
+    if option == "slurm":
+        return Slurm(count, f"hydra/launcher is {option}", _resources(launcher))
+    return Local(count, f"{KEY}.workers is {count}") if count > 1 else None
 
 
-def _workers(launcher: Any) -> int:
+def refuse_in_starting_process(name: str) -> None:
+    """Refuse jobs that would run in the process that is to start workers.
+
+    Args:
+        name: of the launcher's class.
+
+    Raises:
+        ConfigError: this process is no worker.
+    """
+    if not is_worker():
+        raise ConfigError(
+            f"hydra/launcher is {OPTIONS[name]}, which is for searches and for fcsweep's own "
+            "grids; expected hydra/sweeper=optuna, for a grid with hydra/sweeper/sampler=grid"
+        )
+
+
+def _resources(launcher: Any) -> Resources:
+    additional = launcher.get("additional")
+    if not OmegaConf.is_dict(additional):
+        raise ConfigError(f"{KEY}.additional is {render(additional)}; expected options of sbatch")
+    minutes, partition = launcher.get("minutes"), launcher.get("partition")
+    return Resources(
+        partition=None if partition is None else str(partition),
+        gpus=_whole(launcher, "gpus", least=0),
+        cpus=_whole(launcher, "cpus"),
+        minutes=None if minutes is None else _whole(launcher, "minutes"),
+        additional={str(name): value for name, value in additional.items()},
+    )
+
+
+def _workers(launcher: Any, auto: bool) -> int:
     """``hydra.launcher.workers``; one for a launcher without that key."""
-    given = launcher.get("workers", 1)
-    if given == "auto":
+    if launcher.get("workers", 1) == "auto" and auto:
         return max(len(gpus_here()), 1)
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
+    return _whole(launcher, "workers", other="auto or " if auto else "")
+
+
+def _whole(launcher: Any, name: str, least: int = 1, other: str = "") -> int:
+    given = launcher.get(name, 1)
+    if isinstance(given, int) and not isinstance(given, bool) and given >= least:
         return given
-    raise ConfigError(f"{KEY}.workers is {render(given)}; expected auto or a whole number >= 1")
+    expected = f"expected {other}a whole number >= {least}"
+    raise ConfigError(f"{KEY}.{name} is {render(given)}; {expected}")

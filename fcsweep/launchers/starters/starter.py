@@ -107,3 +107,8 @@ def _refuse_failures(endings: Sequence[str | None]) -> None:
 def reason(lines: Sequence[str]) -> str:
     """Why a worker failed, from what it wrote to standard error."""
     return lines[-1].removeprefix("error: ") if lines else "it did not say why"
+
+
+def counted(number: int, what: str) -> str:
+    """``1 worker``, ``2 workers``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
