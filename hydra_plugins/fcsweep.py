@@ -69,7 +69,26 @@ class SlurmLauncherConf:
     without a value is true."""
 
 
-for _name, _node in {"stacked": StackedLauncherConf, "slurm": SlurmLauncherConf}.items():
+@dataclass
+class RayLauncherConf:
+    """``hydra/launcher=ray``: the workers are tasks of a cluster of Ray."""
+
+    _target_: str = "hydra_plugins.fcsweep.RayLauncher"
+    max_trials: Any = "auto"
+    """Trials that train together at most: a whole number >= 1, or ``auto``."""
+    workers: Any = 1
+    """Tasks of Ray that share the sweep, each a worker: a whole number >= 1."""
+    address: Any = "auto"
+    """Of the cluster, such as ``10.0.0.1:6379``; auto is that of RAY_ADDRESS, or the one that runs
+    on this machine."""
+    num_cpus: Any = 1
+    """CPUs of each worker, and its threads: a number >= 0."""
+    num_gpus: Any = 0
+    """GPUs of each worker: a number >= 0."""
+
+
+LAUNCHERS = {"stacked": StackedLauncherConf, "slurm": SlurmLauncherConf, "ray": RayLauncherConf}
+for _name, _node in LAUNCHERS.items():
     ConfigStore.instance().store(group="hydra/launcher", name=_name, node=_node, provider="fcsweep")
 
 
@@ -122,6 +141,10 @@ class StartingLauncher(StackedLauncher):
 
 class SlurmLauncher(StartingLauncher):
     """Of a worker that is a job of Slurm."""
+
+
+class RayLauncher(StartingLauncher):
+    """Of a worker that is a task of Ray."""
 
 
 class SearchConf(SearchPathPlugin):

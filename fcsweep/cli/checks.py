@@ -137,7 +137,7 @@ def _checked_jobs(
 def elsewhere(cfg: DictConfig) -> bool:
     """Whether the jobs run on other machines, with GPUs and data of their own."""
     launcher = str(cfg.hydra.runtime.choices.get("hydra/launcher"))
-    return "slurm" in launcher and not is_worker()
+    return ("slurm" in launcher or launcher == "ray") and not is_worker()
 
 
 def check_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool:

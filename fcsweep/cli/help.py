@@ -112,7 +112,7 @@ def _sections() -> Iterator[Section]:
     run = [_entry("", one, one.default) for one in meanings(RunConfig)]
     yield Section("run", "the run itself", run)
     yield Section("hydra.sweeper", "hydra.sweeper, with hydra/sweeper=optuna", list(_of_sweeper()))
-    yield Section("hydra.launcher", "hydra.launcher, with hydra/launcher=stacked", _of_launcher())
+    yield from _of_launchers()
 
 
 def _experiments() -> Iterator[tuple[str, str]]:
@@ -148,11 +148,12 @@ def _of_sweeper() -> Iterator[Entry]:
             yield Entry(f"hydra.sweeper.{kind}", f"hydra/sweeper/{kind}={name}", [text])
 
 
-def _of_launcher() -> list[Entry]:
-    from hydra_plugins.fcsweep import StackedLauncherConf
+def _of_launchers() -> Iterator[Section]:
+    from hydra_plugins.fcsweep import LAUNCHERS
 
-    own = meanings(StackedLauncherConf)
-    return [_entry("hydra.launcher.", one, one.default) for one in own]
+    for option, schema in LAUNCHERS.items():
+        entries = [_entry("hydra.launcher.", one, one.default) for one in meanings(schema)]
+        yield Section("hydra.launcher", f"hydra.launcher, with hydra/launcher={option}", entries)
 
 
 def _entry(prefix: str, one: Meaning, default: Any) -> Entry:

@@ -83,6 +83,7 @@ MAY = {
     ("fcsweep/run/provenance.py", "subprocess"),  # asks git, without a shell
     ("fcsweep/launchers/starters/local.py", "subprocess"),  # starts its own command again
     ("fcsweep/launchers/starters/slurm.py", "subprocess"),  # asks Slurm, without a shell
+    ("fcsweep/launchers/starters/ray.py", "subprocess"),  # starts that command on a node
 }
 
 

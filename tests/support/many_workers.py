@@ -17,6 +17,8 @@ SEARCH = [*TASK, "solver.num_epochs=60", "hydra/sweeper=optuna", "hydra.sweeper.
 SEARCH += ["hydra.sweeper.n_trials=30", "hydra.sweeper.n_jobs=4", "hydra.sweeper.sampler.seed=2"]
 SEARCH += ["hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_startup_trials=3"]
 SEARCH += ["optimizer.learning_rate=tag(log,interval(1e-3,100))"]
+BRIEF = ["hydra.sweeper.n_trials=16", "solver.checkpoint_seconds=0.2"]
+"""Of a search for tests that have little time."""
 GRID = [*TASK, "solver.num_epochs=60", "seed=0,1,2,3", "optimizer=sgd,momentum"]
 LONG = [
     *TASK,

@@ -6,5 +6,6 @@
 ``command.py``   what is started: the command of the sweep, as that of one of its workers
 ``local.py``     processes on this machine
 ``slurm.py``     jobs of Slurm
+``ray.py``       tasks of a cluster of Ray
 ===============  ======================================================================
 """

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from fcsweep.launchers.starters.command import is_worker
 from fcsweep.launchers.starters.local import Local, gpus_here
+from fcsweep.launchers.starters.ray import Ray, Share
 from fcsweep.launchers.starters.slurm import Resources, Slurm
 from fcsweep.launchers.starters.starter import Starter
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import render
 
 KEY = "hydra.launcher"
-OPTIONS = {"SlurmLauncher": "slurm"}
+OPTIONS = {"SlurmLauncher": "slurm", "RayLauncher": "ray"}
 """Of ``hydra/launcher``, by the last name of ``_target_``: those with a starter of their own."""
 
 
@@ -34,6 +36,8 @@ def starter_of(launcher: Any) -> Starter | None:
         return None
     if option == "slurm":
         return Slurm(count, f"hydra/launcher is {option}", _resources(launcher))
+    if option == "ray":
+        return Ray(count, f"hydra/launcher is {option}", _share(launcher))
     return Local(count, f"{KEY}.workers is {count}") if count > 1 else None
 
 
@@ -65,6 +69,18 @@ def _resources(launcher: Any) -> Resources:
         minutes=None if minutes is None else _whole(launcher, "minutes"),
         additional={str(name): value for name, value in additional.items()},
     )
+
+
+def _share(launcher: Any) -> Share:
+    numbers = {name: _number(launcher, name) for name in ("num_cpus", "num_gpus")}
+    return Share(str(launcher.get("address")), **numbers)
+
+
+def _number(launcher: Any, name: str) -> float:
+    given = launcher.get(name)
+    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given < math.inf:
+        return given
+    raise ConfigError(f"{KEY}.{name} is {render(given)}; expected a number >= 0")
 
 
 def _workers(launcher: Any, auto: bool) -> int:
