@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+import hydra_plugins.fcsweep as plugins
+from fcsweep.launchers.starters import ray as starters_ray
 from fcsweep.launchers.starters import slurm as starters_slurm
 from fcsweep.launchers.starters import starter
 from fcsweep.launchers.starters.command import WORKER, Command, is_worker, worker_command
@@ -247,3 +249,39 @@ def test_without_slurm_its_launcher_is_refused(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ConfigError, match="hydra/launcher is slurm, but there is no sbatch on"):
         starter_of(OmegaConf.create(SLURM))
+
+
+@pytest.mark.parametrize("name", ["SlurmLauncher", "RayLauncher"])
+def test_the_process_that_starts_workers_runs_no_job_of_another_app_s_grid(name):
+    launcher = getattr(plugins, name)("auto", workers=2, cpus=1)
+    with pytest.raises(ConfigError, match=r"expected hydra/sweeper=optuna, for a grid with"):
+        launcher.launch([["x=1"]], 0)
+
+
+# --- Ray ------------------------------------------------------------------------------------------
+
+
+def test_without_ray_its_launcher_is_refused(monkeypatch):
+    monkeypatch.setattr(starters_ray, "find_spec", lambda name: None)
+    launcher = {"_target_": "x.RayLauncher", "num_cpus": 1, "num_gpus": 0, "address": "auto"}
+    with pytest.raises(ConfigError, match=r"is ray, and Ray is not installed; pip install 'fcsw"):
+        starter_of(OmegaConf.create(launcher))
+
+
+@pytest.mark.parametrize(
+    ("code", "ending"),
+    [
+        ("pass", None),
+        ("raise SystemExit('error: the disk is full')", "the disk is full"),
+        ("import os; os.kill(os.getpid(), 9)", KILLED),
+        (
+            "import os; assert os.environ['FCSWEEP_X'] == 'sweep' and os.environ['X'] == 'node'",
+            None,
+        ),
+    ],
+)
+def test_a_task_tells_how_its_worker_ended(code, ending, tmp_path, monkeypatch):
+    for name in ("FCSWEEP_X", "X"):
+        monkeypatch.setenv(name, "node")
+    handed = {"FCSWEEP_X": "sweep", "X": "sweep"}
+    assert starters_ray.work(["-c", code], handed, str(tmp_path)) == ending
