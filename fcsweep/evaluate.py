@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor
 
 from fcsweep.accuracy import evaluate_on
-from fcsweep.config import RunConfig, read, typed
+from fcsweep.config import RunConfig
 from fcsweep.data.choice import data_of, held_out_of
-from fcsweep.messages.errors import ConfigError, FolderError, UserError
-from fcsweep.messages.wording import one_line, printable
+from fcsweep.messages.errors import FolderError, UserError
+from fcsweep.messages.wording import printable
 from fcsweep.records import sweep_table
-from fcsweep.records.evidence import largest
 from fcsweep.records.filenames import BEST, jobs_of
-from fcsweep.records.reader import are_ours, damaged_since, look
+from fcsweep.records.reader import are_ours
 from fcsweep.run import device_of
 from fcsweep.run.build import net_of
-from fcsweep.system.bounded import read_bounded
+from fcsweep.run.trained import read_trained
 from fcsweep.system.command import command, plain
 
 PROGRAM = "python -m fcsweep.evaluate"
@@ -65,13 +61,9 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
         DataError: its data are not here.
         DeviceError: the device is not here.
     """
-    saved = run_dir / ".hydra" / "config.yaml"
-    if not saved.is_file():
-        raise FolderError(f"{run_dir} holds no run: there is no {saved}")
-    config = _config(saved)
-    params = _best_params(run_dir, largest(config, 1)[BEST])
+    run = read_trained(run_dir)
     try:
-        return accuracies(config, params, device)
+        return accuracies(run.config, run.params, device)
     except ValueError as error:
         raise FolderError(f"{run_dir / BEST} does not fit the config: {error}") from error
 
@@ -138,41 +130,6 @@ def _of(point: sweep_table.Point) -> str:
     if len(point.rows) == 1:
         return ""
     return f", best of {value.told}"
-
-
-def _config(saved: Path) -> RunConfig:
-    try:
-        return typed(read(saved))
-    except ConfigError as error:
-        named = str(saved) in str(error)
-        raise error if named else ConfigError(f"{saved}: {error}") from error
-
-
-def _best_params(run_dir: Path, most: int) -> dict[str, Tensor]:
-    """The parameters that ``result.json`` vouches for; ``most`` bytes of them."""
-    found = look(run_dir)
-    if found.result is None:
-        raise FolderError(found.damage or f"{run_dir} holds no run: it has no result.json")
-    recorded = found.result.get("best_sha256")
-    if recorded is None:
-        status = found.result["status"]
-        raise FolderError(f"{run_dir} has no best parameters: it is {status}, never evaluated")
-    try:
-        content = read_bounded(run_dir / BEST, most)
-    except (OSError, ValueError) as error:
-        raise FolderError(f"{run_dir / BEST} cannot be read: {_why(error)}") from error
-    if sha256(content).hexdigest() != recorded:
-        raise FolderError(f"{run_dir / BEST} is damaged: its sha256 is not the recorded one")
-    if found.finished and (damage := damaged_since(run_dir)):
-        raise FolderError(f"{run_dir} holds a damaged run ({damage})")
-    try:
-        return load(content)
-    except SafetensorError as error:
-        raise FolderError(f"{run_dir / BEST} is damaged: {one_line(error)}") from error
-
-
-def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
 
 
 if __name__ == "__main__":
