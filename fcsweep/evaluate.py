@@ -1,14 +1,16 @@
 """``python -m fcsweep.evaluate DIR``: how good the best parameters are, test set included.
 
 Takes the folder of a run, or of a sweep: of that its best run, by the recorded objective; where
-runs are repeats, which differ in their seed alone, the best run of those with the best mean.
-The only reader of the test set, also for `fcsweep.grade`: whoever chooses by it has none any more.
+runs are repeats, which differ in their seed alone, the best run of those with the best mean. Or
+an ``ensemble.json``, whose members predict together.
+The only reader of the test set, also for `fcsweep.grade` and `fcsweep.ensemble`: whoever chooses by
+it has none any more.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -20,11 +22,14 @@ from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.messages.wording import printable
 from fcsweep.records import sweep_table
 from fcsweep.records.filenames import BEST, jobs_of
+from fcsweep.records.models import ensemble
 from fcsweep.records.reader import are_ours
 from fcsweep.run import device_of
 from fcsweep.run.build import net_of
-from fcsweep.run.trained import read_trained
 from fcsweep.system.command import command, plain
+from fcsweep.trained.ensembles import check_data, members_of
+from fcsweep.trained.probabilities import averaged
+from fcsweep.trained.runs import Trained, read_trained
 
 PROGRAM = "python -m fcsweep.evaluate"
 ERRORS = UserError, OSError, ValueError, MemoryError, RuntimeError
@@ -34,17 +39,21 @@ ERRORS = UserError, OSError, ValueError, MemoryError, RuntimeError
 def main() -> None:
     """Print the accuracy of each split; exit code 1 and one line for what cannot be evaluated."""
     parser = argparse.ArgumentParser(prog=PROGRAM, description=plain(__doc__))
-    parser.add_argument(
-        "dir", type=Path, help="folder of a run, such as outputs/2026-..., or sweep"
-    )
+    text = "folder of a run, such as outputs/2026-..., or sweep; or the ensemble.json of a sweep"
+    parser.add_argument("dir", type=Path, help=text)
     parser.add_argument("--device", help="cpu, cuda or cuda:N; as the run was configured if absent")
     arguments = parser.parse_args()
     with command(PROGRAM, ERRORS):
         run_dir = arguments.dir
-        if jobs_of(run_dir):
-            run_dir, told = best_of(run_dir)
+        if run_dir.name == ensemble.FILE:
+            found, told = evaluate_ensemble(run_dir, arguments.device)
             print(printable(told))
-        for split, (correct, rows) in evaluate(run_dir, arguments.device).items():
+        else:
+            if jobs_of(run_dir):
+                run_dir, told = best_of(run_dir)
+                print(printable(told))
+            found = evaluate(run_dir, arguments.device)
+        for split, (correct, rows) in found.items():
             print(f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})")
 
 
@@ -82,20 +91,76 @@ def accuracies(
         ValueError: the parameters do not fit the config.
         DataError, DeviceError: the data or the device are not here.
     """
+    place = device_of(device or config.device)
+    net = net_of([config], data_of(config), place)
+    net.params.assign({name: p.unsqueeze(0) for name, p in params.items()})
+    return {
+        split: (int(evaluate_on(X.to(place), y.to(place), net).correct.item()), len(y))
+        for split, (X, y) in _splits(config).items()
+    }
+
+
+def _splits(config: RunConfig) -> dict[str, tuple[Tensor, Tensor]]:
+    """Examples and labels of each split that has rows."""
     train = data_of(config)
     splits = {
         "train": (train.X_train, train.y_train),
         "validation": (train.X_val, train.y_val),
         "test": held_out_of(config),
     }
-    place = device_of(device or config.device)
-    net = net_of([config], train, place)
-    net.params.assign({name: p.unsqueeze(0) for name, p in params.items()})
-    return {
-        split: (int(evaluate_on(X.to(place), y.to(place), net).correct.item()), len(y))
-        for split, (X, y) in splits.items()
-        if len(y)
-    }
+    return {split: (X, y) for split, (X, y) in splits.items() if len(y)}
+
+
+def evaluate_ensemble(
+    path: Path, device: str | None = None
+) -> tuple[dict[str, tuple[int, int]], str]:
+    """Correct answers and rows of each split, by averaged probabilities; and what it is, in a line.
+
+    Args:
+        path: of an ``ensemble.json``, in the folder of its sweep.
+        device: instead of the configured one.
+
+    Raises:
+        ConfigError, DataError, DeviceError: as `evaluate`.
+        FolderError: the file or a member is not as it was.
+    """
+    known = ensemble.read(path)
+    runs = members_of(known, path.parent)
+    check_data(runs[0].config, known.data_sha256, path.parent)
+    weights = [member.weight for member in known.members]
+    trials = f"{len(runs)} trial{'s' * (len(runs) > 1)}"
+    return accuracies_together(runs, weights, device), f"ensemble of {trials} of {path.parent}"
+
+
+def accuracies_together(
+    runs: Sequence[Trained], weights: Sequence[float], device: str | None = None
+) -> dict[str, tuple[int, int]]:
+    """Correct answers and rows of each split, by the weighted mean of class probabilities.
+
+    Args:
+        runs: trained on the same data.
+        weights: one each; they add up to 1.
+        device: instead of the configured one.
+
+    Raises:
+        FolderError: the parameters of a run do not fit its config.
+        DataError, DeviceError: the data or the device are not here.
+    """
+    place = device_of(device or runs[0].config.device)
+    by_type = {config.dtype: _splits(config) for config in _one_a_type(runs)}
+    found: dict[str, tuple[int, int]] = {}
+    for split, (_, y) in by_type[runs[0].config.dtype].items():
+
+        def inputs(config: RunConfig, split: str = split) -> Tensor:
+            return by_type[config.dtype][split][0]
+
+        predicted = averaged(runs, weights, inputs, place).max(-1).indices
+        found[split] = int((predicted == y).sum()), len(y)
+    return found
+
+
+def _one_a_type(runs: Sequence[Trained]) -> list[RunConfig]:
+    return list({run.config.dtype: run.config for run in runs}.values())
 
 
 def best_of(sweep: Path) -> tuple[Path, str]:

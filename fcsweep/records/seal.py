@@ -36,7 +36,7 @@ def changed_files(folder: Path, provenance: Mapping[str, Any]) -> dict[str, tupl
         ValueError: the facts are no strict JSON.
     """
     found: dict[str, tuple[Any, Any]] = {}
-    if not _is_genuine((folder / PROVENANCE).read_bytes()):
+    if not is_genuine((folder / PROVENANCE).read_bytes()):
         facts = {name: fact for name, fact in provenance.items() if name != "sha256"}
         found[PROVENANCE] = provenance.get("sha256"), add_seal(facts)["sha256"]
     for name in (CONFIG, HISTORY, LOSSES, RESULT, BEST):
@@ -46,7 +46,7 @@ def changed_files(folder: Path, provenance: Mapping[str, Any]) -> dict[str, tupl
     return found
 
 
-def _is_genuine(content: bytes) -> bool:
+def is_genuine(content: bytes) -> bool:
     """Whether the sealed facts end with a sha256 of the rest of them, as `add_seal` writes it."""
     facts, mark, _ = content.rpartition(b',\n  "sha256": "')
     digest = sha256(facts + b"\n}\n").hexdigest().encode()

@@ -7,6 +7,7 @@
 ``comparison.py``     several sweeps on one page
 ``embedded.py``       the same as JSON, for the scripts
 ``tables.py``         its tables
+``ensembles.py``      what an ensemble brings over the best trial
 ``figures.py``        which figures it has, and what each shows
 ``plots.py``          the figures as files, by matplotlib
 ``foreign_study.py``  the search of another Hydra app, from its study or its ``trials.csv``

@@ -19,7 +19,7 @@ from fcsweep.composition.folders import longer
 from fcsweep.config import ConfigError
 from fcsweep.messages.wording import printable
 from fcsweep.records.reader import Reading
-from fcsweep.report import comparison, contents, words
+from fcsweep.report import comparison, contents, ensembles, words
 from fcsweep.report.contents import Run, Sweep
 from fcsweep.report.embedded import as_script, embedded
 from fcsweep.report.figures import figures
@@ -58,7 +58,7 @@ def write(
     """
     sweep = contents.read(Path(folder), readings)
     path = sweep.folder / FILE if out is None else Path(out)
-    write_atomically(path, rendered(content(sweep)).encode())
+    write_atomically(path, rendered({**content(sweep), **ensembles.texts(sweep)}).encode())
     if kinds:
         from fcsweep.report import plots  # imports pandas and matplotlib
 
@@ -107,6 +107,7 @@ def content(sweep: Sweep) -> dict[str, Any]:
         **(_texts(sweep) if sweep.study is None else _study_texts(sweep)),
         "figures": shown,
         "summaries": [],
+        "notes": [],
         "tables": [_html(table, sweep) for table in tables(sweep)],
         "failures": failures(sweep),
         "data": as_script(embedded(sweep)) if shown or not sweep.single else None,

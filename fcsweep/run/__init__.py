@@ -7,7 +7,6 @@
 ``own_code.py``    what a user names by import path
 ``checkpoint.py``  how a killed run resumes
 ``provenance.py``  where the numbers come from
-``trained.py``     the best parameters of a run that was recorded
 =================  =============================================================================
 
 Importing this package does not import torch: it imports a module when one of its names is used.

@@ -42,7 +42,7 @@ def provenance(
         stack: how many trials train together, itself included.
     """
     return {
-        **_this_process(),
+        **this_process(),
         **_machine(device),
         "determinism": _determinism(),
         "threads": torch.get_num_threads(),
@@ -63,7 +63,7 @@ def _own_code(config: RunConfig) -> dict[str, str | None]:
 
 
 @lru_cache(maxsize=1)
-def _this_process() -> dict[str, Any]:
+def this_process() -> dict[str, Any]:
     """The facts that all runs of a process share."""
     return {
         "command": mask(shlex.join([*_program(), *sys.argv[1:]])),

@@ -215,11 +215,11 @@ def test_with_both_damaged_the_run_starts_anew(tmp_path, capfd):
 def test_with_other_code_the_run_starts_anew(tmp_path, capfd, monkeypatch):
     with pytest.raises(Killed):
         run(config_with(), tmp_path, killed_after(3))
-    provenance._this_process.cache_clear()
+    provenance.this_process.cache_clear()
     monkeypatch.setattr(provenance, "code_sha256", lambda: "other")
     trained = []
     run(config_with(), tmp_path, counting(trained))
-    provenance._this_process.cache_clear()
+    provenance.this_process.cache_clear()
     assert trained[0] == ((0, 1),)
     assert "it was made with another code_sha256\n" in capfd.readouterr().err
 

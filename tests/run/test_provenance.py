@@ -25,9 +25,9 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def fresh():
-    module._this_process.cache_clear()
+    module.this_process.cache_clear()
     yield
-    module._this_process.cache_clear()
+    module.this_process.cache_clear()
 
 
 def facts_of(folder):

@@ -15,6 +15,7 @@ PROGRAMS = {
     "fcsweep.rerun": ["x/y"],
     "fcsweep.evaluate": ["x/y"],
     "fcsweep.report": ["x/y"],
+    "fcsweep.ensemble": ["x/y"],
     "fcsweep.find_lr": ["seed=x/y"],
     "fcsweep.grade": ["r", "--out", "x/y"],
 }

@@ -27,6 +27,8 @@ class Trained:
     config: RunConfig
     params: dict[str, Tensor]
     """By name; on the CPU."""
+    sha256: str
+    """Of the file that holds them."""
 
 
 def read_trained(folder: Path) -> Trained:
@@ -43,7 +45,7 @@ def read_trained(folder: Path) -> Trained:
     if not saved.is_file():
         raise FolderError(f"{folder} holds no run: there is no {saved}")
     config = _config(saved)
-    return Trained(folder, config, _best_params(folder, largest(config, 1)[BEST]))
+    return Trained(folder, config, *_best_params(folder, largest(config, 1)[BEST]))
 
 
 def _config(saved: Path) -> RunConfig:
@@ -54,8 +56,8 @@ def _config(saved: Path) -> RunConfig:
         raise error if named else ConfigError(f"{saved}: {error}") from error
 
 
-def _best_params(run_dir: Path, most: int) -> dict[str, Tensor]:
-    """The parameters that ``result.json`` vouches for; ``most`` bytes of them."""
+def _best_params(run_dir: Path, most: int) -> tuple[dict[str, Tensor], str]:
+    """The parameters that ``result.json`` vouches for, ``most`` bytes of them; their sha256."""
     found = look(run_dir)
     if found.result is None:
         raise FolderError(found.damage or f"{run_dir} holds no run: it has no result.json")
@@ -72,7 +74,7 @@ def _best_params(run_dir: Path, most: int) -> dict[str, Tensor]:
     if found.finished and (damage := damaged_since(run_dir)):
         raise FolderError(f"{run_dir} holds a damaged run ({damage})")
     try:
-        return load(content)
+        return load(content), recorded
     except SafetensorError as error:
         raise FolderError(f"{run_dir / BEST} is damaged: {one_line(error)}") from error
 

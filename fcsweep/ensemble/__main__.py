@@ -1,0 +1,96 @@
+"""``python -m fcsweep.ensemble SWEEP``: select trials of a sweep that predict better together.
+
+Greedy selection with replacement (Caruana et al., 2004) by the accuracy on the validation rows. The
+class probabilities of the members are averaged. Writes ``ensemble.json`` into the folder of the
+sweep, for ``python -m fcsweep.evaluate`` and ``python -m fcsweep.predict``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fcsweep import report
+from fcsweep.ensemble.candidates import candidates_of
+from fcsweep.messages.errors import ConfigError, FolderError
+from fcsweep.messages.wording import join, printable
+from fcsweep.records.filenames import jobs_of
+from fcsweep.records.models.ensemble import FILE, Ensemble, write
+from fcsweep.system.command import command, plain
+from fcsweep.system.signals import held_back
+
+PROGRAM = "python -m fcsweep.ensemble"
+ROUNDS, MOST_ROUNDS = 50, 1_000
+SHOWN = 10
+"""Members that are named on standard output."""
+
+
+def main() -> None:
+    """Exit code 1 and one line if there is nothing to select from."""
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=plain(__doc__))
+    parser.add_argument("sweep", type=Path, help="folder of a sweep, such as multirun/2026-...")
+    text = f"of the selection, which adds one trial each (default: {ROUNDS})"
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=text)
+    parser.add_argument(
+        "--device", help="cpu, cuda or cuda:N; as the runs were configured if absent"
+    )
+    arguments = parser.parse_args()
+    with command(PROGRAM):
+        ensemble(arguments.sweep, arguments.rounds, arguments.device)
+
+
+def ensemble(sweep: Path, rounds: int = ROUNDS, device: str | None = None) -> Ensemble:
+    """Select, write ``ensemble.json``, print what it brings, and write the page again.
+
+    Args:
+        sweep: its folder.
+        rounds: of the selection, from 1 to 1,000.
+        device: instead of the configured one.
+
+    Raises:
+        UserError: there is nothing to select from, or data or device are missing; one line.
+    """
+    if not 1 <= rounds <= MOST_ROUNDS:
+        raise ConfigError(f"--rounds is {rounds}; expected 1 to {MOST_ROUNDS:,}")
+    if not jobs_of(sweep):
+        raise FolderError(f"{sweep} holds no trials; expected the folder of a sweep")
+    candidates = candidates_of(sweep)
+    with held_back():  # torch, not before everything is checked
+        from fcsweep.ensemble.making import make
+        from fcsweep.kernels.threads import one_thread
+    one_thread()
+    made = make(sweep, candidates, rounds, device)
+    write(sweep / FILE, made)
+    for line in _told(made, candidates.other_data):
+        print(printable(line))
+    print(printable(sweep / FILE))
+    if (sweep / report.FILE).is_file():
+        print(printable(f"report: {report.write(sweep)}"))
+    return made
+
+
+def _told(made: Ensemble, other_data: str | None) -> list[str]:
+    """What is said of an ensemble, a line each."""
+    count = made.candidates + sum(made.left_out.values())
+    why = join(f"{number} {word}" for word, number in made.left_out.items())
+    trials = [f"{one.trial} ({one.weight:.2f})" for one in made.members[:SHOWN]]
+    more = [f"{len(made.members) - SHOWN} more"] if len(made.members) > SHOWN else []
+    width = len(best := f"best trial ({made.best.trial})")
+    unseen = "the test rows decided nothing"
+    if "test" not in made.scores:
+        unseen = "there are no test rows"
+    return [
+        f"{made.candidates} of {count} trials" + (f"; left out: {why}" if why else ""),
+        *([other_data] if other_data else []),
+        f"members (weights): {join([*trials, *more])}",
+        f"{'':<10}  ensemble  {best}  rows",
+        *(
+            f"{split:<10}  {one.ensemble:<8.4f}  {one.best:<{width}.4f}  {one.rows:,}"
+            for split, one in made.scores.items()
+        ),
+        f"the validation rows selected the members and flatter them; {unseen}",
+    ]
+
+
+if __name__ == "__main__":
+    main()

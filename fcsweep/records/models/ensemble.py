@@ -1,0 +1,112 @@
+"""``ensemble.json`` in the folder of a sweep: which trials vote together, and what it brings.
+
+Sealed as the provenance of a run is: its last key is a sha256 of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fcsweep.config import Range
+from fcsweep.messages.errors import FolderError
+from fcsweep.messages.wording import one_line
+from fcsweep.records.reader import LARGEST_JSON, read_json
+from fcsweep.records.seal import add_seal, as_json, is_genuine
+from fcsweep.system.atomic import write_atomically
+from fcsweep.system.bounded import read_bounded
+
+FILE = "ensemble.json"
+TRIAL, WEIGHT = Range(0, whole=True), Range(0, 1)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trial of the ensemble."""
+
+    trial: int
+    """Its number, which is the name of its folder."""
+    weight: float
+    """Its share of the votes, in (0, 1]; those of all members add up to 1."""
+    value: float
+    """Its own score on the validation rows."""
+    best_sha256: str
+    """Of its ``best.safetensors``."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the ensemble and the best trial alone reach on a split."""
+
+    rows: int
+    ensemble: float
+    best: float
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Trials of a sweep whose class probabilities are averaged."""
+
+    score: str
+    """What the members were selected by: ``accuracy``."""
+    data_sha256: str
+    """The fingerprint of the data that all members were trained on."""
+    candidates: int
+    """Trials that could be members."""
+    left_out: Mapping[str, int]
+    """How many trials could not, by why."""
+    rounds: int
+    """Of the selection."""
+    members: Sequence[Member]
+    """The heaviest first."""
+    best: Member
+    """The best trial alone, by the same score; its weight is that in the ensemble, or 0."""
+    scores: Mapping[str, Score]
+    """By split: ``validation``, on which the members were selected, and ``test``, if any."""
+    provenance: Mapping[str, Any]
+    """Where the numbers come from."""
+
+
+def write(path: Path, ensemble: Ensemble) -> None:
+    """Write the file atomically.
+
+    Raises:
+        RecordError: it cannot be written; what was there before is unchanged.
+    """
+    write_atomically(path, as_json(add_seal(asdict(ensemble))))
+
+
+def read(path: Path) -> Ensemble:
+    """An ensemble, as its file vouches for it.
+
+    Raises:
+        FolderError: the file cannot be read, or is not as it was written.
+    """
+    try:
+        content, facts = read_bounded(path, LARGEST_JSON), read_json(path)
+        if not is_genuine(content):
+            raise ValueError("it changed after it was written")
+        return _typed(facts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = getattr(error, "strerror", None) or one_line(error)
+        raise FolderError(f"{path} cannot be read: {why}") from error
+
+
+def _typed(facts: dict[str, Any]) -> Ensemble:
+    """The facts as an ensemble, each of its kind; else a ValueError, KeyError or TypeError."""
+    known = {field.name: facts[field.name] for field in fields(Ensemble)}
+    known["members"] = members = [_member(one) for one in known["members"]]
+    known["best"] = _member(known["best"])
+    known["scores"] = {str(split): Score(**one) for split, one in known["scores"].items()}
+    if abs(sum(one.weight for one in members) - 1) > 1e-9:
+        raise ValueError("the weights of its members do not add up to 1")
+    return Ensemble(**known)
+
+
+def _member(facts: dict[str, Any]) -> Member:
+    trial, weight = facts["trial"], facts["weight"]
+    if trial not in TRIAL or weight not in WEIGHT:
+        raise ValueError("a member has no number or no weight")
+    return Member(**facts)

@@ -1,0 +1,57 @@
+"""What the ensemble of a sweep brings over its best trial: a table of the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fcsweep.messages.errors import FolderError
+from fcsweep.records.models.ensemble import FILE, Ensemble, Member, read
+from fcsweep.report.contents import Sweep
+
+SHOWN = 10
+"""Members that are named."""
+
+
+def texts(sweep: Sweep) -> dict[str, Any]:
+    """The template's variables ``summaries`` and ``notes``, where the sweep has an ensemble."""
+    path = sweep.folder / FILE
+    if sweep.single or not path.is_file():
+        return {}
+    try:
+        ensemble = read(path)
+    except FolderError as error:
+        return {"notes": [f"The ensemble is left out: {error}."]}
+    now = {run.get("number"): run.get("best_sha256") for run in sweep.runs}
+    changed = [one.trial for one in ensemble.members if now.get(one.trial) != one.best_sha256]
+    if changed:
+        trials = ", ".join(map(str, changed))
+        return {"notes": [f"The ensemble is left out: its members {trials} are not as they were."]}
+    return {"summaries": [_table(ensemble)], "notes": _notes(ensemble)}
+
+
+def _table(ensemble: Ensemble) -> dict[str, Any]:
+    splits = ensemble.scores
+    gains = [one.ensemble - one.best for one in splits.values()]
+    rows = [
+        [_named(ensemble.members), *(f"{one.ensemble:.4f}" for one in splits.values())],
+        [f"best trial: {ensemble.best.trial}", *(f"{one.best:.4f}" for one in splits.values())],
+        ["difference", *(f"{gain:+.4f}" for gain in gains)],
+    ]
+    head = ["", *(f"{split} {ensemble.score}" for split in splits)]
+    return {"id": "ensemble", "title": "Ensemble", "head": head, "rows": rows}
+
+
+def _named(members: Any) -> str:
+    shown: list[Member] = list(members)[:SHOWN]
+    named = [f"{one.trial} ({one.weight:.2f})" for one in shown]
+    more = [f"{len(members) - SHOWN} more"] if len(members) > SHOWN else []
+    count = "1 trial" if len(members) == 1 else f"{len(members)} trials"
+    return f"{count} (weights): {', '.join([*named, *more])}"
+
+
+def _notes(ensemble: Ensemble) -> list[str]:
+    """How far to trust it."""
+    start = f"The ensemble was selected from {ensemble.candidates} trials on the validation rows"
+    if "test" in ensemble.scores:
+        return [f"{start}, which flatter it; the test rows decided nothing."]
+    return [f"{start}, which flatter it, and there are no test rows."]

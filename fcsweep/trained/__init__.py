@@ -1,0 +1,8 @@
+"""Trained nets, read from the records of their runs to be used.
+
+====================  ========================================================================
+``runs.py``           the best parameters of a run
+``probabilities.py``  class probabilities of many runs, as stacks
+``ensembles.py``      the members of an ensemble
+====================  ========================================================================
+"""

@@ -1,0 +1,118 @@
+"""Class probabilities of trained nets: those of one shape together, as one stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from fcsweep.accuracy import EVALUATION_ROWS
+from fcsweep.config import RunConfig
+from fcsweep.launchers.grouping import cut, largest
+from fcsweep.messages.errors import FolderError
+from fcsweep.nets import FullyConnectedNet
+from fcsweep.records.filenames import BEST
+from fcsweep.trained.runs import Trained
+
+Inputs: TypeAlias = Callable[[RunConfig], Tensor]
+"""The examples ``(n, d)`` as a run of this config takes them: in its type."""
+
+
+def probabilities(runs: Sequence[Trained], inputs: Inputs, device: torch.device) -> Tensor:
+    """Class probabilities of each run, ``(k, n, c)`` float64 on the CPU.
+
+    The softmax of its scores, whatever the loss it was trained with.
+
+    Args:
+        runs: of the same classes.
+        inputs: the examples.
+        device: that computes.
+
+    Raises:
+        FolderError: the parameters of a run do not fit its config.
+    """
+    out = torch.empty(0)
+    for places, rows, found in _parts(runs, inputs, device):
+        if not out.numel():
+            n, c = len(inputs(runs[0].config)), found.shape[-1]
+            out = torch.empty(len(runs), n, c, dtype=torch.float64)
+        out[places, rows] = found
+    return out
+
+
+def averaged(
+    runs: Sequence[Trained], weights: Sequence[float], inputs: Inputs, device: torch.device
+) -> Tensor:
+    """The weighted mean of the class probabilities of runs, ``(n, c)`` float64 on the CPU.
+
+    Args:
+        runs: of the same classes.
+        weights: one each; they add up to 1.
+        inputs: the examples.
+        device: that computes.
+
+    Raises:
+        FolderError: as `probabilities`.
+    """
+    out = torch.empty(0)
+    for places, rows, found in _parts(runs, inputs, device):
+        if not out.numel():
+            out = torch.zeros(len(inputs(runs[0].config)), found.shape[-1], dtype=torch.float64)
+        each = torch.tensor([weights[place] for place in places], dtype=torch.float64)
+        out[rows] += (each[:, None, None] * found).sum(0)
+    return out
+
+
+@torch.inference_mode()
+def _parts(
+    runs: Sequence[Trained], inputs: Inputs, device: torch.device
+) -> Iterator[tuple[list[int], slice, Tensor]]:
+    """Places of runs of one shape, some rows, and the probabilities there, float64 on the CPU."""
+    for places in _stacks([run.config for run in runs]):
+        net = _stack([runs[place] for place in places], device)
+        X = inputs(runs[places[0]].config)
+        for start in range(0, len(X), EVALUATION_ROWS):
+            rows = slice(start, start + EVALUATION_ROWS)
+            scores = net.scores(X[rows].to(device).unsqueeze(0))
+            yield places, rows, scores.double().softmax(-1).cpu()
+
+
+def _stacks(configs: Sequence[RunConfig]) -> Iterator[list[int]]:
+    """The places of configs whose nets have one shape and one type, as many as fit in memory."""
+    alike: dict[str, list[int]] = {}
+    for place, config in enumerate(configs):
+        shape = config.model.hidden_dims, config.model.activation, config.dtype
+        alike.setdefault(repr(shape), []).append(place)
+    for found in alike.values():
+        yield from map(list, cut(found, largest(configs[found[0]])))
+
+
+def _stack(runs: Sequence[Trained], device: torch.device) -> FullyConnectedNet:
+    """The nets of runs of one shape, with their best parameters."""
+    config = runs[0].config
+    net = FullyConnectedNet(
+        config.model.hidden_dims,
+        config.data.inputs,
+        config.data.classes,
+        seed=[0] * len(runs),
+        dtype=getattr(torch, config.dtype),
+        device=device,
+        activation=config.model.activation,
+    )
+    for run in runs:
+        _check(run, net)
+    net.params.assign(
+        {name: torch.stack([run.params[name] for run in runs]) for name in net.params}
+    )
+    return net
+
+
+def _check(run: Trained, net: FullyConnectedNet) -> None:
+    """Refuse parameters that are not those of the net."""
+    expected = {name: tuple(p.shape[1:]) for name, p in net.params.items()}
+    given = {name: tuple(p.shape) for name, p in run.params.items()}
+    if given != expected:
+        what = f"does not fit the config: it has {given}; expected {expected}"
+        raise FolderError(f"{run.folder / BEST} {what}")
