@@ -36,6 +36,8 @@ class Dataset:
         fingerprint: A sha256 in hex of the name, of the integer pixels and labels above, and of
             the mean that was subtracted; of a table, of its files and of the keys that decide what
             is made of them. The same in every dtype.
+        preprocessing: Of a table, what makes inputs of further rows of it, for
+            ``preprocessing.json``; None where there is none, or where it has more than 1 MB.
         about: Further facts for ``provenance.json``: of a table the names of columns and classes.
     """
 
@@ -47,6 +49,7 @@ class Dataset:
     num_classes: int
     fingerprint: str
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    preprocessing: Mapping[str, Any] | None = None
 
 
 def load(

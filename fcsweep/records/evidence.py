@@ -21,7 +21,15 @@ from fcsweep.config.allowed import COUNT, Device
 from fcsweep.config.import_paths import import_paths, source
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line
-from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
+from fcsweep.records.filenames import (
+    BEST,
+    CONFIG,
+    HISTORY,
+    LOSSES,
+    PREPROCESSING,
+    PROVENANCE,
+    RESULT,
+)
 from fcsweep.records.formats import OLDER_COLUMNS
 from fcsweep.records.reader import look, losses_of, read_json
 from fcsweep.records.seal import changed_files
@@ -100,12 +108,12 @@ def _check_files(folder: Path) -> None:
     """Refuse what is not a file or a folder of its own: links lead outside, pipes never end."""
     if not folder.is_dir():
         raise FolderError(f"{folder} holds no run: there is no such folder")
-    for name in (".hydra", CONFIG, RESULT, PROVENANCE, HISTORY, LOSSES, BEST):
+    for name in (".hydra", CONFIG, RESULT, PROVENANCE, HISTORY, LOSSES, BEST, PREPROCESSING):
         path = folder / name
         try:
             mode = path.lstat().st_mode
         except FileNotFoundError:
-            if name == BEST:
+            if name in (BEST, PREPROCESSING):
                 continue
             raise FolderError(f"{folder} holds no run: there is no {path}") from None
         except OSError as error:

@@ -12,6 +12,8 @@ from fcsweep.messages.errors import FolderError
 CONFIG = ".hydra/config.yaml"
 HISTORY, LOSSES, RESULT = "history.csv", "losses.npy", "result.json"
 PROVENANCE, BEST = "provenance.json", "best.safetensors"
+PREPROCESSING = "preprocessing.json"
+"""Of a run on a table only."""
 
 
 STATUSES = ("running", "completed", "pruned", "diverged", "interrupted", "failed")

@@ -8,7 +8,15 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
-from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
+from fcsweep.records.filenames import (
+    BEST,
+    CONFIG,
+    HISTORY,
+    LOSSES,
+    PREPROCESSING,
+    PROVENANCE,
+    RESULT,
+)
 
 LARGEST = 4_000_000_000
 """Bytes of a file of a run: a thousand million parameters."""
@@ -39,7 +47,7 @@ def changed_files(folder: Path, provenance: Mapping[str, Any]) -> dict[str, tupl
     if not is_genuine((folder / PROVENANCE).read_bytes()):
         facts = {name: fact for name, fact in provenance.items() if name != "sha256"}
         found[PROVENANCE] = provenance.get("sha256"), add_seal(facts)["sha256"]
-    for name in (CONFIG, HISTORY, LOSSES, RESULT, BEST):
+    for name in (CONFIG, HISTORY, LOSSES, RESULT, BEST, PREPROCESSING):
         then, now = provenance["files"].get(name), _sha256(folder / name)
         if then != now:
             found[name] = then, now

@@ -22,7 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcsweep.messages.errors import RecordError
-from fcsweep.records.filenames import BEST, CONFIG, FINISHED, HISTORY, LOSSES, PROVENANCE, RESULT
+from fcsweep.records.filenames import (
+    BEST,
+    CONFIG,
+    FINISHED,
+    HISTORY,
+    LOSSES,
+    PREPROCESSING,
+    PROVENANCE,
+    RESULT,
+)
 from fcsweep.records.formats import HISTORY_COLUMNS, HistoryRow, Result
 from fcsweep.records.ownership import remove_checkpoints, remove_half_written
 from fcsweep.records.reader import look, read_json
@@ -68,6 +77,7 @@ class RunRecord:
         self._losses: list[NDArray[Any]] = []
         self._rows: list[HistoryRow] = []
         self._facts: dict[str, Any] = {}
+        self._preprocessing: bytes | None = None
         self._seconds_before = 0.0
 
     def start(self) -> None:
@@ -77,7 +87,8 @@ class RunRecord:
         try:
             self._config = self._saved_config()
             remove_half_written(self.folder)
-            (self.folder / BEST).unlink(missing_ok=True)  # of an unfinished run
+            for name in (BEST, PREPROCESSING):  # of an unfinished run
+                (self.folder / name).unlink(missing_ok=True)
         except OSError as error:
             path, why = error.filename or self.folder, error.strerror or error
             raise RecordError(f"{path} cannot be read or removed: {why}") from error
@@ -112,6 +123,12 @@ class RunRecord:
         fence()
         self._facts = dict(facts)
         rewrite_atomically(self.folder / PROVENANCE, as_json(facts), self._spare)
+
+    def preprocessing(self, facts: Mapping[str, Any]) -> None:
+        """Write what makes inputs of a table, for `fcsweep.predict`."""
+        fence()
+        self._preprocessing = as_json(facts)
+        write_atomically(self.folder / PREPROCESSING, self._preprocessing)
 
     def add(
         self, row: HistoryRow, losses: NDArray[Any], seconds: float, best: bytes | None = None
@@ -170,6 +187,8 @@ class RunRecord:
             hashes = {name: sha256(content).hexdigest() for name, content in contents.items()}
             config = None if self._config is None else sha256(self._config).hexdigest()
             hashes |= {CONFIG: config, BEST: self.result.best_sha256}
+            if self._preprocessing is not None:
+                hashes[PREPROCESSING] = sha256(self._preprocessing).hexdigest()
             contents = {PROVENANCE: as_json(add_seal(self._facts | {"files": hashes})), **contents}
         for name, content in contents.items():
             rewrite_atomically(self.folder / name, content, self._spare)

@@ -20,13 +20,21 @@ import numpy as np
 
 from fcsweep.messages.wording import render
 from fcsweep.records.evidence import Evidence, short_line
-from fcsweep.records.filenames import BEST, CONFIG, HISTORY, LOSSES, PROVENANCE, RESULT
+from fcsweep.records.filenames import (
+    BEST,
+    CONFIG,
+    HISTORY,
+    LOSSES,
+    PREPROCESSING,
+    PROVENANCE,
+    RESULT,
+)
 from fcsweep.rerun.gap import TOLERANCE, Gap, largest_gap, on_another_processor
 
 TIMES = ("seconds",)
 """Keys of ``result.json`` that no rerun repeats."""
 
-UNTRUSTED = (CONFIG, PROVENANCE, BEST)
+UNTRUSTED = (CONFIG, PROVENANCE, BEST, PREPROCESSING)
 """Files that a rerun cannot vouch for once they have changed."""
 
 CAUSES = {

@@ -182,6 +182,10 @@ def _train_together(
     solver = solver_of([trial.config for trial in trials], dataset, device)
     if checkpoints:
         resume(checkpoints, solver, [trial.record for trial in trials])
+    if dataset.preprocessing is not None:
+        for trial in trials:
+            with trial.alone():
+                trial.record.preprocessing(dataset.preprocessing)
     decisive = {trial.record.folder: trial.made_with for trial in trials}
     keeper = Checkpoints(trials[0].config.solver.checkpoint_seconds, decisive)
     training, start = _drop_ended(trials, solver), time.perf_counter()

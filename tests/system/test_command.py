@@ -16,6 +16,7 @@ PROGRAMS = {
     "fcsweep.evaluate": ["x/y"],
     "fcsweep.report": ["x/y"],
     "fcsweep.ensemble": ["x/y"],
+    "fcsweep.predict": ["x/y", "x"],
     "fcsweep.find_lr": ["seed=x/y"],
     "fcsweep.grade": ["r", "--out", "x/y"],
 }

@@ -25,12 +25,52 @@ Where = Callable[[int], str]
 """How an error names the row at a position, such as ``row 3``."""
 
 
+@dataclass(frozen=True)
+class Unscaled:
+    """Numbers as they are."""
+
+    def __call__(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The inputs, ``(n,)``."""
+        return numbers
+
+
+@dataclass(frozen=True)
+class Standard:
+    """To mean 0 and standard deviation 1."""
+
+    mean: float
+    deviation: float
+
+    def __call__(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The inputs, ``(n,)``."""
+        return (numbers - self.mean) / (self.deviation or 1.0)
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """To a normal distribution by rank."""
+
+    quantiles: Sequence[float]
+    """At equal distances, from the least number to the largest."""
+
+    def __call__(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The inputs, ``(n,)``."""
+        made = _transformer(len(self.quantiles))
+        made.quantiles_ = np.array(self.quantiles)[:, None]
+        made.references_ = np.linspace(0, 1, len(self.quantiles))
+        made.n_quantiles_, made.n_features_in_ = len(self.quantiles), 1
+        return made.transform(numbers[:, None])[:, 0]
+
+
+Scaling = Unscaled | Standard | Quantiles
+
+
 @dataclass(frozen=True, eq=False)
 class Numbers:
     """A column of numbers: one input."""
 
     values: pd.Series
-    scaled: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    scaled: Scaling
     filling: float
     width = 1
 
@@ -46,6 +86,8 @@ class Categories:
 
     values: pd.Series
     known: pd.Index
+    text: bool
+    """Whether they are text in the file, not codes that look like numbers."""
 
     @property
     def width(self) -> int:
@@ -144,31 +186,27 @@ def _floats(values: pd.Series) -> NDArray[np.float64]:
     return values.to_numpy(np.float64, na_value=np.nan)
 
 
-def _scaling(
-    known: NDArray[np.float64], scale: str
-) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+def _scaling(known: NDArray[np.float64], scale: str) -> Scaling:
     """The map of a column's numbers to inputs, by those of the training rows."""
     if scale == "none":
-        return lambda numbers: numbers
+        return Unscaled()
     if scale == "quantile":
-        return _ranks(known)
+        made = _transformer(min(1_000, len(known)))
+        made.fit(known[:, None])
+        return Quantiles(made.quantiles_[:, 0].tolist())
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = known.mean(), known.std()
-    return lambda numbers: (numbers - mean) / (deviation or 1.0)
+        return Standard(float(known.mean()), float(known.std()))
 
 
-def _ranks(known: NDArray[np.float64]) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """To a normal distribution by rank."""
+def _transformer(quantiles: int) -> Any:
     from sklearn.preprocessing import QuantileTransformer
 
-    made: Any = QuantileTransformer(
-        n_quantiles=min(1_000, len(known)), output_distribution="normal", subsample=len(known)
-    )
-    made.fit(known[:, None])
-    return lambda numbers: made.transform(numbers[:, None])[:, 0]
+    normal: Any = "normal"
+    return QuantileTransformer(n_quantiles=quantiles, output_distribution=normal, subsample=10**9)
 
 
 def _categories(values: pd.Series, train: Places, named: bool, where: Where) -> Categories:
+    text = pd.api.types.infer_dtype(values, skipna=True) == "string"
     if not named:
         _refuse_look_alikes(values, where)
     if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_object_dtype(values):
@@ -179,7 +217,7 @@ def _categories(values: pd.Series, train: Places, named: bool, where: Where) -> 
             f"column {values.name} has {len(known):,} categories; expected at most "
             f"{MOST_CATEGORIES:,}: leave it out by data.drop=[{values.name}]"
         )
-    return Categories(values, known)
+    return Categories(values, known, text)
 
 
 def _refuse_look_alikes(values: pd.Series, where: Where) -> None:

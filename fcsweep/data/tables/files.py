@@ -9,7 +9,8 @@ import csv
 import stat
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import file_digest
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,37 +28,50 @@ HEADER = 1_000_000
 """Most characters of the line with the names of the columns."""
 
 
-def read(key: str, path: str, target: str, decimal: str) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Asked:
+    """How a file is read."""
+
+    target: str | None = None
+    """Of NPZ the array, of NPY the file of the array that becomes this column; None: no target."""
+    decimal: str = "."
+    """The decimal point in CSV."""
+    texts: Sequence[str] = ()
+    """Columns of CSV that are text, whatever they look like."""
+
+
+def read(key: str, path: str, asked: Asked) -> pd.DataFrame:
     """The columns of a file, in order.
 
     Args:
-        key: of the config, for the error.
+        key: of the config, for the error; empty where a command names the file.
         path: of the file.
-        target: of NPZ the array, of NPY the file of the array that becomes this column.
-        decimal: the decimal point in CSV.
+        asked: how it is read.
 
     Raises:
         DataError: It is missing, damaged, too large, or no table; one line that names it.
     """
-    file = Path(path)
+    file, named = Path(path), f"{key}={path}" if key else path
     reader = READERS.get(file.suffix.lower())
     if reader is None:
-        raise DataError(f"{key} is {path}; expected a name that ends in {join(READERS)}")
+        raise DataError(
+            f"{key or 'the table'} is {path}; expected a name that ends in {join(READERS)}"
+        )
     try:
         check(file)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            frame = reader(file, target, decimal)
+            frame = reader(file, asked)
         _check_names([str(name) for name in frame.columns])
         if not len(frame):
             raise DataError("has no rows")
         return frame
     except DataError as error:
-        raise DataError(f"{key}={path}: {error}") from error
+        raise DataError(f"{named}: {error}") from error
     except OSError as error:
-        raise DataError(f"{key}={path}: cannot be read ({error.strerror or error})") from error
+        raise DataError(f"{named}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # what a library says of a damaged file is of any kind
-        raise DataError(f"{key}={path}: cannot be read ({one_line(error)[:200]})") from error
+        raise DataError(f"{named}: cannot be read ({one_line(error)[:200]})") from error
 
 
 def check(file: Path) -> None:
@@ -94,13 +108,15 @@ def _check_names(names: list[str]) -> None:
             raise DataError(f"has {names.count(name)} columns with the name {name}")
 
 
-def _csv(file: Path, target: str, decimal: str) -> pd.DataFrame:
+def _csv(file: Path, asked: Asked) -> pd.DataFrame:
     names, separator = _header(file)
     _check_names(names)
-    options: Any = {"names": names, "sep": separator, "decimal": decimal, "index_col": False}
+    options: Any = {"names": names, "sep": separator, "decimal": asked.decimal, "index_col": False}
+    texts: Any = {name: str for name in asked.texts if name in names}
     return pd.read_csv(
         file,
         **options,
+        dtype=texts or None,
         header=None,
         skiprows=1,
         compression=None,
@@ -124,8 +140,8 @@ def _header(file: Path) -> tuple[list[str], str]:
     return [name.strip() for name in names], separator
 
 
-def _arrow(read: Callable[[Path], pd.DataFrame]) -> Callable[[Path, str, str], pd.DataFrame]:
-    def reader(file: Path, target: str, decimal: str) -> pd.DataFrame:
+def _arrow(read: Callable[[Path], pd.DataFrame]) -> Callable[[Path, Asked], pd.DataFrame]:
+    def reader(file: Path, asked: Asked) -> pd.DataFrame:
         if find_spec("pyarrow") is None:
             raise DataError("needs pyarrow: pip install 'fcsweep[table]'")
         return read(file)
@@ -133,13 +149,16 @@ def _arrow(read: Callable[[Path], pd.DataFrame]) -> Callable[[Path, str, str], p
     return reader
 
 
-def _npz(file: Path, target: str, decimal: str) -> pd.DataFrame:
+def _npz(file: Path, asked: Asked) -> pd.DataFrame:
     with zipfile.ZipFile(file) as archive:
         _check_size(sum(info.file_size for info in archive.infolist()))
         for info in archive.infolist():
             with archive.open(info) as member:
                 _check_header(member, info.file_size)
+    target = asked.target
     with np.load(file, allow_pickle=False) as arrays:
+        if target is None:
+            return _inputs(file, arrays)
         others = [name for name in arrays.files if name != target]
         if target not in arrays.files or len(others) != 1:
             raise DataError(
@@ -149,14 +168,22 @@ def _npz(file: Path, target: str, decimal: str) -> pd.DataFrame:
         return _frame(arrays[others[0]], arrays[target], target)
 
 
-def _npy(file: Path, target: str, decimal: str) -> pd.DataFrame:
-    beside = file.parent / target
-    for one in (file, beside):
+def _inputs(file: Path, arrays: Any) -> pd.DataFrame:
+    """The rows of an NPZ without regard to a target: its one array of two or more axes."""
+    found = [array for name in arrays.files if (array := arrays[name]).ndim > 1]
+    if len(found) != 1:
+        raise DataError(f"holds {len(found)} arrays of inputs; expected one, of shape (n, d)")
+    return _frame(found[0])
+
+
+def _npy(file: Path, asked: Asked) -> pd.DataFrame:
+    named = [file] if asked.target is None else [file, file.parent / asked.target]
+    for one in named:
         check(one)
         with one.open("rb") as opened:
             _check_header(opened, one.stat().st_size)
-    X, y = (np.load(one, allow_pickle=False) for one in (file, beside))
-    return _frame(X, y, target)
+    X, *y = (np.load(one, allow_pickle=False) for one in named)
+    return _frame(X, *y, target=asked.target)
 
 
 def _check_header(opened: BinaryIO | Any, size: int) -> None:
@@ -173,19 +200,23 @@ def _check_header(opened: BinaryIO | Any, size: int) -> None:
         raise DataError(f"claims an array of {claimed:,} bytes, and holds {size:,}")
 
 
-def _frame(X: np.ndarray, y: np.ndarray, target: str) -> pd.DataFrame:
-    if y.ndim != 1 or X.ndim < 2 or len(X) != len(y):
+def _frame(X: np.ndarray, y: np.ndarray | None = None, target: str | None = None) -> pd.DataFrame:
+    if y is None:
+        if X.ndim < 2:
+            raise DataError(f"holds an array of shape {X.shape}; expected (n, d)")
+    elif y.ndim != 1 or X.ndim < 2 or len(X) != len(y):
         raise DataError(
             f"holds arrays of shapes {X.shape} and, of the target, {y.shape}; expected (n, d) and "
             "(n,)"
         )
     frame = pd.DataFrame(X.reshape(len(X), -1))
     frame.columns = [f"x{place}" for place in range(frame.shape[1])]
-    frame[target] = y
+    if target is not None:
+        frame[target] = y
     return frame
 
 
-READERS: dict[str, Callable[[Path, str, str], pd.DataFrame]] = {
+READERS: dict[str, Callable[[Path, Asked], pd.DataFrame]] = {
     ".csv": _csv,
     ".tsv": _csv,
     ".parquet": _arrow(pd.read_parquet),

@@ -18,6 +18,7 @@ from fcsweep.config import MeasuredConfig, TableConfig
 from fcsweep.data.dataset import Dataset, versions
 from fcsweep.data.tables import files
 from fcsweep.data.tables.columns import Column, columns_of, matrix
+from fcsweep.data.tables.preprocessing import facts_of
 from fcsweep.data.tables.splits import Places, Splits, by_column, by_fractions
 from fcsweep.data.tables.target import classes_of
 from fcsweep.messages.errors import DataError
@@ -115,6 +116,7 @@ def _load(source: Source, dtype: torch.dtype) -> Loaded:
             "data_classes": _short(table.classes.names),
             "data_files_sha256": digests,
         },
+        preprocessing=table.preprocessing(),
     )
     rows = dict(zip(Splits._fields, map(len, table.splits), strict=True))
     sizes = rows | {"inputs": train[0].shape[1], "classes": dataset.num_classes}
@@ -198,6 +200,13 @@ class _Table:
             X = torch.from_numpy(matrix(self.columns, rows, numbers, self._where))
         return X.to(dtype), torch.from_numpy(self.classes.labels[rows])
 
+    def preprocessing(self) -> dict[str, Any] | None:
+        """What makes inputs of further rows; None where that is too much for a record."""
+        asked = _as_table(self._config)
+        return facts_of(
+            self.columns, self.classes.names, asked.target, asked.missing, asked.decimal
+        )
+
     def sha256(self) -> str:
         """Of the values, for a table without files."""
         return sha256(self._frame.to_csv(index=False).encode()).hexdigest()
@@ -225,7 +234,7 @@ def _read(config: MeasuredConfig, asked: TableConfig) -> dict[str, pd.DataFrame]
     if not isinstance(config, TableConfig):
         return {"path": _of_sklearn(config.name)}
     read = {
-        key: files.read(f"data.{key}", path, asked.target, asked.decimal)
+        key: files.read(f"data.{key}", path, files.Asked(asked.target, asked.decimal))
         for key, path in _paths(config).items()
     }
     for key, frame in read.items():

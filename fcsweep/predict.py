@@ -1,0 +1,118 @@
+"""``python -m fcsweep.predict RUN INPUT [OUTPUT]``: the classes of further rows of a table.
+
+RUN is the folder of a run on a table, or of a sweep: of that its best run; or an ``ensemble.json``.
+INPUT is a table with the columns that the run was trained on. OUTPUT, a CSV, has a row for each:
+the other columns of INPUT, the predicted class and the probability of each. Without OUTPUT it goes
+to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fcsweep.messages.errors import DataError, FolderError, UserError
+from fcsweep.messages.wording import printable
+from fcsweep.system.command import command, plain
+from fcsweep.system.signals import held_back
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fcsweep.trained.runs import Trained
+
+PROGRAM = "python -m fcsweep.predict"
+PREDICTED, PROBABILITY = "predicted", "probability_"
+"""The columns of the output; a class's name follows the second."""
+
+
+def main() -> None:
+    """Exit code 1 and one line for what cannot be predicted."""
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=plain(__doc__))
+    parser.add_argument("run", type=Path, help="folder of a run or a sweep, or an ensemble.json")
+    parser.add_argument("input", type=Path, help="a table: CSV, TSV, Parquet, Feather, NPZ or NPY")
+    parser.add_argument("output", type=Path, nargs="?", help="a CSV; standard output if absent")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N; as the run was configured if absent")
+    asked = parser.parse_args()
+    with command(PROGRAM):
+        _check(asked.run, asked.input, asked.output)
+        with held_back():  # torch and pandas, not before the paths are checked
+            from fcsweep.kernels.threads import one_thread
+            from fcsweep.system.atomic import write_atomically
+        one_thread()
+        table = predict(asked.run, asked.input, asked.device)
+        text = table.to_csv(index=False, lineterminator="\n")
+        if asked.output is None:
+            print(text, end="")
+        else:
+            write_atomically(asked.output, text.encode())
+            print(printable(f"{len(table):,} rows: {asked.output}"))
+
+
+def _check(run: Path, table: Path, output: Path | None) -> None:
+    if not run.exists():
+        raise FolderError(f"{run} is not there; expected a run, a sweep or an ensemble.json")
+    if not table.is_file():
+        raise DataError(f"{table} is no file; expected a table, such as new.csv")
+    if output is None:
+        return
+    if output.suffix.lower() != ".csv":
+        raise DataError(f"{output} is not the name of a CSV; expected one that ends in .csv")
+    if output.exists() and output.samefile(table):
+        raise DataError(f"{output} is the input itself; name another file")
+
+
+def predict(run: Path, table: Path, device: str | None = None) -> pd.DataFrame:
+    """The output for the rows of a table, in their order.
+
+    Args:
+        run: folder of a run or a sweep, or an ``ensemble.json``.
+        table: the file.
+        device: instead of the configured one.
+
+    Raises:
+        UserError: the run or the table cannot be used; one line.
+    """
+    import pandas as pd
+
+    from fcsweep.run import device_of
+    from fcsweep.trained.probabilities import averaged
+    from fcsweep.trained.rows import Rows, preprocessing_of
+
+    runs, weights = _nets(run)
+    facts = preprocessing_of(runs[0])
+    try:
+        rows = Rows(table, facts)
+        kept, classes = rows.others(), [str(name) for name in facts["classes"]]
+        made = [PREDICTED, *(f"{PROBABILITY}{name}" for name in classes)]
+        if clash := [name for name in kept.columns if str(name) in made]:
+            raise DataError(f"{table} has a column {clash[0]}, as the output does; rename it")
+        mean = averaged(runs, weights, rows.inputs, device_of(device or runs[0].config.device))
+        predicted = [classes[place] for place in mean.max(-1).indices.tolist()]
+        columns = {PREDICTED: predicted, **dict(zip(made[1:], mean.T.numpy(), strict=True))}
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise FolderError(f"{runs[0].folder} has other preprocessing than its net") from error
+    return pd.concat([kept, pd.DataFrame(columns, index=kept.index)], axis=1)
+
+
+def _nets(run: Path) -> tuple[Sequence[Trained], Sequence[float]]:
+    """The nets that predict, with their weights."""
+    from fcsweep.evaluate import best_of
+    from fcsweep.records.filenames import jobs_of
+    from fcsweep.records.models import ensemble
+    from fcsweep.trained.ensembles import members_of
+    from fcsweep.trained.runs import read_trained
+
+    if run.name == ensemble.FILE:
+        known = ensemble.read(run)
+        return members_of(known, run.parent), [one.weight for one in known.members]
+    folder = best_of(run)[0] if jobs_of(run) else run
+    return [read_trained(folder)], [1.0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Further rows of a table, as inputs of the nets that were trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fcsweep.config import RunConfig
+from fcsweep.config.allowed import Measured
+from fcsweep.data.choice import data_of
+from fcsweep.messages.errors import DataError, FolderError, UserError
+from fcsweep.messages.wording import one_line
+from fcsweep.records.filenames import PREPROCESSING, PROVENANCE
+from fcsweep.records.reader import read_json
+from fcsweep.trained.runs import Trained
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def preprocessing_of(run: Trained) -> Mapping[str, Any]:
+    """What makes inputs of rows, from the record; else from the table, if it is as it was.
+
+    Args:
+        run: on a table.
+
+    Raises:
+        FolderError: the run was trained on something else, or its table is gone or has changed.
+    """
+    if not isinstance(run.config.data, Measured):
+        raise FolderError(
+            f"{run.folder} was trained on the images of {run.config.data.name}; fcsweep.predict "
+            "takes runs on tables, python -m fcsweep.export writes any net as plain torch"
+        )
+    path = run.folder / PREPROCESSING
+    if path.exists():
+        try:
+            return read_json(path)
+        except (OSError, ValueError) as error:
+            raise FolderError(f"{path} cannot be read: {one_line(error)}") from error
+    lacking = f"{run.folder} has no {PREPROCESSING} (its version wrote none, or it has over 1 MB)"
+    try:
+        data = data_of(run.config)
+        recorded = read_json(run.folder / PROVENANCE).get("data_sha256")
+    except (UserError, OSError, ValueError) as error:
+        raise FolderError(f"{lacking}, and its table: {one_line(error)}") from error
+    if data.fingerprint != recorded or data.preprocessing is None:
+        raise FolderError(f"{lacking}, and its table has changed: train it again")
+    return data.preprocessing
+
+
+class Rows:
+    """The rows of a file.
+
+    Args:
+        path: of the file.
+        facts: as ``preprocessing.json`` has them.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+
+    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+        from fcsweep.data.tables import files, preprocessing  # imports pandas
+
+        self._path, self._facts = path, facts
+        asked = files.Asked(None, facts["decimal"], preprocessing.texts_of(facts))
+        self.frame: pd.DataFrame = files.read("", str(path), asked)
+        self._made: dict[str, Tensor] = {}
+
+    def inputs(self, config: RunConfig) -> Tensor:
+        """As a run of this config takes them, ``(n, d)``.
+
+        Raises:
+            DataError: a column is missing, or holds what cannot be an input.
+        """
+        if config.dtype not in self._made:
+            self._made[config.dtype] = torch.from_numpy(self._inputs(config.dtype))
+        return self._made[config.dtype]
+
+    def _inputs(self, dtype: str) -> NDArray[Any]:
+        from fcsweep.data.tables import preprocessing
+
+        try:
+            return preprocessing.inputs(self.frame, self._facts, np.dtype(dtype))
+        except DataError as error:
+            raise DataError(f"{self._path}: {error}") from error
+
+    def others(self) -> pd.DataFrame:
+        """The columns that are no input, such as a row's number."""
+        used = {one["name"] for one in self._facts["columns"]}
+        return self.frame.drop(columns=[name for name in self.frame if str(name) in used])
