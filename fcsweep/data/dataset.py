@@ -127,6 +127,22 @@ def load_test(
     return _tensors(chosen, test, _mean(chosen, train), dtype)
 
 
+def normalization(name: str, *, root: str | Path | None = None) -> dict[str, Any]:
+    """How pixels become inputs: ``pixel / white - mean``, with a mean for each colour plane.
+
+    Args:
+        name: As for `load`.
+        root: As for `load`.
+
+    Raises:
+        DataError: As for `load`.
+    """
+    _check(name, root, torch.float32)
+    chosen = SETS[name]
+    train, _ = _training(chosen, _source(chosen, root))
+    return {"white": chosen.white, "mean": _mean(chosen, train).tolist()}
+
+
 def _check(name: str, root: str | Path | None, dtype: torch.dtype) -> None:
     if name not in SETS:
         near = get_close_matches(str(name), SETS, n=1)

@@ -71,7 +71,7 @@ def _parts(
 ) -> Iterator[tuple[list[int], slice, Tensor]]:
     """Places of runs of one shape, some rows, and the probabilities there, float64 on the CPU."""
     for places in _stacks([run.config for run in runs]):
-        net = _stack([runs[place] for place in places], device)
+        net = stack([runs[place] for place in places], device)
         X = inputs(runs[places[0]].config)
         for start in range(0, len(X), EVALUATION_ROWS):
             rows = slice(start, start + EVALUATION_ROWS)
@@ -89,8 +89,12 @@ def _stacks(configs: Sequence[RunConfig]) -> Iterator[list[int]]:
         yield from map(list, cut(found, largest(configs[found[0]])))
 
 
-def _stack(runs: Sequence[Trained], device: torch.device) -> FullyConnectedNet:
-    """The nets of runs of one shape, with their best parameters."""
+def stack(runs: Sequence[Trained], device: torch.device) -> FullyConnectedNet:
+    """The nets of runs of one shape, with their best parameters.
+
+    Raises:
+        FolderError: the parameters of a run do not fit its config.
+    """
     config = runs[0].config
     net = FullyConnectedNet(
         config.model.hidden_dims,

@@ -17,6 +17,7 @@ PROGRAMS = {
     "fcsweep.report": ["x/y"],
     "fcsweep.ensemble": ["x/y"],
     "fcsweep.predict": ["x/y", "x"],
+    "fcsweep.export": ["x/y"],
     "fcsweep.find_lr": ["seed=x/y"],
     "fcsweep.grade": ["r", "--out", "x/y"],
 }
