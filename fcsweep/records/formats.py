@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 
@@ -40,6 +41,22 @@ HISTORY_COLUMNS = [field.name for field in fields(HistoryRow)]
 """Of ``history.csv``."""
 OLDER_COLUMNS = HISTORY_COLUMNS[:-1]
 """Of the runs that were recorded before there was ``val_loss``."""
+
+
+@dataclass(frozen=True)
+class History:
+    """The columns of a ``history.csv``: those of `HistoryRow`, an entry an epoch."""
+
+    epoch: Sequence[int] = ()
+    step: Sequence[int] = ()
+    loss: Sequence[float] = ()
+    train_accuracy: Sequence[float | None] = ()
+    val_accuracy: Sequence[float | None] = ()
+    learning_rate: Sequence[float] = ()
+    val_loss: Sequence[float | None] = ()
+
+    def __len__(self) -> int:
+        return len(self.epoch)
 
 
 @dataclass

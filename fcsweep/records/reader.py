@@ -15,7 +15,7 @@ from fcsweep.config import flat, read, typed
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line, render
 from fcsweep.records.filenames import FINISHED, PROVENANCE, STATUSES, place
-from fcsweep.records.formats import HISTORY_COLUMNS, OLDER_COLUMNS, HistoryRow, Result
+from fcsweep.records.formats import HISTORY_COLUMNS, OLDER_COLUMNS, History, HistoryRow, Result
 from fcsweep.records.seal import changed_files
 from fcsweep.system.bounded import read_bounded
 from fcsweep.system.locks import is_held
@@ -271,22 +271,6 @@ def _is_finite(value: object) -> bool:
 
 
 LARGEST_HISTORY = 100_000_000  # bytes
-
-
-@dataclass(frozen=True)
-class History:
-    """The columns of a ``history.csv``: those of `HistoryRow`, an entry an epoch."""
-
-    epoch: Sequence[int] = ()
-    step: Sequence[int] = ()
-    loss: Sequence[float] = ()
-    train_accuracy: Sequence[float | None] = ()
-    val_accuracy: Sequence[float | None] = ()
-    learning_rate: Sequence[float] = ()
-    val_loss: Sequence[float | None] = ()
-
-    def __len__(self) -> int:
-        return len(self.epoch)
 
 
 def read_history(path: Path) -> list[HistoryRow]:

@@ -14,7 +14,8 @@ from fcsweep.analysis.findings import Axis, Direction
 from fcsweep.messages.errors import FolderError
 from fcsweep.records import sweep_table
 from fcsweep.records.filenames import HISTORY, find_runs, is_sweep, place
-from fcsweep.records.reader import History, Reading, are_ours, read_columns, read_run
+from fcsweep.records.formats import History
+from fcsweep.records.reader import Reading, are_ours, read_columns, read_run
 from fcsweep.report import foreign_study
 from fcsweep.report.foreign_study import REACHED, Study, read_study
 

@@ -14,7 +14,8 @@ from fcsweep.analysis.findings import is_number, missing
 from fcsweep.messages.errors import UserError
 from fcsweep.messages.wording import printable
 from fcsweep.records.filenames import LOSSES
-from fcsweep.records.reader import History, losses_of
+from fcsweep.records.formats import History
+from fcsweep.records.reader import losses_of
 from fcsweep.report import words
 from fcsweep.report.comparison import Comparison
 from fcsweep.report.contents import Run, Sweep
