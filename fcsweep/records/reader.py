@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from fcsweep.config import flat, read, typed
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line, render
-from fcsweep.records.filenames import FINISHED, PROVENANCE, STATUSES, place
+from fcsweep.records.filenames import FINISHED, PROVENANCE, RESULT, STATUSES, place
 from fcsweep.records.formats import HISTORY_COLUMNS, OLDER_COLUMNS, History, HistoryRow, Result
 from fcsweep.records.seal import changed_files
 from fcsweep.system.bounded import read_bounded
@@ -286,10 +286,15 @@ def read_history(path: Path) -> list[HistoryRow]:
 def read_columns(path: Path) -> History:
     """The columns of a ``history.csv``.
 
+    Half a row is being added, unless ``result.json`` beside it counts that epoch.
+
     Raises: as `read_history`.
     """
-    text = read_bounded(path, LARGEST_HISTORY).decode()
-    heading, *lines = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
+    content = read_bounded(path, LARGEST_HISTORY)
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content) and whole.count(b"\n") > _epochs(path.with_name(RESULT)):
+        content = whole
+    heading, *lines = list(csv.reader(io.StringIO(content.decode()), strict=True)) or [[]]
     if heading not in (HISTORY_COLUMNS, OLDER_COLUMNS):
         raise ValueError("it has no heading")
     if any(len(line) != len(heading) for line in lines):
@@ -303,6 +308,15 @@ def read_columns(path: Path) -> History:
     return History(*columns, *[[None] * len(lines)] * (len(kinds) - len(columns)))
 
 
+def _epochs(path: Path) -> float:
+    """How many epochs a ``result.json`` counts; infinitely many where it does not tell."""
+    try:
+        epochs: Any = read_json(path).get("epochs")
+    except (OSError, ValueError):
+        return math.inf
+    return epochs if _fits(epochs, int) else math.inf
+
+
 def _evaluated(cell: str) -> float | None:
     return float(cell) if cell else None
 
@@ -310,7 +324,8 @@ def _evaluated(cell: str) -> float | None:
 def losses_of(content: bytes) -> NDArray[Any]:
     """The ``(steps,)`` losses in the content of ``losses.npy``.
 
-    Not by ``np.load``, which takes memory for what a header announces before it looks for it.
+    As many as the header announces: what lies beyond is being added. Not by ``np.load``, which
+    takes memory for what a header announces before it looks for it.
 
     Raises:
         ValueError: it does not hold one float a step.
@@ -328,6 +343,6 @@ def losses_of(content: bytes) -> NDArray[Any]:
         raise ValueError("it is not an array of numbers")
     if len(shape) != 1 or dtype.kind != "f":
         raise ValueError("it does not hold one number a step")
-    if len(content) - file.tell() != shape[0] * dtype.itemsize:
+    if len(content) - file.tell() < shape[0] * dtype.itemsize:
         raise ValueError(f"it does not hold the {shape[0]} numbers that it announces")
-    return np.frombuffer(content, dtype, offset=file.tell())
+    return np.frombuffer(content, dtype, shape[0], file.tell())

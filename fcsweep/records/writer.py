@@ -1,10 +1,11 @@
 """The files of a run: every number that it produced, up to date while it runs.
 
-Each file is replaced as a whole (written beside itself, then renamed), so that a reader sees the
-state before or after a write and never half of it, whatever ends the process. ``result.json`` comes
-last: what it says is also in the others. When a run ends, ``provenance.json`` gets the sha256 of
-each of them and of itself, so that a byte that changes later is found. ``multirun/README.md``
-describes each file, column by column.
+``history.csv`` and ``losses.npy`` grow at their ends; every other file is replaced as a whole
+(written beside itself, then renamed), so that a reader sees the state before or after a write,
+whatever ends the process. ``result.json`` comes last: what it says is also in the others, and what
+lies in them beyond it does not count. When a run ends, ``provenance.json`` gets the sha256 of each
+of them and of itself, so that a byte that changes later is found. ``multirun/README.md`` describes
+each file, column by column.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import io
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,7 @@ from fcsweep.records.seal import add_seal, as_json
 from fcsweep.system.atomic import spare_of, write_atomically
 from fcsweep.system.crew import fence
 from fcsweep.system.locks import is_held
-from fcsweep.system.rewrite import rewrite_atomically, settle
+from fcsweep.system.rewrite import Growing, rewrite_atomically, settle
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,17 @@ class RunRecord:
 
     def _forget(self, objective: str, target: float | None) -> None:
         self.result = Result(objective, target)
-        self._history = _HEADING
-        self._losses: list[NDArray[Any]] = []
-        self._rows: list[HistoryRow] = []
+        self._keep(Past([], [], self.result))
         self._facts: dict[str, Any] = {}
         self._preprocessing: bytes | None = None
         self._seconds_before = 0.0
+
+    def _keep(self, past: Past) -> None:
+        """Hold what is recorded so far; the files are written anew."""
+        self._rows, self._losses = past.rows[:], past.losses[:]
+        self._history = _HEADING + "".join(map(_line, self._rows))
+        self._history_file = Growing(self.folder / HISTORY)
+        self._losses_file = Growing(self.folder / LOSSES)
 
     def start(self) -> None:
         """Write the records of a run that starts, or starts again: nothing is known yet."""
@@ -110,8 +117,7 @@ class RunRecord:
             best: ``best.safetensors`` as it was then; None if there was none.
         """
         fence()
-        self._rows, self._losses = past.rows[:], past.losses[:]
-        self._history = _HEADING + "".join(_csv(vars(row).values()) for row in self._rows)
+        self._keep(past)
         self.result = replace(past.result, status="running", reason=None)
         self._seconds_before = self.result.seconds
         if best is not None:
@@ -144,8 +150,11 @@ class RunRecord:
         fence()
         result = self.result
         self._rows.append(row)
-        self._history += _csv(vars(row).values())
         self._losses.append(losses)
+        line = _line(row)
+        self._history += line
+        self._history_file.add(line.encode())
+        self._losses_file.add(losses.tobytes())
         result.epochs, result.seconds = row.epoch, self._seconds_before + seconds
         result.best_val_accuracy = _highest(result.best_val_accuracy, row.val_accuracy)
         result.best_train_accuracy = _highest(result.best_train_accuracy, row.train_accuracy)
@@ -174,24 +183,31 @@ class RunRecord:
         return self.result
 
     def _write(self, seal: bool = False) -> None:
-        losses = np.concatenate(self._losses) if self._losses else np.zeros(0, np.float32)
-        contents = {
-            HISTORY: self._history.encode(),
-            LOSSES: _as_npy(losses),
-            RESULT: as_json(vars(self.result)),
-        }
+        self._history_file.flush(self._history.encode)
+        self._losses_file.flush(self._npy, self._npy_header())
+        result = as_json(vars(self.result))
         if seal:
-            if self._config is None:  # the run failed before its start
-                with suppress(OSError):
-                    self._config = self._saved_config()
-            hashes = {name: sha256(content).hexdigest() for name, content in contents.items()}
-            config = None if self._config is None else sha256(self._config).hexdigest()
-            hashes |= {CONFIG: config, BEST: self.result.best_sha256}
-            if self._preprocessing is not None:
-                hashes[PREPROCESSING] = sha256(self._preprocessing).hexdigest()
-            contents = {PROVENANCE: as_json(add_seal(self._facts | {"files": hashes})), **contents}
-        for name, content in contents.items():
-            rewrite_atomically(self.folder / name, content, self._spare)
+            facts = as_json(add_seal(self._facts | {"files": self._hashes(result)}))
+            rewrite_atomically(self.folder / PROVENANCE, facts, self._spare)
+        rewrite_atomically(self.folder / RESULT, result, self._spare)
+
+    def _hashes(self, result: bytes) -> dict[str, str | None]:
+        if self._config is None:  # the run failed before its start
+            with suppress(OSError):
+                self._config = self._saved_config()
+        contents = {HISTORY: self._history.encode(), LOSSES: self._npy(), RESULT: result}
+        hashes: dict[str, str | None] = {n: sha256(one).hexdigest() for n, one in contents.items()}
+        hashes[CONFIG] = None if self._config is None else sha256(self._config).hexdigest()
+        if self._preprocessing is not None:
+            hashes[PREPROCESSING] = sha256(self._preprocessing).hexdigest()
+        return hashes | {BEST: self.result.best_sha256}
+
+    def _npy(self) -> bytes:
+        return b"".join([self._npy_header(), *(part.tobytes() for part in self._losses)])
+
+    def _npy_header(self) -> bytes:
+        dtype = self._losses[0].dtype.str if self._losses else "<f4"
+        return _npy_header(dtype, sum(map(len, self._losses)))
 
 
 def end_lost(folder: Path) -> None:
@@ -225,9 +241,16 @@ def _csv(cells: Iterable[object]) -> str:
     return line.getvalue()
 
 
-def _as_npy(losses: NDArray[Any]) -> bytes:
-    memory = io.BytesIO()
-    np.save(memory, losses, allow_pickle=False)
+def _line(row: HistoryRow) -> str:
+    return _csv(vars(row).values())
+
+
+@lru_cache
+def _npy_header(dtype: str, count: int) -> bytes:
+    """As ``np.save`` writes it for ``(count,)`` numbers; it is as long for any count."""
+    memory, shape = io.BytesIO(), (count,)
+    about = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(memory, about)
     return memory.getvalue()
 
 

@@ -54,7 +54,12 @@ def beside(path: Path, spare: Path | None = None) -> Generator[Path]:
             spare.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
-        raise RecordError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> RecordError:
+    """That a file cannot be written, and why."""
+    return RecordError(f"{path} cannot be written: {error.strerror or error}")
 
 
 @contextmanager

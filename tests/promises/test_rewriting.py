@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from fcsweep.system import rewrite
 from fcsweep.system.atomic import RecordError, spare_of
 from fcsweep.system.bounded import read_bounded
-from fcsweep.system.rewrite import rewrite_atomically, settle
+from fcsweep.system.rewrite import Growing, rewrite_atomically, settle
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can let files take turns")
 
@@ -134,3 +135,81 @@ def test_a_reader_never_finds_two_contents_in_one(tmp_path, read):
         assert len(set(content)) == 1, "of several contents"
         found.add(content[:1])
     assert writer.returncode == 0 and len(found) > 3
+
+
+def test_what_grows_is_appended_and_its_head_written_in_place(tmp_path):
+    path, content = tmp_path / "losses.npy", b""
+    file, inodes = Growing(path), set()
+    for number in range(5):
+        file.add(b"%d" % number * 1_000)
+        content += b"%d" % number * 1_000
+        head = b"of %d" % len(content)
+        content = head + content[len(head) :]
+        file.flush(partial(bytes, content), head)
+        assert path.read_bytes() == content
+        inodes.add(path.stat().st_ino)
+    assert len(inodes) == 1
+    assert os.listdir(tmp_path) == ["losses.npy"]
+
+
+@pytest.mark.parametrize("how", ["gone", "another", "cut", "longer"])
+def test_what_is_not_as_it_was_left_is_written_whole(how, tmp_path):
+    path = tmp_path / "history.csv"
+    file = Growing(path)
+    file.add(b"one")
+    file.flush(lambda: b"one")
+    if how in ("gone", "another"):
+        path.unlink()
+    if how == "another":
+        (tmp_path / "new").write_bytes(b"two")
+        (tmp_path / "new").replace(path)
+    elif how == "cut":
+        path.write_bytes(b"o")
+    elif how == "longer":
+        path.write_bytes(b"one and")
+    file.add(b", two")
+    file.flush(lambda: b"one, two")
+    assert path.read_bytes() == b"one, two"
+    assert os.listdir(tmp_path) == ["history.csv"]
+
+
+@pytest.mark.parametrize("room", [0, 4])
+def test_a_full_disk_leaves_what_was_there_and_the_next_write_adds_all(room, tmp_path, monkeypatch):
+    path = tmp_path / "history.csv"
+    file = Growing(path)
+    file.flush(lambda: b"one\n")
+    with monkeypatch.context() as patch:
+        left, write = [room], os.write
+
+        def filling(descriptor, content):
+            if not left[0]:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            taken = write(descriptor, content[: left[0]])
+            left[0] -= taken
+            return taken
+
+        patch.setattr(rewrite.os, "write", filling)
+        file.add(b"two, two, two\n")
+        with pytest.raises(RecordError, match=r"history.csv cannot be written: No space left"):
+            file.flush(lambda: b"one\ntwo, two, two\n")
+    assert path.read_bytes() == b"one\n"
+    file.add(b"three\n")
+    file.flush(lambda: b"wrong")
+    assert path.read_bytes() == b"one\ntwo, two, two\nthree\n"
+
+
+def test_what_a_signal_breaks_off_is_not_added_twice(tmp_path, monkeypatch):
+    path, write = tmp_path / "history.csv", os.write
+    file = Growing(path)
+    file.flush(lambda: b"one\n")
+    file.add(b"two\n")
+
+    def interrupted(*given):
+        write(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(rewrite.os, "write", interrupted)
+        file.flush(lambda: b"one\ntwo\n")
+    file.flush(lambda: b"one\ntwo\n")
+    assert path.read_bytes() == b"one\ntwo\n"

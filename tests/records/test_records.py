@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import pytest
 
 from fcsweep.records import writer
 from fcsweep.records.formats import HistoryRow
+from fcsweep.records.frames import load_losses
 from fcsweep.records.ownership import hold
+from fcsweep.records.reader import damaged_since, read_history
+from fcsweep.records.seal import as_json
 from fcsweep.records.writer import RunRecord
-from fcsweep.system import atomic
+from fcsweep.system import atomic, rewrite
 from fcsweep.system.atomic import RecordError
 
 
@@ -169,3 +173,75 @@ def test_the_last_record_takes_the_room_of_what_lies_beside_the_others(tmp_path,
     record.finish("interrupted", "the disk is full")
     assert result_of(tmp_path)["reason"] == "the disk is full"
     assert not list(tmp_path.glob(".*.tmp"))
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed_at(place, monkeypatch):
+    """The process is killed in or before its write number ``place``, after half of it."""
+    count, write = [0], os.write
+
+    def half(descriptor, content):
+        count[0] += 1
+        if count[0] == place:
+            write(descriptor, content[: len(content) // 2])
+        if count[0] >= place:
+            raise Killed
+        return write(descriptor, content)
+
+    monkeypatch.setattr(rewrite.os, "write", half)
+    monkeypatch.setattr(rewrite.os, "ftruncate", lambda *_: None)
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_what_a_killed_run_had_begun_to_add_does_not_count(place, tmp_path, monkeypatch):
+    record = RunRecord(tmp_path, "val_accuracy", None)
+    record.start()
+    record.add(row(1), losses(1, 2, 3), 1.0)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        killed_at(place, patch)
+        record.add(row(2), losses(4, 5, 6), 2.0)
+    assert result_of(tmp_path)["epochs"] == 1
+    assert (tmp_path / "history.csv").read_text().count("2,6") == 1
+    assert read_history(tmp_path / "history.csv") == [row(1), row(2)][:place]
+    found = load_losses(tmp_path)["loss"].tolist()
+    assert found == ([1, 2, 3] if place < 3 else [1, 2, 3, 4, 5, 6])
+    assert np.load(tmp_path / "losses.npy").tolist() == found
+    again = RunRecord(tmp_path, "val_accuracy", None)
+    again.start()
+    again.add(row(1), losses(7), 1.0)
+    assert read_history(tmp_path / "history.csv") == [row(1)]
+    assert np.load(tmp_path / "losses.npy").tolist() == [7]
+
+
+def test_a_run_that_another_process_took_over_adds_nothing_to_its_files(tmp_path):
+    one, other = (RunRecord(tmp_path, "val_accuracy", None) for _ in range(2))
+    one.start()
+    one.add(row(1, val=0.1), losses(1), 1.0)
+    other.start()
+    other.add(row(1, val=0.2), losses(2), 1.0)
+    one.add(row(2, val=0.1), losses(1), 1.0)  # it has not heard of it
+    other.add(row(2, val=0.2), losses(2), 2.0)
+    other.finish("completed")
+    assert read_history(tmp_path / "history.csv") == [row(1, val=0.2), row(2, val=0.2)]
+    assert np.load(tmp_path / "losses.npy").tolist() == [2, 2]
+    assert damaged_since(tmp_path) is None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_losses_that_grew_are_the_bytes_that_numpy_saves(dtype, tmp_path):
+    record = RunRecord(tmp_path, "val_accuracy", None)
+    record.start()
+    every = np.linspace(0, 1, 1_100).astype(dtype)
+    for epoch, part in enumerate(np.array_split(every, 11), 1):
+        record.add(row(epoch, val=0.5 if epoch % 2 else None), part, 1.0)
+    record.finish("completed")
+    np.save(tmp_path / "expected.npy", every)
+    assert (tmp_path / "losses.npy").read_bytes() == (tmp_path / "expected.npy").read_bytes()
+
+
+def test_json_of_plain_values_is_as_python_indents_it():
+    for content in ({}, {"a": 1, "b": 'x\n,"é', "c": None, "d": 0.1}, {"a": True, "b": [1, {}]}):
+        assert as_json(content) == (json.dumps(content, indent=2) + "\n").encode()
