@@ -13,9 +13,9 @@ from typing import Any, NotRequired, TypedDict
 import torch
 from torch import Tensor
 
-from fcsweep.kernels.activations import DENSITY_AT_0, SLOPE, SQRT_HALF
 from fcsweep.kernels.arithmetic import product, total
 from fcsweep.kernels.arrays import plain, takes_arrays
+from fcsweep.kernels.hidden_units import DENSITY_AT_0, SLOPE, SQRT_HALF
 from fcsweep.kernels.random_streams import Stream, generator
 
 LinearCache = tuple[Tensor, Tensor]

@@ -12,8 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from fcsweep.kernels.activations import ACTIVATIONS
 from fcsweep.kernels.arithmetic import Product, empty, total
+from fcsweep.kernels.hidden_units import ACTIVATIONS
 from fcsweep.kernels.parameters import Parameters
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
