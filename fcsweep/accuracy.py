@@ -132,7 +132,7 @@ class Best:
         self.epoch[better] = epoch
         if better.any():
             trials = better.reshape(-1, 1).to(params.device)
-            for best, p in zip(self.params.blocks, params.blocks, strict=True):
+            for best, p in zip(self.params.all_blocks, params.all_blocks, strict=True):
                 torch.where(trials, p, best, out=best)
 
     def stalled(self, epoch: int) -> Tensor:

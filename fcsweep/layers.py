@@ -169,12 +169,9 @@ class LinearThen:
         return Linear.backward(self.activation.backward(dout, activation), linear)
 
 
-HIDDEN = {
-    "relu": Linear_ReLU,
-    "leaky_relu": LinearThen(LeakyReLU),
-    "tanh": LinearThen(Tanh),
-    "gelu": LinearThen(GELU),
-}
+ACTIVATIONS = {"relu": ReLU, "leaky_relu": LeakyReLU, "tanh": Tanh, "gelu": GELU}
+
+HIDDEN = {name: LinearThen(one) for name, one in ACTIVATIONS.items()} | {"relu": Linear_ReLU}
 """A hidden layer with each activation."""
 
 

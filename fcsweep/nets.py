@@ -1,4 +1,4 @@
-"""Fully connected nets: ``{Linear - activation - [Dropout]} x (L - 1) - Linear - loss``.
+"""Fully connected nets: ``{Linear - [norm] - activation - [Dropout]} x (L - 1) - Linear - loss``.
 
 One class for one trial and for a stack of them: where ``weight_scale``, ``reg``, ``dropout`` or
 ``seed`` has ``k`` values, every parameter has a leading axis of ``k`` trials, which never interact.
@@ -21,15 +21,9 @@ from fcsweep.initialization import Initialization, draw
 from fcsweep.kernels.arrays import dtype_of, seeds, takes_arrays, tensor
 from fcsweep.kernels.forward_backward import Pass
 from fcsweep.kernels.parameters import Parameters, PerTrial, layer_sizes, trials_of
-from fcsweep.layers import (
-    DROP_EXPECTED,
-    HIDDEN,
-    Dropout,
-    DropoutCache,
-    DropoutParam,
-    Linear,
-)
+from fcsweep.layers import ACTIVATIONS, DROP_EXPECTED, Dropout, DropoutCache, DropoutParam, Linear
 from fcsweep.losses import add_l2, softmax, softmax_loss, svm, svm_loss
+from fcsweep.normalization import hidden_layer, layers_of, normalization_of
 
 LOSSES = {"softmax": (softmax_loss, softmax), "svm": (svm_loss, svm)}
 """Each loss, and its arithmetic alone."""
@@ -55,6 +49,10 @@ class FullyConnectedNet:
         loss_function: ``"softmax"`` or ``"svm"``.
         label_smoothing: share of each label that softmax spreads over all classes, in [0, 1).
         activation: of the hidden units: ``"relu"``, ``"leaky_relu"``, ``"tanh"`` or ``"gelu"``.
+        normalization: before it: ``"none"``, ``"batch"`` or ``"layer"``; see
+            ``fcsweep.normalization``. ``params`` then also holds ``gamma1``, ``beta1``, ..., and
+            with ``"batch"`` at the end ``running_mean1``, ``running_var1``, ..., which are not
+            learnt: each training step updates them, and test mode uses them.
         seed: determines the initial weights and the dropout masks; the masks are then the same in
             every call of ``loss`` with the same ``step``, so that gradients can be checked. None
             draws both from torch's global generator.
@@ -85,6 +83,7 @@ class FullyConnectedNet:
         activation: str = "relu",
         initialization: Initialization = None,
         label_smoothing: PerTrial = 0.0,
+        normalization: str | None = "none",
         **others: Any,
     ) -> None:
         keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
@@ -92,11 +91,12 @@ class FullyConnectedNet:
             raise ValueError(f"l2_factor is {l2_factor}; expected a number >= 0, such as 0.5 or 1")
         if loss_function not in LOSSES:
             raise ValueError(f"loss_function is {loss_function!r}; expected one of {[*LOSSES]}")
-        if activation not in HIDDEN:
-            raise ValueError(f"activation is {activation!r}; expected one of {[*HIDDEN]}")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation is {activation!r}; expected one of {[*ACTIVATIONS]}")
         dims = layer_sizes(input_dim, hidden_dims, num_classes)
         self.loss_function, self.arithmetic = LOSSES[loss_function]
-        self.activation, self._hidden = activation, HIDDEN[activation]
+        self.activation, self.normalization = activation, normalization_of(normalization)
+        self._hidden = hidden_layer(activation, self.normalization)
         self.dtype, self.device = dtype_of(dtype), torch.device(device)
         seed = seeds(seed)
         self.seed: int | Sequence[int] | None = seed
@@ -106,7 +106,8 @@ class FullyConnectedNet:
         self.dropout, self.reg = dropout, reg
         self.label_smoothing = self._smoothing(label_smoothing)
         self.num_classes = dims[-1]
-        self._params = Parameters(self.trials, dims, self.dtype, self.device, zero=False)
+        norm = self.normalization != "none", self.normalization == "batch"
+        self._params = Parameters(self.trials, dims, self.dtype, self.device, False, *norm)
         draw(self._params, self._each(weight_scale), initialization, self._seeds)
 
     def _smoothing(self, value: PerTrial) -> Tensor | None:
@@ -174,7 +175,7 @@ class FullyConnectedNet:
 
         Returns:
             Without ``y``: scores ``(*t, n, num_classes)``. With it: the loss ``(*t,)`` with the L2
-            term, in nats for softmax, and its gradient for each name in ``params``. Of NumPy
+            term, in nats for softmax, and its gradient for each parameter by name. Of NumPy
             arrays: scores or loss as an array or a NumPy number; gradients are tensors.
 
         Raises:
@@ -182,13 +183,13 @@ class FullyConnectedNet:
         """
         if y is None:
             return self.scores(X)
-        *hidden_layers, (w, b) = self._layers
+        *hidden_layers, last = layers_of(self.params, "train")
         x, caches = X.to(self.dtype), list[Any]()
-        for layer, (hidden_w, hidden_b) in enumerate(hidden_layers, start=1):
-            x, cache = self._hidden.forward(x, hidden_w, hidden_b)
-            x, mask = Dropout.forward(x, self._dropout_param(step, layer))
+        for number, layer in enumerate(hidden_layers, start=1):
+            x, cache = self._hidden.forward(x, *layer)
+            x, mask = Dropout.forward(x, self._dropout_param(step, number))
             caches.append((cache, mask))
-        scores, last_cache = Linear.forward(x, w, b)
+        scores, last_cache = Linear.forward(x, *last)
 
         smooth = {} if self.label_smoothing is None else {"label_smoothing": self.label_smoothing}
         loss, dscores = self.loss_function(scores, y, **smooth)
@@ -196,19 +197,19 @@ class FullyConnectedNet:
         dx, *gradients = Linear.backward(dscores, last_cache)
         for cache, mask in reversed(caches):
             dx = Dropout.backward(dx, mask)
-            dx, dw, db = self._hidden.backward(dx, cache)
-            gradients = [dw, db, *gradients]
-        grads = dict(zip(self.params, gradients, strict=True))
+            dx, *own = self._hidden.backward(dx, cache)
+            gradients = [*own, *gradients]
+        grads = dict(zip(self.params.shapes, gradients, strict=True))
         return self._add_l2(loss, grads), grads
 
     @takes_arrays
     def scores(self, X: Tensor) -> Tensor:
         """Scores ``(*t, n, num_classes)`` in test mode."""
-        *hidden_layers, (w, b) = self._layers
+        *hidden_layers, last = layers_of(self.params, "test")
         x = X.to(self.dtype)
-        for hidden_w, hidden_b in hidden_layers:
-            x, _ = self._hidden.forward(x, hidden_w, hidden_b)
-        return Linear.forward(x, w, b)[0]
+        for layer in hidden_layers:
+            x, _ = self._hidden.forward(x, *layer)
+        return Linear.forward(x, *last)[0]
 
     def prepare(self, X: Tensor, y: Tensor, out: Parameters) -> Callable[[int], Tensor]:
         """``loss`` for a minibatch at a fixed place in memory: the same bits, faster.
@@ -228,7 +229,8 @@ class FullyConnectedNet:
         arithmetic = self.arithmetic
         if self.label_smoothing is not None:
             arithmetic = partial(softmax, smoothing=self.label_smoothing.reshape(-1))
-        prepared = Pass(self.params, x, y, arithmetic, out, self.activation)
+        parts = self.activation, self.normalization
+        prepared = Pass(self.params, x, y, arithmetic, out, *parts)
         # a closure would keep its memory as long as the traceback of an error in it
         return partial(self._forward_backward, prepared, out)
 
@@ -240,12 +242,6 @@ class FullyConnectedNet:
     def _forward_backward(self, prepared: Pass, grads: Parameters, step: int) -> Tensor:
         loss = prepared(partial(self._mask, step) if self._drops else None)
         return self._add_l2(loss if self.trials else loss[0], grads)
-
-    @property
-    def _layers(self) -> list[tuple[Tensor, Tensor]]:
-        """``W (*t, i, o)`` and ``b (*t, o)`` of each layer."""
-        values = [*self.params.values()]
-        return [*zip(values[::2], values[1::2], strict=True)]
 
     def _dropout_param(self, step: int, layer: int) -> DropoutParam:
         """The ``dropout_param`` of a hidden layer, counted from 1."""
@@ -294,12 +290,12 @@ class FullyConnectedNet:
                 names or shapes differ from this net's.
         """
         params, settings = files.read(path)
-        dims = files.dims_of(params, path) if settings else self.params.dims
+        dims = self.params.dims if not settings else files.dims_of(params, self.params, path)
         self.dtype = self.dtype if dtype is None else dtype_of(dtype)
         self.device = torch.device(device or self.device)
         if (dims, self.dtype, self.device) != (self.params.dims, *self.params.place):
             self.num_classes = dims[-1]
-            self._params = Parameters(self.trials, dims, self.dtype, self.device)
+            self._params = self.params.sized(dims, self.dtype, self.device)
         self.params.assign(params)
         for name, value in settings.items():
             setattr(self, name, value)
@@ -338,9 +334,10 @@ class TwoLayerNet(FullyConnectedNet):
         activation: str = "relu",
         initialization: Initialization = None,
         label_smoothing: PerTrial = 0.0,
+        normalization: str | None = "none",
         **others: Any,
     ) -> None:
-        parts = activation, initialization, label_smoothing
+        parts = activation, initialization, label_smoothing, normalization
         constants = 0.0, reg, weight_scale, loss_function, seed, dtype, device, l2_factor
         keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
         super().__init__([hidden_dim], input_dim, num_classes, *constants, *parts)

@@ -136,7 +136,7 @@ class Solver:
         self._schedules = Schedules(schedule, lr_decay, decay_every, warmup, self.num_epochs)
         self._updates.scale(self._schedules.factor(1))
         self._clipping = Clipping(clip_norm, params)
-        self._gradient = params.empty_like()
+        self._gradient = params.learnt_like()
         self._prepared: dict[torch.Size, Callable[[int], Tensor]] = {}
         self._best = Best(params, objective, patience, self.eval_every)
         self.epoch, self.step, self._stopped, self._deadline = 0, 0, False, math.inf
@@ -231,7 +231,7 @@ class Solver:
     def keep(self, trials: list[int]) -> None:
         """Let the other trials of a stack go; positions count from 0. The kept do not change."""
         self._model.keep(trials)
-        self._gradient = self._model.params.empty_like()
+        self._gradient = self._model.params.learnt_like()
         self._prepared.clear()
         self._best.keep(trials)
         self._updates.keep(trials)

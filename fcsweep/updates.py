@@ -41,7 +41,7 @@ class Updates:
             name: tensor(value, name).to("cpu", torch.float64).clone()
             for name, value in {**rule.constants, **optim_config}.items()
         }
-        self._state = {name: params.zeros_like() for name in rule.state}
+        self._state = {name: params.learnt_like(zero=True) for name in rule.state}
 
     @property
     def learning_rate(self) -> Tensor:

@@ -268,6 +268,7 @@ SEED = Range(0, 2**32, open_high=True, whole=True)  # what torch takes in on a C
 ACTIVATION = Words(("relu", "leaky_relu", "tanh", "gelu"))
 INITIALIZATION = Words(("kaiming", "xavier"))
 LOSS = Words(("softmax", "svm"))
+NORMALIZATION = Words(("none", "batch", "layer"))
 SCHEDULE = Words(("constant", "step", "cosine"))
 DTYPE = Words(("float32", "float64"))
 TRACKERS = Several(("tensorboard", "mlflow", "wandb"))

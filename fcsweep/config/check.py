@@ -54,6 +54,7 @@ def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
     config = RunConfig(**values)
     check_sizes(config)
     _check_loss(config)
+    _check_normalization(config)
     return config
 
 
@@ -171,6 +172,15 @@ def _check_loss(config: RunConfig) -> None:
         raise ConfigError(
             f"model.label_smoothing is {smoothing}; expected 0 with model.loss_function={loss}, as "
             "softmax alone has it"
+        )
+
+
+def _check_normalization(config: RunConfig) -> None:
+    """Refuse minibatches of one row where they are normalized."""
+    if config.model.normalization == "batch" and config.solver.batch_size == 1:
+        raise ConfigError(
+            "solver.batch_size is 1; expected at least 2 with model.normalization=batch, as one "
+            "row has no variance (model.normalization=layer needs none)"
         )
 
 

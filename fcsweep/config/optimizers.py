@@ -115,7 +115,7 @@ class AdamwConfig:
     epsilon: float = key(1e-8, POSITIVE, per_trial=True)
     """Added to the root mean square, in units of the gradient; > 0."""
     weight_decay: float = key(1e-2, NOT_NEGATIVE, per_trial=True)
-    """Each step takes ``learning_rate`` times this share from every weight and bias; >= 0."""
+    """Each step takes ``learning_rate`` times this share from every parameter; >= 0."""
     clip_norm: float | None = clip_norm()
     """Largest norm of the gradient of all parameters, scaled down to it; > 0, null = any."""
 

@@ -20,6 +20,7 @@ from fcsweep.config.allowed import (
     FRACTION,
     INITIALIZATION,
     LOSS,
+    NORMALIZATION,
     NOT_NEGATIVE,
     OBJECTIVE,
     POSITIVE,
@@ -52,6 +53,8 @@ class TwoLayerConfig:
     """Share of each label that ``softmax`` spreads over all classes; in [0, 1)."""
     activation: str = _key("relu", ACTIVATION)
     """Of the hidden units: ``relu``, ``leaky_relu`` (slope 0.01), ``tanh`` or ``gelu``."""
+    normalization: str = _key("none", NORMALIZATION)
+    """Before the activation: ``none``, ``batch`` (over the minibatch) or ``layer`` (over units)."""
     initialization: str | None = _key(None, INITIALIZATION, optional=True, per_trial=True)
     """Initial weights by layer: ``kaiming`` or ``xavier``; null = by ``weight_scale``."""
 
@@ -75,6 +78,8 @@ class FullyConnectedConfig:
     """Share of each label that ``softmax`` spreads over all classes; in [0, 1)."""
     activation: str = _key("relu", ACTIVATION)
     """Of the hidden units: ``relu``, ``leaky_relu`` (slope 0.01), ``tanh`` or ``gelu``."""
+    normalization: str = _key("none", NORMALIZATION)
+    """Before the activation: ``none``, ``batch`` (over the minibatch) or ``layer`` (over units)."""
     initialization: str | None = _key(None, INITIALIZATION, optional=True, per_trial=True)
     """Initial weights by layer: ``kaiming`` or ``xavier``; null = by ``weight_scale``."""
 

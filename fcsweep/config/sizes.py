@@ -19,8 +19,10 @@ def units(config: RunConfig) -> list[int]:
 
 
 def parameters(config: RunConfig) -> int:
-    """Weights and biases of the net."""
-    return sum((i + 1) * o for i, o in pairwise(units(config)))
+    """Numbers that a net keeps: weights, biases, and what normalizations add for a hidden unit."""
+    each = {"none": 0, "layer": 2, "batch": 4}[config.model.normalization]
+    normalized = each * sum(config.model.hidden_dims)
+    return sum((i + 1) * o for i, o in pairwise(units(config))) + normalized
 
 
 def activations(config: RunConfig, rows: int) -> int:

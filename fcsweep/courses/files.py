@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fcsweep.kernels.parameters import NamedTensors
+from fcsweep.kernels.parameters import Parameters
 
 ENDINGS = (".pth", ".pt")
 STARTS = (b"PK", b"\x80\x02")
@@ -26,7 +25,7 @@ FORM = "expected a file that save wrote, or a .pth of EECS 498/598 with a dict o
 
 
 def write(
-    path: str | Path, params: NamedTensors, reg: Tensor, dropout: Tensor, **others: Any
+    path: str | Path, params: Parameters, reg: Tensor, dropout: Tensor, **others: Any
 ) -> None:
     """Write the parameters of a net; to a ``.pth`` as the course does, with the further entries.
 
@@ -43,7 +42,7 @@ def write(
     settings = {
         "reg": reg.item(),
         "dtype": params.dtype,
-        "num_layers": len(params) // 2,
+        "num_layers": len(params.layers),
         "use_dropout": p > 0,
         "dropout_param": {"mode": "train", "p": p} if p else {},
     }
@@ -96,11 +95,11 @@ def _read_pth(path: str | Path) -> Any:
         raise ValueError(f"{path} {why}; {FORM}") from error
 
 
-def dims_of(params: Mapping[str, Tensor], path: str | Path) -> tuple[int, ...]:
+def dims_of(params: Mapping[str, Tensor], like: Parameters, path: str | Path) -> tuple[int, ...]:
     """Numbers of input, hidden and output units of ``W1``, ``b1``, ``W2`` ...
 
     Raises:
-        ValueError: they are not the parameters of a fully connected net.
+        ValueError: they are not the parameters of a fully connected net of the same parts.
     """
     shapes = {name: tuple(p.shape) for name, p in params.items()}
     weights = [shapes.get(f"W{number + 1}", ()) for number in range(len(shapes) // 2)]
@@ -108,10 +107,7 @@ def dims_of(params: Mapping[str, Tensor], path: str | Path) -> tuple[int, ...]:
         *(shape[0] for shape in weights[:1] if shape),
         *(shape[-1] for shape in weights if shape),
     )
-    expected = dict[str, tuple[int, ...]]()
-    for number, (i, o) in enumerate(pairwise(dims), start=1):
-        expected |= {f"W{number}": (i, o), f"b{number}": (o,)}
-    if shapes != expected or not shapes:
+    if not shapes or shapes != like.shapes_of(dims):
         raise ValueError(f"{path} holds {shapes}; expected W1, b1, W2 ... of layers that fit")
     return dims
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-NO_NORMALIZATION = "there is no batch or layer normalization here: leave it out"
 NET = {
-    "normalization": NO_NORMALIZATION,
-    "use_batchnorm": NO_NORMALIZATION,
+    "use_batchnorm": 'give normalization="batch"',
     "dropout_keep_ratio": "dropout is the probability of dropping: give dropout=1 - the keep ratio",
     "hidden_dim": "give hidden_dims=[...], one number for each hidden layer",
     "hidden_size": "hidden_dim in TwoLayerNet, hidden_dims=[...] in FullyConnectedNet",
@@ -19,7 +17,7 @@ NET = {
     "hidden_dims": "give hidden_dim, or take FullyConnectedNet",
 }
 """Of the nets."""
-NET_OFF: dict[str, Any] = {"normalization": None, "use_batchnorm": False, "dropout_keep_ratio": 1}
+NET_OFF: dict[str, Any] = {"use_batchnorm": False, "dropout_keep_ratio": 1}
 """Values with which the courses leave a part out."""
 SOLVER = {
     "learning_rate": 'give optim_config={"learning_rate": ...}',

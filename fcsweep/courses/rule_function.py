@@ -41,7 +41,8 @@ class FunctionUpdates:
         self.function, self._arrays, self._stacked = function, arrays, bool(params.trials)
         trials = range(params.trials.numel())
         self._configs: list[dict[str, Any]] = [
-            {name: deepcopy(self._of_trial(config, trial)) for name in params} for trial in trials
+            {name: deepcopy(self._of_trial(config, trial)) for name in params.shapes}
+            for trial in trials
         ]
 
     def _of_trial(self, config: Mapping[str, Any], trial: int) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from fcsweep.kernels.arithmetic import Product, empty, total
-from fcsweep.kernels.hidden_units import ACTIVATIONS
+from fcsweep.kernels.hidden_units import ACTIVATIONS, NORMALIZATIONS, Normalization
 from fcsweep.kernels.parameters import Parameters
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -23,8 +24,18 @@ Drop = Callable[[Tensor, int], Tensor | None]
 """Dropout mask for the units of a hidden layer, by its number from 1; None drops nothing."""
 
 
+class _HiddenLayer(NamedTuple):
+    """``Linear``, a normalization, and where the activation reads and writes."""
+
+    linear: Product
+    norm: Normalization | None
+    before: Tensor
+    """What the activation takes; where that is ReLU, also what it leaves, as it is in place."""
+    out: Tensor
+
+
 class Pass:
-    """``{Linear - activation - [Dropout]} x (L - 1) - Linear - loss``, forward and backward.
+    """``{Linear - [norm] - activation - [Dropout]} x (L - 1) - Linear - loss``, there and back.
 
     A call returns the loss ``(k,)`` of the current contents and writes its gradient.
 
@@ -36,6 +47,7 @@ class Pass:
         grads: receives the gradient.
         activation: a key of ``ACTIVATIONS``. ReLU is computed in place, the others from one piece
             of memory to another.
+        normalization: a key of ``NORMALIZATIONS``. A call updates running averages in ``params``.
 
     Raises:
         ValueError: labels of another type or length.
@@ -49,18 +61,28 @@ class Pass:
         loss: Loss,
         grads: Parameters,
         activation: str = "relu",
+        normalization: str = "none",
     ) -> None:
         self._activate = ACTIVATIONS[activation]
-        inputs, self._outputs, self._hidden = x, list[Product](), list[Tensor]()
-        for w, b in params.layers:
-            if self._outputs:
-                inputs = self._outputs[-1].out
-                if self._activate is not None:
-                    k, n, h = inputs.shape
-                    inputs = empty(k, h, n, inputs).mT
-                self._hidden.append(inputs)
-            self._outputs.append(Product(inputs, w, plus=b))
-        scores = self._outputs[-1].out
+        norm = NORMALIZATIONS[normalization]
+        self._layers = list[_HiddenLayer]()
+        *hidden_layers, last = params.layers
+        inputs = x
+        for number, (w, b) in enumerate(hidden_layers):
+            linear = Product(inputs, w, plus=b)
+            before, normalize = linear.out, None
+            if norm is not None:
+                averages = params.averages[number] if params.averages else None
+                scales = params.scales[number], grads.scales[number]
+                normalize = norm(before, *scales, averages)
+                before = normalize.out
+            inputs = before
+            if self._activate is not None:
+                k, n, h = before.shape
+                inputs = empty(k, h, n, before).mT
+            self._layers.append(_HiddenLayer(linear, normalize, before, inputs))
+        self._last = Product(inputs, last[0], plus=last[1])
+        scores = self._last.out
 
         k, n, c = scores.shape
         if y.shape[-1:] != (n,) or y.dtype != torch.int64:
@@ -74,7 +96,8 @@ class Pass:
 
         dout, self._dx = dscores.mT, list[Product]()
         self._dw, self._db = list[Product](), list[tuple[Tensor, Tensor]]()
-        layers = zip([x, *self._hidden], params.layers, grads.layers, strict=True)
+        below = [x, *(layer.out for layer in self._layers)]
+        layers = zip(below, params.layers, grads.layers, strict=True)
         for inputs, (w, _), (dw, db) in reversed([*layers]):
             self._dw.append(Product(inputs.mT, dout, out=dw))
             self._db.append((dout, db))
@@ -85,28 +108,32 @@ class Pass:
     def __call__(self, drop: Drop | None = None) -> Tensor:
         """The loss ``(k,)``; ``drop`` makes the dropout masks of this call."""
         masks = list[Tensor | None]()
-        *hidden_layers, scores = self._outputs
         activate = self._activate
-        for number, (layer, hidden) in enumerate(zip(hidden_layers, self._hidden, strict=True), 1):
+        for number, layer in enumerate(self._layers, 1):
+            layer.linear()
+            if layer.norm is not None:
+                layer.norm.forward()
             if activate is None:
-                layer().relu_()
+                layer.out.relu_()
             else:
-                activate(layer(), hidden)
-            masks.append(drop(hidden, number) if drop else None)
+                activate(layer.before, layer.out)
+            masks.append(drop(layer.out, number) if drop else None)
             if (mask := masks[-1]) is not None:
-                hidden.mul_(mask)
-        scores()
+                layer.out.mul_(mask)
+        self._last()
         loss = self._loss()
 
-        below = zip(reversed(hidden_layers), reversed(self._hidden), reversed(masks), strict=True)
-        for dx, (layer, hidden, mask) in zip(self._dx, below, strict=True):
-            dhidden = dx()
+        below = zip(reversed(self._layers), reversed(masks), strict=True)
+        for dx, (layer, mask) in zip(self._dx, below, strict=True):
+            dout = dx()
             if mask is not None:
-                dhidden.mul_(mask)
-            if activate is not None:
-                dhidden.mul_(layer.out)
-                continue
-            torch.ops.aten.threshold_backward.grad_input(dhidden, hidden, 0, grad_input=dhidden)
+                dout.mul_(mask)
+            if activate is None:
+                torch.ops.aten.threshold_backward.grad_input(dout, layer.out, 0, grad_input=dout)
+            else:
+                dout.mul_(layer.before)
+            if layer.norm is not None:
+                layer.norm.backward(dout)
         for dw in self._dw:
             dw()
         for dout, db in self._db:

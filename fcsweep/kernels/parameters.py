@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import inf, prod
 from typing import Any, Self
@@ -31,11 +31,14 @@ class NamedTensors(dict[str, Tensor]):
         dtype: of all tensors.
         device: where they lie.
         zero: whether they are 0; if not, whatever lay there in memory.
+        running: shapes of what is kept beside the parameters and no rule updates, as running means.
 
     Attributes:
-        blocks: as few tensors ``(k, ...)`` as hold all values, for what is done to each number
+        blocks: as few tensors ``(k, ...)`` as hold all parameters, for what is done to each number
             alone: those of a lone trial lie in one.
-        pieces: the numbers of each name, ``(k, size)``.
+        all_blocks: the same with what is running.
+        pieces: the numbers of each parameter, ``(k, size)``.
+        shapes: of the parameters.
     """
 
     def __init__(
@@ -45,37 +48,43 @@ class NamedTensors(dict[str, Tensor]):
         dtype: torch.dtype,
         device: torch.device,
         zero: bool = True,
+        running: Mapping[str, Sequence[int]] = {},
     ) -> None:
         super().__init__()
-        self.trials, self.shapes = torch.Size(trials), {**shapes}
-        count = prod(self.trials)
-        sizes = [prod(shape) for shape in shapes.values()]
+        self.trials, self.shapes, self._running = torch.Size(trials), {**shapes}, {**running}
+        count, every = prod(self.trials), {**shapes, **running}
+        sizes = [prod(shape) for shape in every.values()]
         starts = [0]
         for size in sizes:
             starts.append(starts[-1] + _whole_lines(count * size, dtype))
         make = torch.zeros if zero else torch.empty
         memory = make(starts[-1], dtype=dtype, device=device)
-        self.pieces = pieces = [
+        pieces = [
             memory[start : start + count * size].view(count, size)
             for start, size in zip(starts, sizes, strict=False)
         ]
-        self.blocks = [memory.unsqueeze(0)] if count == 1 else pieces
-        self._each = [self._shape_piece(p, s) for p, s in zip(pieces, shapes.values(), strict=True)]
-        for name, one in zip(shapes, self._each, strict=True):
+        self.pieces = pieces[: len(shapes)]
+        alone = count == 1
+        self.blocks = [memory[: starts[len(shapes)]].unsqueeze(0)] if alone else self.pieces
+        self.all_blocks = [memory.unsqueeze(0)] if alone else pieces
+        self._each = {
+            name: self._shape_piece(piece, shape)
+            for piece, (name, shape) in zip(pieces, every.items(), strict=True)
+        }
+        for name, one in self._each.items():
             super().__setitem__(name, one if trials else one[0])
 
     def _shape_piece(self, piece: Tensor, shape: Sequence[int]) -> Tensor:
         """A tensor ``(k, *shape)`` in its piece of memory, ``(k, size)``."""
         return piece.view(len(piece), *shape)
 
-    def _like(self, trials: Sequence[int], zero: bool = False) -> Self:
+    def _like(self, trials: Sequence[int], zero: bool = False, running: bool = True) -> Self:
         """The same names and shapes, for other trials."""
-        return type(self)(trials, self._form, self.dtype, self.device, zero)
+        return type(self)(trials, *self._form(zero, running))
 
-    @property
-    def _form(self) -> Any:
-        """What the constructor makes names and shapes from."""
-        return self.shapes
+    def _form(self, zero: bool, running: bool) -> tuple[Any, ...]:
+        """What the constructor takes after the trials; ``running``: with what is running."""
+        return self.shapes, *self.place, zero, self._running if running else {}
 
     @property
     def place(self) -> tuple[torch.dtype, torch.device]:
@@ -100,6 +109,10 @@ class NamedTensors(dict[str, Tensor]):
         """The same names and shapes, to be written to before anything is read."""
         return self._like(self.trials)
 
+    def learnt_like(self, zero: bool = False) -> Self:
+        """Likewise without what is running: for a gradient, or the state of a rule if ``zero``."""
+        return self._like(self.trials, zero, running=False)
+
     def clone(self) -> Self:
         """A copy."""
         copy = self.empty_like()
@@ -108,7 +121,7 @@ class NamedTensors(dict[str, Tensor]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For ``copy`` and ``pickle``: zeros are built first, then each name is set."""
-        arguments = self.trials, self._form, self.dtype, self.device
+        arguments = self.trials, *self._form(zero=True, running=True)
         values = [(name, p.clone()) for name, p in self.items()]  # a view pickles the whole block
         return type(self), arguments, None, None, iter(values)
 
@@ -148,8 +161,14 @@ class Parameters(NamedTensors):
     Weights lie output by output, the way that ``product`` reads and writes them. Arguments as of
     ``NamedTensors``, with ``dims``, the numbers of input, hidden and output units.
 
+    Args:
+        normalized: whether hidden layers have ``gamma1`` and ``beta1 (*t, o)``, ... after ``b1``.
+        running: whether they have ``running_mean1`` and ``running_var1 (*t, o)``, ... at the end.
+
     Attributes:
         layers: each layer's ``W (k, i, o)`` and ``b (k, o)``, with ``k = 1`` for a single trial.
+        scales: ``gamma (k, o)`` and ``beta (k, o)`` of each hidden layer, if it has them.
+        averages: its ``running_mean (k, o)`` and ``running_var (k, o)``, likewise.
     """
 
     def __init__(
@@ -159,28 +178,51 @@ class Parameters(NamedTensors):
         dtype: torch.dtype,
         device: torch.device,
         zero: bool = True,
+        normalized: bool = False,
+        running: bool = False,
     ) -> None:
         self.dims = tuple(dims)
-        shapes: dict[str, Sequence[int]] = {}
-        for number, (i, o) in enumerate(pairwise(dims), start=1):
-            shapes |= {f"W{number}": (i, o), f"b{number}": (o,)}
-        super().__init__(trials, shapes, dtype, device, zero)
-        self.layers = [*zip(self._each[::2], self._each[1::2], strict=True)]
+        self._has = normalized, running
+        shapes, averages = shapes_of(dims, *self._has)
+        super().__init__(trials, shapes, dtype, device, zero, averages)
+        hidden = range(1, len(dims) - 1)
+        self.layers = self._pairs("W", "b", range(1, len(dims)))
+        self.scales = self._pairs("gamma", "beta", hidden if normalized else ())
+        self.averages = self._pairs("running_mean", "running_var", hidden if running else ())
+
+    def _pairs(self, one: str, other: str, numbers: Iterable[int]) -> list[tuple[Tensor, Tensor]]:
+        return [(self._each[f"{one}{n}"], self._each[f"{other}{n}"]) for n in numbers]
 
     def _shape_piece(self, piece: Tensor, shape: Sequence[int]) -> Tensor:
         return piece if len(shape) == 1 else piece.unflatten(1, shape[::-1]).mT
 
-    @property
-    def _form(self) -> Any:
-        return self.dims
+    def _form(self, zero: bool, running: bool) -> tuple[Any, ...]:
+        normalized, averaged = self._has
+        return self.dims, *self.place, zero, normalized, averaged and running
+
+    def shapes_of(self, dims: Sequence[int]) -> dict[str, Sequence[int]]:
+        """Of all names, for other numbers of units."""
+        shapes, averages = shapes_of(dims, *self._has)
+        return shapes | averages
+
+    def sized(self, dims: Sequence[int], dtype: torch.dtype, device: torch.device) -> Parameters:
+        """Parameters of the same parts for other numbers of units, type or place, all 0."""
+        return Parameters(self.trials, dims, dtype, device, True, *self._has)
 
     def draw(self, scales: Sequence[Tensor], seeds: Sequence[int | None]) -> None:
-        """Weights from N(0, scale**2), drawn on the CPU from the first layer on; biases are 0.
+        """Weights from N(0, scale**2), drawn on the CPU from the first layer on; the rest is fixed.
+
+        Biases, ``beta`` and what is running start at 0, ``gamma`` at 1.
 
         Args:
             scales: of each layer the standard deviation of each trial, ``(k,)``.
             seeds: one a trial; equal ones share their draws, None is torch's global generator.
         """
+        for gamma, beta in self.scales:
+            gamma.fill_(1)
+            beta.zero_()
+        for average in (average for pair in self.averages for average in pair):
+            average.zero_()
         sources = {s: None if s is None else torch.Generator().manual_seed(s) for s in seeds}
         for (weights, biases), scale in zip(self.layers, scales, strict=True):
             biases.zero_()
@@ -190,6 +232,22 @@ class Parameters(NamedTensors):
             }
             for w, s, deviation in zip(weights, seeds, scale.cpu(), strict=True):
                 w.copy_(normal[s] * deviation)
+
+
+def shapes_of(
+    dims: Sequence[int], normalized: bool = False, running: bool = False
+) -> tuple[dict[str, Sequence[int]], dict[str, Sequence[int]]]:
+    """The shapes of a net's parameters, by name, and of what is running; as of ``Parameters``."""
+    shapes, averages = dict[str, Sequence[int]](), dict[str, Sequence[int]]()
+    for number, (i, o) in enumerate(pairwise(dims), start=1):
+        shapes |= {f"W{number}": (i, o), f"b{number}": (o,)}
+        if number == len(dims) - 1:
+            break
+        if normalized:
+            shapes |= {f"gamma{number}": (o,), f"beta{number}": (o,)}
+        if running:
+            averages |= {f"running_mean{number}": (o,), f"running_var{number}": (o,)}
+    return shapes, averages
 
 
 def copy_to(parameter: Tensor, value: Tensor | np.ndarray, name: str) -> None:

@@ -115,7 +115,8 @@ def cut(positions: Sequence[int], most: int) -> list[Sequence[int]]:
 
 def _outputs(config: RunConfig, rows: int) -> int:
     """Numbers in activations, their gradients and intermediate results."""
-    return 3 * sizes.activations(config, rows)
+    each = 3 if config.model.normalization == "none" else 5
+    return each * sizes.activations(config, rows)
 
 
 def _free_memory(device: str) -> tuple[int, int | None]:

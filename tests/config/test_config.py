@@ -229,6 +229,11 @@ REFUSED = [
     (saved(optimizer__learning_rate=True), "learning_rate is true; expected a number > 0"),
     (saved(optimizer={"name": "momentum", "momentum": 1}), "is 1; expected a number in [0, 1)"),
     (saved(model__label_smoothing=1), "is 1; expected a number in [0, 1)"),
+    (saved(model__normalization="batchnorm"), "none, batch, layer; did you mean batch?"),
+    (
+        saved(model__normalization="batch", solver__batch_size=1),
+        "solver.batch_size is 1; expected at least 2 with model.normalization=batch",
+    ),
     (
         saved(model__label_smoothing=0.1, model__loss_function="svm"),
         "model.label_smoothing is 0.1; expected 0 with model.loss_function=svm",
@@ -345,6 +350,8 @@ def fitting(config: RunConfig) -> RunConfig:
         num_train_samples=cut(config.solver.num_train_samples, rows.train),
         num_val_samples=cut(config.solver.num_val_samples, rows.val),
     )
+    if solver.batch_size == 1 and model.normalization == "batch":
+        model.normalization = "layer"
     return replace(config, model=model, data=data, solver=solver)
 
 

@@ -88,7 +88,14 @@ def test_a_fact_about_an_option_is_no_key_of_a_config():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "model", [TwoLayerConfig(), FullyConnectedConfig(hidden_dims=[30, 20, 7])], ids=["two", "more"]
+    "model",
+    [
+        TwoLayerConfig(),
+        TwoLayerConfig(normalization="layer"),
+        FullyConnectedConfig(hidden_dims=[30, 20, 7]),
+        FullyConnectedConfig(hidden_dims=[30, 20, 7], normalization="batch"),
+    ],
+    ids=["two", "two, layer", "more", "more, batch"],
 )
 def test_a_net_has_the_parameters_that_are_counted(model, dtype):
     config = RunConfig(model=model, dtype=dtype)
@@ -96,7 +103,7 @@ def test_a_net_has_the_parameters_that_are_counted(model, dtype):
     assert sizes.parameters(config) == sum(p.numel() for p in net.params.values())
     assert {p.element_size() for p in net.params.values()} == {sizes.itemsize(config)}
     assert sizes.units(config) == list(net.params.dims)
-    wide = sum(b.shape[-1] for name, b in net.params.items() if name.startswith("b"))
+    wide = sum(b.shape[-1] for _, b in net.params.layers)
     assert sizes.activations(config, 5) == 5 * wide
 
 

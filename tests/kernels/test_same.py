@@ -13,6 +13,7 @@ from fcsweep.kernels.arithmetic import product, total
 from fcsweep.layers import HIDDEN, Dropout, Linear
 from fcsweep.losses import huber_loss, mse_loss, softmax_loss, svm_loss
 from fcsweep.nets import FullyConnectedNet
+from fcsweep.normalization import NORMALIZATIONS
 from fcsweep.optim import RULES
 from fcsweep.schedules import SCHEDULES
 from fcsweep.solver import Solver
@@ -192,6 +193,26 @@ def test_layers(examples, activation):
         assert_same(drop, x, torch.arange(len(x)))
 
 
+@pytest.mark.parametrize("mode", ["train", "test"])
+@pytest.mark.parametrize("name", ["batch", "layer"])
+def test_normalizations(examples, name, mode):
+    norm, few = NORMALIZATIONS[name], settings(examples, max_examples=examples.max_examples // 5)
+
+    @check(few, n=SIZES, h=SIZES, dtype=DTYPES, threads=THREADS, seed=SEEDS)
+    def body(n, h, dtype, threads, seed):
+        torch.set_num_threads(threads)
+        draw = Draw(seed, dtype)
+        x, dout = draw.stack(h, n).mT, draw.stack(h, n).mT
+        gamma, beta, mean, std = (draw.stack(h) for _ in range(4))
+
+        def there_and_back(x, dout, gamma, beta, mean, std):
+            average = {"running_mean": mean.clone(), "running_var": std * std}
+            out, cache = norm.forward(x, gamma, beta, {"mode": mode, **average})
+            return out, *average.values(), *norm.backward(dout, cache)
+
+        assert_same(there_and_back, x, dout, gamma, beta, mean, std)
+
+
 @pytest.mark.parametrize("loss", [mse_loss, huber_loss])
 def test_losses_of_numbers(examples, loss):
     few = settings(examples, max_examples=8)
@@ -246,6 +267,7 @@ PARTS = st.fixed_dictionaries(
         "initializations": st.booleans(),
         "smooths": st.booleans(),
         "activation": st.sampled_from([*HIDDEN]),
+        "normalization": st.sampled_from([*NORMALIZATIONS]),
     }
 )
 """Which parts the nets of a stack have, each trial with a value of its own."""
@@ -275,6 +297,7 @@ def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, parts):
         reg=0.01 * each,
         dropout=0.02 * each,
         activation=parts["activation"],
+        normalization=parts["normalization"],
         label_smoothing=0.02 * each if parts["smooths"] else 0.0,
         initialization=[(None, "kaiming", "xavier")[k % 3] for k in trials]
         if parts["initializations"]

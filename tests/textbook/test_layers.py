@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fcsweep.layers import GELU, Dropout, LeakyReLU, Linear, Linear_ReLU, ReLU, Tanh
+from fcsweep.normalization import BatchNorm, LayerNorm
 
 TRIALS = pytest.mark.parametrize("trials", [(), (1,), (3,), (2, 3)], ids=str)
 
@@ -24,6 +25,31 @@ class FixedDropout:
     @staticmethod
     def forward(x):
         return Dropout.forward(x, FixedDropout.param)
+
+
+class Training:
+    """A normalization of a minibatch, as an operation of ``x``, ``gamma`` and ``beta``."""
+
+    def __init__(self, normalization):
+        self.normalization, self.backward = normalization, normalization.backward
+
+    def forward(self, x, gamma, beta):
+        return self.normalization.forward(x, gamma, beta, {"mode": "train"})
+
+
+def of_each_trial(function):
+    """A function of ``(n, h)`` and two ``(h,)`` for each trial of a stack."""
+
+    def each(x, gamma, beta):
+        parts = x.flatten(0, -3) if x.ndim > 2 else x[None], gamma, beta
+        flat = [
+            part.reshape(-1, *part.shape[part.ndim - at :])
+            for part, at in zip(parts, (2, 1, 1), strict=True)
+        ]
+        outs = [function(*one) for one in zip(*flat, strict=True)]
+        return torch.stack(outs).reshape(x.shape)
+
+    return each
 
 
 class WrongSign:
@@ -49,6 +75,14 @@ OPS = {
     "tanh": (Tanh, lambda t: (rand(*t, 4, 5),)),
     "gelu": (GELU, lambda t: (3 * rand(*t, 4, 5),)),
     "dropout": (FixedDropout, lambda t: (rand(*t, 4, 5),)),
+    "batch_norm": (
+        Training(BatchNorm),
+        lambda t: (2 * rand(*t, 7, 5) + 1, rand(*t, 5, seed=1), rand(*t, 5, seed=2)),
+    ),
+    "layer_norm": (
+        Training(LayerNorm),
+        lambda t: (2 * rand(*t, 7, 5) + 1, rand(*t, 5, seed=1), rand(*t, 5, seed=2)),
+    ),
 }
 
 
@@ -105,6 +139,12 @@ REFERENCE = {
     "tanh": torch.tanh,
     "gelu": functional.gelu,
     "dropout": lambda x: x * FixedDropout.forward(torch.ones_like(x))[0],
+    "batch_norm": of_each_trial(
+        lambda x, gamma, beta: functional.batch_norm(x, None, None, gamma, beta, training=True)
+    ),
+    "layer_norm": of_each_trial(
+        lambda x, gamma, beta: functional.layer_norm(x, gamma.shape, gamma, beta)
+    ),
 }
 
 

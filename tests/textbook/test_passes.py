@@ -83,6 +83,19 @@ NETS = {
     "lone smoothed": {"hidden_dims": [7], "label_smoothing": 0.3, "reg": 0.1},
     "lone tanh": {"hidden_dims": [7, 5], "activation": "tanh", "dropout": 0.3},
     "lone gelu": {"hidden_dims": [7, 5], "activation": "gelu"},
+    **{
+        f"{norm}, {name}": {
+            "hidden_dims": [33, 20, 7],
+            "normalization": norm,
+            "activation": name,
+            "dropout": [0.5, 0.0, 0.2],
+            "reg": [0.0, 0.1, 0.5],
+        }
+        for norm in ("batch", "layer")
+        for name in ("relu", "gelu")
+    },
+    "lone batch": {"hidden_dims": [7, 5], "normalization": "batch"},
+    "lone layer": {"hidden_dims": [7, 5], "normalization": "layer", "activation": "tanh"},
     "large products": {"hidden_dims": [100], "input_dim": 1100, "reg": [0.1, 0.2]},
 }
 NET = pytest.mark.parametrize("options", NETS.values(), ids=NETS)
@@ -90,7 +103,7 @@ NET = pytest.mark.parametrize("options", NETS.values(), ids=NETS)
 
 @NET
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("n", [40, 3])
+@pytest.mark.parametrize("n", [40, 3, 1])
 def test_a_net_prepares_the_loss_that_it_computes_layer_by_layer(options, dtype, n):
     given = {"input_dim": 12, "num_classes": 4, "weight_scale": 0.2, "seed": 5, "dtype": dtype}
     net = FullyConnectedNet(**(given | options))
@@ -99,16 +112,20 @@ def test_a_net_prepares_the_loss_that_it_computes_layer_by_layer(options, dtype,
     inputs = net.params["W1"].shape[-2]
     for shape in [(1,), net.trials] if net.trials else [()]:
         X = torch.zeros(*shape, n, inputs, dtype=dtype)
-        y, grads = torch.zeros(*X.shape[:-1], dtype=torch.long), net.params.empty_like()
+        y, grads = torch.zeros(*X.shape[:-1], dtype=torch.long), net.params.learnt_like()
         prepared = net.prepare(X, y, grads)
         for step in (0, 3):
             X.copy_(normal(*X.shape, seed=step))
             y.copy_(torch.arange(y.numel()).view_as(y).add(step) % 4)
             torch.manual_seed(step)
+            before = net.params.clone()
             loss = prepared(step)
+            after = net.params.clone()
+            net.params.assign(before)
             torch.manual_seed(step)
             expected, expected_grads = net.loss(X, y, step)
             assert torch.equal(loss, expected)
+            assert all(torch.equal(p, after[name]) for name, p in net.params.items())
             assert expected_grads.keys() == grads.keys()
             for name, grad in grads.items():
                 assert torch.equal(grad, expected_grads[name]), name
