@@ -27,7 +27,8 @@ class Epoch:
     """Fractions; None where not evaluated."""
     val_accuracy: OneOrEach[float] | None
     val_loss: OneOrEach[float] | None
-    """Mean over the validation rows without the L2 term; None also where the loss is not known."""
+    """Mean over the validation rows, without L2 term, smoothing or class weights; None also if not
+    known."""
     diverged_at: OneOrEach[int | None]
     """Step (from 1) of the first loss that is not finite, or the last step where a score is not."""
     stalled: OneOrEach[bool] = False

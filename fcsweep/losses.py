@@ -29,19 +29,24 @@ that is not None."""
 
 @takes_arrays
 def softmax_loss(
-    scores: Tensor, y: Tensor, label_smoothing: float | Tensor = 0.0
+    scores: Tensor,
+    y: Tensor,
+    label_smoothing: float | Tensor = 0.0,
+    class_weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the softmax, ``-log p_y``, in nats; stable for scores of any size.
 
     With ``p = softmax(scores)``, the gradient is ``p`` less 1 at the label, over ``n``.
     ``label_smoothing`` ``s`` in [0, 1), also ``(*t,)``, compares ``p`` to ``1 - s`` at the label
-    plus ``s / c`` at every class instead (Szegedy et al., 2016).
+    plus ``s / c`` at every class instead (Szegedy et al., 2016). ``class_weights (c,)``, also
+    ``(*t, c)``, make the mean a weighted one: each example counts by the weight of its class.
     """
     smoothing = torch.as_tensor(label_smoothing, dtype=scores.dtype, device=scores.device)
     if not ((smoothing >= 0) & (smoothing < 1)).all():
         raise ValueError(f"label_smoothing is {label_smoothing}; expected a number in [0, 1)")
-    smooths = bool(smoothing.any())
-    return _loss_and_gradient(partial(softmax, smoothing=smoothing if smooths else None), scores, y)
+    smooths = smoothing if smoothing.any() else None
+    arithmetic = partial(softmax, label_smoothing=smooths, class_weights=class_weights)
+    return _loss_and_gradient(arithmetic, scores, y)
 
 
 @takes_arrays
@@ -82,7 +87,11 @@ def huber_loss(scores: Tensor, y: Tensor, delta: float = 1.0) -> tuple[Tensor, T
 
 
 def softmax(
-    scores: Tensor, label: Tensor, out: Tensor | None, smoothing: Tensor | None = None
+    scores: Tensor,
+    label: Tensor,
+    out: Tensor | None,
+    label_smoothing: Tensor | None = None,
+    class_weights: Tensor | None = None,
 ) -> Tensor:
     """The arithmetic of ``softmax_loss``.
 
@@ -90,27 +99,60 @@ def softmax(
         scores: ``(*t, c, n)``.
         label: ``(*t, 1, n)``, of type int64.
         out: where to write the gradient, ``(*t, c, n)``; None computes none.
-        smoothing: ``(*t,)``, or ``()`` for all trials. None: of the labels as they are, to the
-            same bits as 0.
+        label_smoothing: ``(*t,)``, or ``()`` for all trials. None: of the labels as they are, to
+            the same bits as 0.
+        class_weights: ``(*t, c)``, or ``(c,)`` for all trials. None: to the same bits as 1.
 
     Returns:
         The loss ``(*t,)``.
     """
+    if class_weights is not None:
+        return _weighted_softmax(scores, label, out, label_smoothing, class_weights)
     c, n = scores.shape[-2:]
     log_p = scores.log_softmax(-2)
     log_p_y = log_p.gather(-2, label)
     loss = total(log_p_y, -1).squeeze(-1).div_(-n)
-    if smoothing is not None:
+    if label_smoothing is not None:
         uniform = total(total(log_p, -2), -1).div_(-n * c)
-        loss = torch.where(smoothing > 0, loss + smoothing * (uniform - loss), loss)
+        loss = torch.where(label_smoothing > 0, loss + label_smoothing * (uniform - loss), loss)
     if out is None:
         return loss
 
     p, p_y_minus_1 = log_p.exp_(), log_p_y.expm1_()
     torch.div(p.scatter_(-2, label, p_y_minus_1), n, out=out)
-    if smoothing is not None:
-        share = (smoothing / n)[..., None, None]
+    if label_smoothing is not None:
+        share = (label_smoothing / n)[..., None, None]
         out.sub_(share / c).scatter_add_(-2, label, share.expand(label.shape))
+    return loss
+
+
+def _weighted_softmax(
+    scores: Tensor, label: Tensor, out: Tensor | None, smoothing: Tensor | None, weights: Tensor
+) -> Tensor:
+    """``softmax`` with ``class_weights``: both sums of the mean are weighted, as torch does it.
+
+    With ``w_j`` the weight of class ``j``, the loss is ``-sum(w_y log p_y) / sum(w_y)`` over the
+    examples; smoothing spreads ``s w_j / c`` over the classes. Weights of 1 change no bit.
+    """
+    c, w = scores.shape[-2], weights.unsqueeze(-1)
+    w_y = w.expand(scores.shape).gather(-2, label)
+    sum_w_y = total(w_y, -1).unsqueeze(-1)
+    log_p = scores.log_softmax(-2)
+    log_p_y = log_p.gather(-2, label)
+    loss = (total(log_p_y * w_y, -1) / -sum_w_y.squeeze(-1)).squeeze(-1)
+    if smoothing is not None:
+        uniform = total(total(log_p * w, -2), -1) / (-c * sum_w_y[..., 0, 0])
+        loss = torch.where(smoothing > 0, loss + smoothing * (uniform - loss), loss)
+    if out is None:
+        return loss
+
+    p, p_y_minus_1 = log_p.exp_(), log_p_y.expm1_()
+    p_minus_label = p.scatter_(-2, label, p_y_minus_1)
+    torch.div(p_minus_label * w_y, sum_w_y, out=out)
+    if smoothing is not None:
+        share, mean_w = smoothing[..., None, None] / sum_w_y, total(w, -2).unsqueeze(-2) / c
+        out.add_(p_minus_label * (share * (mean_w - w_y))).sub_(share * w / c)
+        out.scatter_add_(-2, label, (share * mean_w).expand(label.shape))
     return loss
 
 

@@ -21,6 +21,7 @@ from fcsweep.initialization import Initialization, draw
 from fcsweep.kernels.arrays import dtype_of, seeds, takes_arrays, tensor
 from fcsweep.kernels.forward_backward import Pass
 from fcsweep.kernels.parameters import Parameters, PerTrial, layer_sizes, trials_of
+from fcsweep.labels import softmax_options
 from fcsweep.layers import ACTIVATIONS, DROP_EXPECTED, Dropout, DropoutCache, DropoutParam, Linear
 from fcsweep.losses import add_l2, softmax, softmax_loss, svm, svm_loss
 from fcsweep.normalization import hidden_layer, layers_of, normalization_of
@@ -48,6 +49,8 @@ class FullyConnectedNet:
             ``fcsweep.initialization``.
         loss_function: ``"softmax"`` or ``"svm"``.
         label_smoothing: share of each label that softmax spreads over all classes, in [0, 1).
+        class_weights: by which softmax weighs an example of each class, ``(c,)`` or ``(*t, c)``, as
+            from ``balanced_weights`` of ``fcsweep.labels``; None: all alike.
         activation: of the hidden units: ``"relu"``, ``"leaky_relu"``, ``"tanh"`` or ``"gelu"``.
         normalization: before it: ``"none"``, ``"batch"`` or ``"layer"``; see
             ``fcsweep.normalization``. ``params`` then also holds ``gamma1``, ``beta1``, ..., and
@@ -60,8 +63,8 @@ class FullyConnectedNet:
         device: where the parameters lie.
         l2_factor: of the L2 term, >= 0; 0.5 in the fully connected nets of both courses.
 
-    ``dropout``, ``reg``, ``weight_scale``, ``initialization``, ``label_smoothing`` and ``seed`` may
-    each have one value a trial.
+    ``dropout``, ``reg``, ``weight_scale``, ``initialization``, ``label_smoothing``,
+    ``class_weights`` and ``seed`` may each have one value a trial.
 
     Raises:
         ValueError: an argument out of its range, or unequal numbers of trials.
@@ -84,6 +87,7 @@ class FullyConnectedNet:
         initialization: Initialization = None,
         label_smoothing: PerTrial = 0.0,
         normalization: str | None = "none",
+        class_weights: PerTrial | None = None,
         **others: Any,
     ) -> None:
         keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
@@ -104,20 +108,13 @@ class FullyConnectedNet:
         names = None if isinstance(initialization, str) else initialization
         self.trials = trials_of(dropout, reg, label_smoothing, names, weight_scale, seed)
         self.dropout, self.reg = dropout, reg
-        self.label_smoothing = self._smoothing(label_smoothing)
         self.num_classes = dims[-1]
+        shape, place = (*self.trials, dims[-1]), (self.dtype, self.device)
+        options = softmax_options(self.loss_function, shape, place, label_smoothing, class_weights)
+        self.softmax_options = options
         norm = self.normalization != "none", self.normalization == "batch"
         self._params = Parameters(self.trials, dims, self.dtype, self.device, False, *norm)
         draw(self._params, self._each(weight_scale), initialization, self._seeds)
-
-    def _smoothing(self, value: PerTrial) -> Tensor | None:
-        """``(*t,)``; None where no label is smoothed."""
-        each = self._each(tensor(value, "label_smoothing"))
-        if not ((each >= 0) & (each < 1)).all():
-            raise ValueError(f"label_smoothing is {value}; expected a number in [0, 1)")
-        if each.any() and self.loss_function is not softmax_loss:
-            raise ValueError(f"label_smoothing is {value}; expected 0, or softmax as the loss")
-        return each if each.any() else None
 
     @property
     def params(self) -> Parameters:
@@ -191,8 +188,7 @@ class FullyConnectedNet:
             caches.append((cache, mask))
         scores, last_cache = Linear.forward(x, *last)
 
-        smooth = {} if self.label_smoothing is None else {"label_smoothing": self.label_smoothing}
-        loss, dscores = self.loss_function(scores, y, **smooth)
+        loss, dscores = self.loss_function(scores, y, **self.softmax_options)
 
         dx, *gradients = Linear.backward(dscores, last_cache)
         for cache, mask in reversed(caches):
@@ -226,9 +222,9 @@ class FullyConnectedNet:
             options = ["step"] if "step" in signature(self.loss).parameters else []
             return partial(self._call, X, y, out, options)
         x = (X if self.trials else X.unsqueeze(0)).flatten(2)
-        arithmetic = self.arithmetic
-        if self.label_smoothing is not None:
-            arithmetic = partial(softmax, smoothing=self.label_smoothing.reshape(-1))
+        options = self.softmax_options.items()
+        each = {name: o if self.trials else o.unsqueeze(0) for name, o in options}
+        arithmetic = partial(self.arithmetic, **each) if each else self.arithmetic
         parts = self.activation, self.normalization
         prepared = Pass(self.params, x, y, arithmetic, out, *parts)
         # a closure would keep its memory as long as the traceback of an error in it
@@ -305,8 +301,7 @@ class FullyConnectedNet:
         self._params = self.params.select(trials)
         self.trials = torch.Size([len(trials)])
         self.dropout, self.reg = self.dropout[trials], self.reg[trials]
-        if self.label_smoothing is not None:
-            self.label_smoothing = self.label_smoothing[trials]
+        self.softmax_options = {name: o[trials] for name, o in self.softmax_options.items()}
         if isinstance(self.seed, Sequence):
             self.seed = [self.seed[k] for k in trials]
 
@@ -335,9 +330,10 @@ class TwoLayerNet(FullyConnectedNet):
         initialization: Initialization = None,
         label_smoothing: PerTrial = 0.0,
         normalization: str | None = "none",
+        class_weights: PerTrial | None = None,
         **others: Any,
     ) -> None:
-        parts = activation, initialization, label_smoothing, normalization
+        parts = activation, initialization, label_smoothing, normalization, class_weights
         constants = 0.0, reg, weight_scale, loss_function, seed, dtype, device, l2_factor
         keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
         super().__init__([hidden_dim], input_dim, num_classes, *constants, *parts)

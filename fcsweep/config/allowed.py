@@ -265,6 +265,7 @@ COLUMN = ColumnName()
 EPOCHS = Range(0, whole=True)
 SEED = Range(0, 2**32, open_high=True, whole=True)  # what torch takes in on a CPU
 
+CLASS_WEIGHTS = Words(("none", "balanced"))
 ACTIVATION = Words(("relu", "leaky_relu", "tanh", "gelu"))
 INITIALIZATION = Words(("kaiming", "xavier"))
 LOSS = Words(("softmax", "svm"))

@@ -167,12 +167,18 @@ def _check_table(data: DataConfig) -> None:
 
 def _check_loss(config: RunConfig) -> None:
     """Refuse what a loss does not have."""
-    smoothing, loss = config.model.label_smoothing, config.model.loss_function
-    if smoothing and loss != "softmax":
-        raise ConfigError(
-            f"model.label_smoothing is {smoothing}; expected 0 with model.loss_function={loss}, as "
-            "softmax alone has it"
-        )
+    model = config.model
+    if model.loss_function == "softmax":
+        return
+    for key, value, off in (
+        ("label_smoothing", model.label_smoothing, 0),
+        ("class_weights", model.class_weights, "none"),
+    ):
+        if value != off:
+            raise ConfigError(
+                f"model.{key} is {value}; expected {off} with model.loss_function="
+                f"{model.loss_function}, as softmax alone has it"
+            )
 
 
 def _check_normalization(config: RunConfig) -> None:

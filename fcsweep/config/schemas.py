@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, get_args
 
 from fcsweep.config.allowed import (
     ACTIVATION,
+    CLASS_WEIGHTS,
     COUNT,
     DTYPE,
     EPOCHS,
@@ -51,6 +52,8 @@ class TwoLayerConfig:
     """``softmax`` (nats) or ``svm`` (margin 1)."""
     label_smoothing: float = _key(0.0, UNDER_ONE, per_trial=True)
     """Share of each label that ``softmax`` spreads over all classes; in [0, 1)."""
+    class_weights: str = _key("none", CLASS_WEIGHTS, per_trial=True)
+    """How ``softmax`` weighs rows: ``none``, or ``balanced``, so that all classes count alike."""
     activation: str = _key("relu", ACTIVATION)
     """Of the hidden units: ``relu``, ``leaky_relu`` (slope 0.01), ``tanh`` or ``gelu``."""
     normalization: str = _key("none", NORMALIZATION)
@@ -76,6 +79,8 @@ class FullyConnectedConfig:
     """``softmax`` (nats) or ``svm`` (margin 1)."""
     label_smoothing: float = _key(0.0, UNDER_ONE, per_trial=True)
     """Share of each label that ``softmax`` spreads over all classes; in [0, 1)."""
+    class_weights: str = _key("none", CLASS_WEIGHTS, per_trial=True)
+    """How ``softmax`` weighs rows: ``none``, or ``balanced``, so that all classes count alike."""
     activation: str = _key("relu", ACTIVATION)
     """Of the hidden units: ``relu``, ``leaky_relu`` (slope 0.01), ``tanh`` or ``gelu``."""
     normalization: str = _key("none", NORMALIZATION)

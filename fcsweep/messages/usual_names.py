@@ -20,6 +20,7 @@ _USUAL = {
     "layers layer_sizes num_layers n_layers units width num_hidden",
     "dropout": "dropout_rate dropout_p p_drop drop dropout_prob",
     "weight_scale": "init_scale init_std weight_std w_scale std sigma",
+    "class_weights": "class_weight weight weights sample_weight",
     "activation": "act activation_function nonlinearity act_fn",
     "normalization": "norm batch_norm batchnorm use_batchnorm layer_norm bn",
     "batch": "batchnorm batch_norm bn",

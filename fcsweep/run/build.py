@@ -11,6 +11,7 @@ import torch
 
 from fcsweep import data
 from fcsweep.config import CustomConfig, OptimizerConfig, RunConfig, TwoLayerConfig
+from fcsweep.labels import balanced_weights
 from fcsweep.messages.errors import DeviceError
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES, Function, UpdateRule
@@ -49,7 +50,7 @@ NO_CONSTANT = ("name", "rule", "constants", "clip_norm")
 """Keys of an optimizer that are no constant of its rule."""
 
 
-WORDS = ("initialization",)
+WORDS = ("initialization", "class_weights")
 """Keys of a model that are one word a trial, not a number."""
 
 
@@ -77,6 +78,7 @@ def net_of(
     """A stack with a trial for each config, with its initial weights."""
     options = {
         **_model_options(configs),
+        "class_weights": _class_weights(configs, dataset),
         "input_dim": dataset.X_train.shape[1],
         "num_classes": dataset.num_classes,
         "seed": [config.seed for config in configs],
@@ -97,6 +99,15 @@ def _model_options(configs: Sequence[RunConfig]) -> dict[str, Any]:
     per_trial = [spec.name for spec in specs if spec.metadata["per_trial"]]
     each = {name: [getattr(config.model, name) for config in configs] for name in per_trial}
     return shared | {name: each[name] if name in WORDS else _each(each[name]) for name in each}
+
+
+def _class_weights(configs: Sequence[RunConfig], dataset: data.Dataset) -> torch.Tensor | None:
+    """Of each trial, ``(k, c)``; None if no trial has any."""
+    balances = [config.model.class_weights == "balanced" for config in configs]
+    if not any(balances):
+        return None
+    weights = balanced_weights(dataset.y_train, dataset.num_classes)
+    return torch.stack([weights if one else torch.ones_like(weights) for one in balances])
 
 
 def _constant(configs: Sequence[RunConfig], group: str, key: str) -> torch.Tensor:

@@ -107,7 +107,15 @@ def test_what_may_differ_within_a_stack_is_marked():
     marked = {spec.name for spec in SPECS.values() if spec.metadata["per_trial"]}
     constants = {"momentum", "decay_rate", "epsilon", "beta1", "beta2", "weight_decay"}
     rates = {"weight_scale", "learning_rate", "reg", "dropout", "lr_decay", "seed"}
-    rates |= {"label_smoothing", "clip_norm", "schedule", "decay_every", "warmup", "patience"}
+    rates |= {
+        "label_smoothing",
+        "class_weights",
+        "clip_norm",
+        "schedule",
+        "decay_every",
+        "warmup",
+        "patience",
+    }
     assert marked == constants | rates | {"constants", "initialization"}
 
 
@@ -238,6 +246,10 @@ REFUSED = [
         saved(model__label_smoothing=0.1, model__loss_function="svm"),
         "model.label_smoothing is 0.1; expected 0 with model.loss_function=svm",
     ),
+    (
+        saved(model__class_weights="balanced", model__loss_function="svm"),
+        "model.class_weights is balanced; expected none with model.loss_function=svm",
+    ),
     (saved(solver__lr_decay=0), "solver.lr_decay is 0; expected a number in (0, 1]"),
     (saved(target=2), "target is 2; expected a number in (0, 1] or null"),
     (saved(solver__num_epochs=1.5), "solver.num_epochs is 1.5; expected a whole number >= 1"),
@@ -337,7 +349,8 @@ def fitting(config: RunConfig) -> RunConfig:
     depth = {"three_layer": 2, "five_layer": 4}.get(config.model.name)
     dims = config.model.hidden_dims
     model = replace(config.model, hidden_dims=dims if depth is None else dims[:1] * depth)
-    model.label_smoothing *= model.loss_function == "softmax"
+    if model.loss_function != "softmax":
+        model.label_smoothing, model.class_weights = 0.0, "none"
 
     def cut(value: int | None, most: int) -> int | None:
         return None if value is None else 1 + value % most

@@ -266,6 +266,7 @@ PARTS = st.fixed_dictionaries(
         "clips": st.booleans(),
         "initializations": st.booleans(),
         "smooths": st.booleans(),
+        "weighs": st.booleans(),
         "activation": st.sampled_from([*HIDDEN]),
         "normalization": st.sampled_from([*NORMALIZATIONS]),
     }
@@ -299,6 +300,7 @@ def solved(trials: list[int], *, dims, rule, batch, dtype, own_seeds, parts):
         activation=parts["activation"],
         normalization=parts["normalization"],
         label_smoothing=0.02 * each if parts["smooths"] else 0.0,
+        class_weights=1 + each[:, None] % 3 * torch.arange(10) if parts["weighs"] else None,
         initialization=[(None, "kaiming", "xavier")[k % 3] for k in trials]
         if parts["initializations"]
         else None,

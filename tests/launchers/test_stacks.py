@@ -21,7 +21,7 @@ from fcsweep.messages.errors import ConfigError
 PER_TRIAL = {
     "weight_scale", "learning_rate", "momentum", "decay_rate", "beta1", "beta2", "epsilon",
     "weight_decay", "clip_norm", "schedule", "decay_every", "warmup", "patience",
-    "initialization", "label_smoothing",
+    "initialization", "label_smoothing", "class_weights",
     "reg", "dropout", "lr_decay", "seed",
 }  # fmt: skip
 

@@ -123,7 +123,7 @@ def test_a_new_part_of_the_net(tmp_path):
     last = "l2_factor: float = 0.5,\n"
     copy.replace(NETS, last, f"{last}        bias: PerTrial = 0.0,\n")
     copy.replace(NETS, "names, weight_scale, seed)", "names, weight_scale, seed, bias)")
-    end_of_init = "\n    def _smoothing(self"
+    end_of_init = "\n    @property\n    def params(self)"
     step = copy.code[NETS]
     copy.insert(NETS, end_of_init, step, indent=" " * 8)
     copy.insert(SCHEMAS, "    dropout: float = _key(", indent=" " * 4)

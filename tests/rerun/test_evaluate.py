@@ -8,7 +8,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 from support import preloaded
-from support.short_runs import config_of, result_of
+from support.short_runs import config_of, prepared, result_of
+from torch.nn import functional
 
 from fcsweep import data
 from fcsweep.evaluate import evaluate, main
@@ -44,6 +45,21 @@ def test_figures_are_those_of_the_best_parameters(run_dir):
         hidden = hidden.relu() if layer < 3 else hidden
     assert splits["test"] == ((hidden.argmax(1) == y).sum().item(), 200)
     assert splits["train"][1] == 1397
+
+
+def test_a_normalized_net_is_evaluated_by_its_running_averages(tmp_path):
+    config = config_of(normalization="batch")
+    run(config, prepared(tmp_path / "run", config))
+    splits, params = evaluate(tmp_path / "run"), load_file(tmp_path / "run" / "best.safetensors")
+    assert splits["validation"][0] / 200 == result_of(tmp_path / "run")["best_val_accuracy"]
+    hidden, y = data.load_test("digits")
+    for layer in (1, 2, 3):
+        hidden = hidden @ params[f"W{layer}"] + params[f"b{layer}"]
+        if layer < 3:
+            names = "running_mean", "running_var", "gamma", "beta"
+            hidden = functional.batch_norm(hidden, *(params[f"{name}{layer}"] for name in names))
+            hidden = hidden.relu()
+    assert splits["test"] == ((hidden.argmax(1) == y).sum().item(), 200)
 
 
 def test_as_a_command(run_dir):

@@ -16,9 +16,11 @@ from support import preloaded
 from support.short_runs import assert_same_numbers, config_of, folders_in, result_of
 
 from fcsweep.config import SyntheticConfig
+from fcsweep.data.choice import data_of
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.records.writer import RunRecord
 from fcsweep.run import run, run_many
+from fcsweep.run.build import net_of
 from fcsweep.run.provenance import mask
 from fcsweep.system.atomic import RecordError
 
@@ -55,6 +57,28 @@ run(config_of(), Path({str(three)!r}))
 """
     preloaded.run([sys.executable, "-c", code], check=True)
     assert_same_numbers(one, three)
+
+
+def test_the_weights_of_classes_are_those_of_the_rows_in_use_and_of_a_trial(tmp_path):
+    configs = [
+        config_of(class_weights=words, label_smoothing=0.1, seed=seed)
+        for words, seed in (("none", 0), ("balanced", 0), ("none", 1))
+    ]
+    for config in configs:
+        config.data.num_train, config.solver.num_train_samples = 150, 100
+    alone, stacked = (folders_in(tmp_path, *(f"{of}{k}" for k in range(3))) for of in "as")
+    for config, folder in zip(configs, alone, strict=True):
+        run(config, folder)
+    run_many(configs, stacked)
+    for one, other in zip(alone, stacked, strict=True):
+        assert_same_numbers(one, other)
+    dataset = data_of(configs[0])
+    net = net_of(configs, dataset, torch.device("cpu"))
+    count = torch.bincount(dataset.y_train)
+    weights = net.softmax_options["class_weights"]
+    torch.testing.assert_close(weights[1] * count, torch.full((10,), 15.0))
+    assert (weights[[0, 2]] == 1).all()
+    assert "class_weights" not in net_of(configs[:1], dataset, net.device).softmax_options
 
 
 @pytest.mark.parametrize("threads", [1, 2])

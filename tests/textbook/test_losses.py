@@ -2,18 +2,31 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 
 from fcsweep.gradcheck import compute_numeric_gradient, rel_error
+from fcsweep.labels import balanced_weights
 from fcsweep.losses import huber_loss, mse_loss, softmax_loss, svm_loss
+
+WEIGHTS = torch.tensor([0.3, 1.0, 2.5, 0.1, 4.0], dtype=torch.float64)
 
 LOSSES = {
     "softmax": (softmax_loss, functional.cross_entropy),
     "smoothed": (
         partial(softmax_loss, label_smoothing=0.3),
         partial(functional.cross_entropy, label_smoothing=0.3),
+    ),
+    "weighted": (
+        partial(softmax_loss, class_weights=WEIGHTS),
+        partial(functional.cross_entropy, weight=WEIGHTS),
+    ),
+    "weighted and smoothed": (
+        partial(softmax_loss, class_weights=WEIGHTS, label_smoothing=0.3),
+        partial(functional.cross_entropy, weight=WEIGHTS, label_smoothing=0.3),
     ),
     "svm": (svm_loss, lambda s, y: functional.multi_margin_loss(s, y) * s.shape[1]),
 }
@@ -68,6 +81,29 @@ def test_smoothing_of_each_trial():
         assert torch.equal(loss[k], alone) and torch.equal(dscores[k], gradient)
     with pytest.raises(ValueError, match=r"label_smoothing is 1; expected a number in \[0, 1\)"):
         softmax_loss(scores, y, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("smoothing", [0.0, torch.tensor([0.0, 0.1, 0.9])])
+def test_weights_of_each_trial(smoothing, dtype):
+    """Weights of 1 change no bit: a trial without any may share a stack with one that has some."""
+    scores, y = scores_of(3, 7, 5).to(dtype), torch.arange(7) % 5
+    ones = torch.ones(5, dtype=dtype)
+    weights = torch.stack([ones, WEIGHTS.to(dtype), ones])
+    loss, dscores = softmax_loss(scores, y, smoothing, weights)
+    for k, weight in enumerate((None, weights[1], None)):
+        own = smoothing if isinstance(smoothing, float) else smoothing[k].item()
+        alone, gradient = softmax_loss(scores[k], y, own, weight)
+        assert torch.equal(loss[k], alone) and torch.equal(dscores[k], gradient)
+
+
+@pytest.mark.parametrize("y", [[0, 1, 1, 4, 4, 4, 2, 3], [0, 0, 0, 3]])
+def test_balanced_weights_are_those_of_scikit_learn(y):
+    there = np.unique(y)
+    expected = compute_class_weight("balanced", classes=there, y=y)
+    weights = balanced_weights(torch.tensor(y), 5)
+    np.testing.assert_allclose(weights[there], expected, rtol=1e-15)
+    assert weights.sum().item() == pytest.approx(expected.sum())
 
 
 OF_NUMBERS = {

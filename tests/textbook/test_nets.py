@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from fcsweep.accuracy import evaluate_on
 from fcsweep.gradcheck import compute_numeric_gradient, rel_error
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 
@@ -120,6 +121,7 @@ def test_gradients_agree_with_autograd(name):
         {"dropout": 0.4},
         {"loss_function": "svm"},
         {"label_smoothing": 0.3},
+        {"class_weights": [0.5, 1, 2, 3], "label_smoothing": 0.3},
         {"activation": "leaky_relu"},
         {"activation": "tanh", "dropout": 0.4},
         {"activation": "gelu", "dropout": 0.4},
@@ -320,6 +322,15 @@ def test_labels_that_do_not_fit(y, words, trials):
             {"label_smoothing": 0.1, "loss_function": "svm"},
             "label_smoothing is 0.1; expected 0, or softmax as the loss",
         ),
+        (
+            {"class_weights": [1, 2]},
+            "class_weights is [1, 2]; expected a number >= 0 for each of 10",
+        ),
+        ({"class_weights": [-1] * 10}, "expected a number >= 0 for each of 10 classes"),
+        (
+            {"class_weights": [1] * 10, "loss_function": "svm"},
+            "expected None, or softmax as the loss",
+        ),
         ({"dropout": 1.0}, "expected a probability in [0, 1)"),
         ({"hidden_dims": []}, "expected hidden layers"),
         ({"l2_factor": -1}, "l2_factor is -1; expected a number >= 0"),
@@ -330,3 +341,12 @@ def test_refuses(options, words):
     with pytest.raises(ValueError) as error:
         FullyConnectedNet(**{"hidden_dims": [3], **options})
     assert words in str(error.value)
+
+
+def test_the_validation_loss_is_plain_cross_entropy():
+    X, y = batch()
+    plain = net()
+    softened = net(class_weights=[0.5, 1, 2, 3], label_smoothing=0.3, reg=0.1)
+    losses = [evaluate_on(X, y, model, with_loss=True).loss for model in (plain, softened)]
+    assert torch.equal(*losses)
+    torch.testing.assert_close(losses[0], functional.cross_entropy(plain.loss(X), y))

@@ -80,6 +80,17 @@ NETS = {
         for p in (0.0, [0.5, 0.0, 0.2])
     },
     "smoothed": {"hidden_dims": [33, 20], "label_smoothing": [0.0, 0.1, 0.5]},
+    "weighted": {
+        "hidden_dims": [33, 20],
+        "class_weights": [[1, 1, 1, 1], [0.25, 1, 2, 3.5]],
+        "seed": [1, 2],
+    },
+    "weighted, smoothed": {
+        "hidden_dims": [33, 20],
+        "class_weights": [[1, 1, 1, 1], [0.5, 1, 2, 3], [1, 1, 1, 1]],
+        "label_smoothing": [0.1, 0.2, 0.0],
+    },
+    "lone weighted": {"hidden_dims": [7], "class_weights": [0.5, 1, 2, 3], "reg": 0.1},
     "lone smoothed": {"hidden_dims": [7], "label_smoothing": 0.3, "reg": 0.1},
     "lone tanh": {"hidden_dims": [7, 5], "activation": "tanh", "dropout": 0.3},
     "lone gelu": {"hidden_dims": [7, 5], "activation": "gelu"},
