@@ -1,10 +1,12 @@
 """Stacks of trials against the same trials one by one; what a sweep costs around its training.
 
-    python benchmarks/bench_stack.py [training] [sweep] [overhead] [gpu] [--save]
+    python benchmarks/bench_stack.py [training] [row_space] [sweep] [overhead] [gpu] [--save]
 
 - ``training``: seconds to train a stack against those of a plain torch.nn + autograd + torch.optim
   loop with index batches for as many trials, of which a few are timed (each takes the same time).
   Same data sizes, batches, steps and evaluations; from initial weights to the last accuracy.
+- ``row_space``: CPU seconds of the overfit size by ``solver.first_layer=row_space`` and ``plain``
+  and by torch.nn, from initial weights to the last weights; evaluated once, and after each epoch.
 - ``sweep``: 64 trials of digits by ``hydra/launcher=stacked``, by ``basic``, and by ``basic`` where
   Hydra composes every job itself; composing, folders and records included, imports not.
 - ``overhead``: CPU time a trial of all that is not training, at 100 trials of one step.
@@ -24,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from unittest.mock import patch
@@ -39,6 +41,7 @@ from fcsweep.composition.jobs import ComposedOnce
 from fcsweep.launchers import grouping  # noqa: F401
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import sgd_momentum
+from fcsweep.row_space import NetInRowSpace, RowSpace
 from fcsweep.run import (
     provenance,  # noqa: F401
     stack,  # noqa: F401
@@ -81,7 +84,7 @@ def examples(rows: int, inputs: int, device: str = "cpu") -> tuple[Tensor, Tenso
     return torch.randn(rows, inputs, device=device), torch.randint(10, (rows,), device=device)
 
 
-def stacked(size: Size, sets: dict[str, Tensor], together: int) -> None:
+def stacked(size: Size, sets: dict[str, Tensor], together: int, first_layer: str = "plain") -> None:
     """All trials, in stacks of at most ``together``, cut as the launcher cuts them."""
     for positions in grouping.cut(range(size.trials), together):
         start, count = positions[0], len(positions)
@@ -91,11 +94,16 @@ def stacked(size: Size, sets: dict[str, Tensor], together: int) -> None:
             device=sets["X_train"].device,
         )  # fmt: skip
         rates = torch.linspace(1e-4, 1e-3, size.trials)[start : start + count]
+        examples = sets if first_layer == "plain" else RowSpace(sets)
+        net = NetInRowSpace(net, examples) if isinstance(examples, RowSpace) else net
         Solver(
-            net, sets, update_rule=sgd_momentum, seed=[0] * count, num_epochs=size.epochs,
+            net, examples, update_rule=sgd_momentum, seed=[0] * count, num_epochs=size.epochs,
             batch_size=size.batch, optim_config={"learning_rate": rates, "momentum": MOMENTUM},
             num_train_samples=1_000, eval_every=size.eval_every, verbose=False,
         ).train(return_best_params=False)  # fmt: skip
+        if isinstance(net, NetInRowSpace):
+            for trial in range(count):
+                net.outside(net.params, trial)
 
 
 def plain(size: Size, sets: dict[str, Tensor]) -> None:
@@ -119,14 +127,18 @@ def plain(size: Size, sets: dict[str, Tensor]) -> None:
                 (net(part).argmax(1) == labels).double().mean().item()
 
 
-def interleaved(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def interleaved(
+    sides: dict[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Seconds of each side, round by round; the first round is discarded."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds + 1):
         for name, side in sides.items():
-            start = time.perf_counter()
+            start = clock()
             side()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(clock() - start)
         gc.freeze()  # a command is a process of its own, which keeps aside what it has imported
     return {name: each[1:] for name, each in times.items()}
 
@@ -165,6 +177,44 @@ def training(rounds: int) -> dict[str, object]:
             "highest": round(max(ratios), 2),
             "stack": together,
         }
+    return found
+
+
+def row_space(rounds: int) -> dict[str, object]:
+    found: dict[str, object] = {}
+    keep_freed()
+    for every in (20, 1):
+        size = replace(SIZES["overfit"], eval_every=every)
+        torch.manual_seed(0)
+        (X, y), (X_val, y_val) = (examples(n, size.inputs) for n in (size.rows, size.val_rows))
+        sets = {"X_train": X, "y_train": y, "X_val": X_val, "y_val": y_val}
+        config = _config(size)
+        config.data = replace(config.data, num_train=size.rows, num_val=size.val_rows)
+        together = {"plain": grouping.largest(config)}
+        config.solver.first_layer = "row_space"
+        together["row_space"] = grouping.largest(config)
+        sides: dict[str, Callable[[], object]] = {
+            name: lambda s=size, d=sets, k=k, name=name: stacked(s, d, k, name)
+            for name, k in together.items()
+        }
+        sides["torch.nn"] = lambda s=size, d=sets: [plain(s, d) for _ in range(s.timed)]
+        times = interleaved(sides, rounds, time.process_time)
+        times["torch.nn"] = [t * size.trials / size.timed for t in times["torch.nn"]]
+        ratios = {
+            name: [b / a for a, b in zip(times[name], times["torch.nn"], strict=True)]
+            for name in together
+        }
+        for name, k in together.items():
+            part = {
+                "CPU s": round(statistics.median(times[name]), 3),
+                "torch.nn CPU s": round(statistics.median(times["torch.nn"]), 3),
+                "ratio": round(statistics.median(ratios[name]), 2),
+                "lowest": round(min(ratios[name]), 2),
+                "highest": round(max(ratios[name]), 2),
+                "stack": k,
+            }
+            print(f"overfit, {size.epochs // every} evaluations, {name}: {part}")
+            found[f"{size.epochs // every} evaluations, {name}"] = part
     return found
 
 
@@ -296,7 +346,13 @@ def gpu(rounds: int, device: str = "cuda") -> dict[str, object]:
     return found
 
 
-PARTS = {"training": training, "sweep": sweep, "overhead": overhead, "gpu": gpu}
+PARTS = {
+    "training": training,
+    "row_space": row_space,
+    "sweep": sweep,
+    "overhead": overhead,
+    "gpu": gpu,
+}
 
 
 def main() -> None:

@@ -12,10 +12,15 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from fcsweep.config.allowed import Allowed, Measured
 from fcsweep.config.data_sets import DataConfig, TableConfig
 from fcsweep.config.fields import MISSING
+from fcsweep.config.optimizers import MomentumConfig, NesterovConfig, SgdConfig
 from fcsweep.config.saved import flat
 from fcsweep.config.schemas import GROUPS, HIDDEN_LAYERS, RunConfig, known_keys, names
+from fcsweep.config.sizes import rows_in_use
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, join, nearest, render
+
+LINEAR = (SgdConfig, MomentumConfig, NesterovConfig)
+"""Rules that take the same steps in any rotated coordinates (`fcsweep.row_space`)."""
 
 OF_SWEEPS = (
     *("hydra.sweep.dir", "hydra.run.dir"),
@@ -55,6 +60,7 @@ def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
     check_sizes(config)
     _check_loss(config)
     _check_normalization(config)
+    _check_linear(config)
     return config
 
 
@@ -147,6 +153,27 @@ def check_sizes(config: RunConfig) -> None:
         used = "the value of data.num_train"
         _at_most("solver.batch_size", solver.batch_size, data.num_train, used)
     _at_most("solver.batch_size", solver.batch_size, rows.train, train)
+    _check_row_space(config)
+
+
+def _check_row_space(config: RunConfig) -> None:
+    """Refuse the row space of rows that span all inputs."""
+    inputs, (train, val) = config.data.inputs, rows_in_use(config)
+    if config.solver.first_layer == "row_space" and train + val >= inputs:
+        raise ConfigError(
+            f"solver.first_layer is row_space; expected plain, as {train} training and {val} "
+            f"validation rows are not fewer than the {inputs} inputs of {config.data.name} "
+            "(data.num_train and solver.num_val_samples take fewer)"
+        )
+
+
+def _check_linear(config: RunConfig) -> None:
+    """Refuse a rule that takes other steps in a row space."""
+    if config.solver.first_layer == "row_space" and not isinstance(config.optimizer, LINEAR):
+        raise ConfigError(
+            f"solver.first_layer is row_space; expected plain with optimizer="
+            f"{config.optimizer.name}, as only the steps of sgd, momentum and nesterov are linear"
+        )
 
 
 def _check_table(data: DataConfig) -> None:

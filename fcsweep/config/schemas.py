@@ -18,6 +18,7 @@ from fcsweep.config.allowed import (
     COUNT,
     DTYPE,
     EPOCHS,
+    FIRST_LAYER,
     FRACTION,
     INITIALIZATION,
     LOSS,
@@ -114,6 +115,12 @@ class SolverConfig:
     """Epochs from one evaluation to the next; >= 1. The last epoch is always evaluated."""
     patience: int | None = _key(None, COUNT, optional=True, per_trial=True)
     """Evaluations without a better objective that end the training; >= 1, null = none do."""
+    first_layer: str = _key("plain", FIRST_LAYER)
+    """In what it trains: ``plain``, its weights; ``row_space``, their parts along the rows in use.
+
+    The second is the same training at a fraction of the cost where the training and validation rows
+    in use are fewer than the inputs; for rules with a linear step. Equal within roundings.
+    """
     checkpoint_seconds: float | None = _key(None, POSITIVE, optional=True)
     """Seconds from one checkpoint to the next, at least; > 0, null = no checkpoints.
 

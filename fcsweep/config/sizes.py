@@ -25,6 +25,21 @@ def parameters(config: RunConfig) -> int:
     return sum((i + 1) * o for i, o in pairwise(units(config))) + normalized
 
 
+def rows_in_use(config: RunConfig) -> tuple[int, int]:
+    """Training rows, and the validation rows that measure the accuracy."""
+    data, samples = config.data, config.solver.num_val_samples
+    val = data.num_val or data.rows.val
+    return data.num_train or data.rows.train, val if samples is None else min(val, samples)
+
+
+def trained(config: RunConfig) -> int:
+    """Numbers that an update changes; fewer than ``parameters`` in a row space."""
+    if config.solver.first_layer == "plain":
+        return parameters(config)
+    spared = config.data.inputs - rows_in_use(config)[0] - 1
+    return parameters(config) - spared * config.model.hidden_dims[0]
+
+
 def activations(config: RunConfig, rows: int) -> int:
     """Outputs of all layers for so many rows."""
     return rows * sum(units(config)[1:])

@@ -81,7 +81,7 @@ def largest(config: RunConfig) -> int:
 
 def bytes_touched(config: RunConfig) -> int:
     """Bytes of a trial that an update reads or writes: parameters, gradient, state, activations."""
-    numbers = (2 + config.optimizer.state_tensors) * sizes.parameters(config)
+    numbers = (2 + config.optimizer.state_tensors) * sizes.trained(config)
     return sizes.itemsize(config) * (numbers + _outputs(config, config.solver.batch_size))
 
 

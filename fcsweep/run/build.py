@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 import torch
+from safetensors.numpy import save
 
 from fcsweep import data
 from fcsweep.config import CustomConfig, OptimizerConfig, RunConfig, TwoLayerConfig
@@ -15,6 +16,7 @@ from fcsweep.labels import balanced_weights
 from fcsweep.messages.errors import DeviceError
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES, Function, UpdateRule
+from fcsweep.row_space import NetInRowSpace, RowSpace
 from fcsweep.run.own_code import custom_rule
 from fcsweep.solver import Solver
 
@@ -22,11 +24,14 @@ from fcsweep.solver import Solver
 def solver_of(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device) -> Solver:
     """Net and rule of a stack."""
     first = configs[0]
-    net = net_of(configs, dataset, device)
-    solver = first.solver
+    net, solver = net_of(configs, dataset, device), first.solver
+    examples: data.Dataset | RowSpace = dataset
+    if solver.first_layer == "row_space":
+        examples = RowSpace(dataset, solver.num_val_samples)
+        net = NetInRowSpace(net, examples)
     return Solver(
         net,
-        dataset,
+        examples,
         update_rule=rule_of(first),
         optim_config=_optim_config(configs),
         lr_decay=_constant(configs, "solver", "lr_decay"),
@@ -44,6 +49,16 @@ def solver_of(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch
         verbose=False,
         objective=first.objective,
     )
+
+
+def best_file(solver: Solver, place: int) -> bytes:
+    """The best parameters of a trial so far, as a safetensors file."""
+    net, params = solver.model, solver.best_params
+    if isinstance(net, NetInRowSpace):
+        best = net.outside(params, place)
+    else:
+        best = {name: p[place] for name, p in params.items()}
+    return save({name: p.cpu().contiguous().numpy() for name, p in best.items()})
 
 
 NO_CONSTANT = ("name", "rule", "constants", "clip_norm")

@@ -31,6 +31,7 @@ from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import CHECKPOINTS
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.records.writer import Past, RunRecord
+from fcsweep.run.build import best_file
 from fcsweep.solver import Solver
 from fcsweep.system.atomic import write_atomically
 from fcsweep.system.bounded import read_bounded
@@ -68,13 +69,6 @@ class Checkpoint:
         """The moment of the checkpoint."""
         last = self.past.rows[-1]
         return last.epoch, last.step, self.threads
-
-    def best(self) -> bytes | None:
-        """``best.safetensors`` at that moment; None before the first evaluation."""
-        if self.past.result.best_epoch is None:
-            return None
-        best = {name[5:]: p for name, p in self.tensors.items() if name.startswith("best.")}
-        return save(best)
 
 
 def made_with(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,8 +247,9 @@ def resume(checkpoints: Sequence[Checkpoint], solver: Solver, records: Sequence[
     each = [checkpoint.tensors for checkpoint in checkpoints]
     state = {name: torch.stack([tensors[name] for tensors in each]) for name in each[0]}
     solver.restore(state, epoch, step)
-    for record, checkpoint in zip(records, checkpoints, strict=True):
-        record.restore(checkpoint.past, checkpoint.best())
+    for place, (record, checkpoint) in enumerate(zip(records, checkpoints, strict=True)):
+        evaluated = checkpoint.past.result.best_epoch is not None
+        record.restore(checkpoint.past, best_file(solver, place) if evaluated else None)
         log.info("resuming after epoch %d", epoch)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.numpy import save
 
 from fcsweep import data
 from fcsweep.config import RunConfig
@@ -23,7 +22,7 @@ from fcsweep.kernels.threads import with_threads
 from fcsweep.messages.wording import one_line
 from fcsweep.records.events import Observer, OnEpoch, Report
 from fcsweep.records.formats import HistoryRow, Result
-from fcsweep.run.build import device_of, solver_of
+from fcsweep.run.build import best_file, device_of, solver_of
 from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, groups, made_with, resume
 from fcsweep.run.provenance import provenance
 from fcsweep.run.trial import Trial, out_of_memory
@@ -194,7 +193,8 @@ def _train_together(
             rows, best_epochs = _rows(epoch), each(solver.best_epoch)
             for place, (trial, row) in enumerate(zip(training, rows, strict=True)):
                 with trial.alone():
-                    best = _best(solver, place) if best_epochs[place] == epoch.number else None
+                    better = best_epochs[place] == epoch.number
+                    best = best_file(solver, place) if better else None
                     losses = epoch.losses[:, place].numpy()
                     trial.add(row, losses, time.perf_counter() - start, best)
             _report_and_prune(training, rows, epoch, on_epoch)
@@ -291,12 +291,6 @@ def _rows(epoch: Epoch) -> list[HistoryRow]:
         row = epoch.number, epoch.step, loss, train, val, learning_rate, val_loss
         rows.append(HistoryRow(*row))
     return rows
-
-
-def _best(solver: Solver, place: int) -> bytes:
-    """The best parameters of a trial so far, as a safetensors file."""
-    params = solver.best_params
-    return save({name: p[place].cpu().contiguous().numpy() for name, p in params.items()})
 
 
 def _tell_then_decide(observers: Sequence[Observer], decide: OnEpoch | None) -> OnEpoch:

@@ -34,6 +34,7 @@ from fcsweep.config import (
     optimizers,
     read,
     schemas,
+    sizes,
     typed,
 )
 from fcsweep.config.allowed import (
@@ -51,6 +52,7 @@ from fcsweep.config.allowed import (
     Sizes,
     Words,
 )
+from fcsweep.config.check import LINEAR
 from fcsweep.config.fields import MISSING as REQUIRED
 from fcsweep.messages.errors import ConfigError
 
@@ -250,6 +252,18 @@ REFUSED = [
         saved(model__class_weights="balanced", model__loss_function="svm"),
         "model.class_weights is balanced; expected none with model.loss_function=svm",
     ),
+    (
+        saved(
+            solver__first_layer="row_space",
+            optimizer={"name": "adam"},
+            data={"name": "synthetic", "num_train": 200},
+        ),
+        "first_layer is row_space; expected plain with optimizer=adam, as only the steps of sgd",
+    ),
+    (
+        saved(solver__first_layer="row_space", data__num_train=100, solver__num_val_samples=34),
+        "plain, as 100 training and 34 validation rows are not fewer than the 64 inputs of digits",
+    ),
     (saved(solver__lr_decay=0), "solver.lr_decay is 0; expected a number in (0, 1]"),
     (saved(target=2), "target is 2; expected a number in (0, 1] or null"),
     (saved(solver__num_epochs=1.5), "solver.num_epochs is 1.5; expected a whole number >= 1"),
@@ -365,7 +379,11 @@ def fitting(config: RunConfig) -> RunConfig:
     )
     if solver.batch_size == 1 and model.normalization == "batch":
         model.normalization = "layer"
-    return replace(config, model=model, data=data, solver=solver)
+    fitted = replace(config, model=model, data=data, solver=solver)
+    too_many = measured and sum(sizes.rows_in_use(fitted)) >= data.inputs
+    if too_many or not isinstance(config.optimizer, LINEAR):
+        solver.first_layer = "plain"
+    return fitted
 
 
 CONFIGS = st.builds(

@@ -26,7 +26,7 @@ from fcsweep.data.choice import data_of, held_out_of, measured
 from fcsweep.data.cifar10 import CIFAR10, ROW
 from fcsweep.optim import RULES
 from fcsweep.run import run
-from fcsweep.run.build import NO_CONSTANT, net_of
+from fcsweep.run.build import NO_CONSTANT, net_of, solver_of
 
 FACTS = {"rule", "state_tensors", "rows", "inputs", "classes"}
 
@@ -105,6 +105,18 @@ def test_a_net_has_the_parameters_that_are_counted(model, dtype):
     assert sizes.units(config) == list(net.params.dims)
     wide = sum(b.shape[-1] for _, b in net.params.layers)
     assert sizes.activations(config, 5) == 5 * wide
+
+
+@pytest.mark.parametrize("val", [{"num_val": 25}, {"num_val_samples": 25}], ids=str)
+def test_the_numbers_that_an_update_changes_are_counted(val):
+    data = DigitsConfig(num_train=20, num_val=val.get("num_val"))
+    solver = SolverConfig(batch_size=20, num_val_samples=val.get("num_val_samples"))
+    config = RunConfig(data=data, solver=solver)
+    for config.solver.first_layer in ("plain", "row_space"):
+        solver = solver_of([config], data_of(config), torch.device("cpu"))
+        assert sizes.rows_in_use(config) == (20, 25)
+        assert sizes.trained(config) == sum(p.numel() for p in solver.model.params.values())
+        assert sizes.parameters(config) == sum((i + 1) * o for i, o in ((64, 100), (100, 10)))
 
 
 @pytest.mark.parametrize("num_train", [None, 90])
