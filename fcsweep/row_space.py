@@ -88,7 +88,7 @@ class NetInRowSpace(FullyConnectedNet):
         self._basis = basis[:, :n].contiguous()
         inside = product(_for_each(basis.mT, like), like)
         along, self._beyond = inside[..., :n, :], inside[..., n:, :]
-        squares = total(like * like, -2) - total(along * along, -2)
+        squares = _squares(like) - _squares(along)
         rest = squares.clamp(min=0).sqrt().unsqueeze(-2)
         self._start = torch.cat([along, rest], -2)
         dims = n + 1, *net.params.dims[1:]
@@ -137,6 +137,13 @@ def _qr(columns: Tensor) -> tuple[Tensor, Tensor]:
     """Orthonormal columns of the same span, and a triangle by which they make the given ones."""
     found = cast("tuple[Tensor, Tensor]", torch.linalg.qr(columns))  # pyright: ignore[reportUnknownMemberType]
     return found
+
+
+def _squares(weights: Tensor) -> Tensor:
+    """Sums over the inputs, ``(*t, h)``; one trial at a time, so that squares stay in the cache."""
+    if weights.ndim > 2:
+        return torch.stack([_squares(each) for each in weights])
+    return total(weights * weights, -2)
 
 
 def _kept(start: Tensor, now: Tensor) -> Tensor:
