@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcsweep.config import RunConfig, sizes
-from fcsweep.kernels.activations import SLOPE
+from fcsweep.kernels.hidden_units import EPS, SLOPE
 
 OPSET, IR = 17, 8
 """Of 2022: what every runtime of today reads."""
@@ -26,21 +26,19 @@ def graph(config: RunConfig, params: Mapping[str, NDArray[Any]]) -> Any:
     from onnx import TensorProto, checker, helper, numpy_helper
 
     kind = TensorProto.DOUBLE if config.dtype == "float64" else TensorProto.FLOAT
-    layers = len(params) // 2
+    inputs, *hidden, classes = sizes.units(config)
     initial = [numpy_helper.from_array(np.ascontiguousarray(p), n) for n, p in params.items()]
     nodes, x = list[Any](), "x"
-    for number in range(1, layers + 1):
-        out = "scores" if number == layers else f"h{number}"
-        nodes.append(helper.make_node("Gemm", [x, f"W{number}", f"b{number}"], [out]))
-        if number < layers:
-            x = f"a{number}"
-            nodes += _activation(config.model.activation, out, x)
+    for number in range(1, len(hidden) + 1):
+        nodes += _hidden_layer(config, number, x)
+        x = f"a{number}"
+    last = [f"W{len(hidden) + 1}", f"b{len(hidden) + 1}"]
+    nodes.append(helper.make_node("Gemm", [x, *last], ["scores"]))
     nodes.append(helper.make_node("Softmax", ["scores"], ["probabilities"], axis=-1))
     if config.model.activation == "gelu":
         dtype = np.dtype(config.dtype)
         constants = {"half": 0.5, "one": 1.0, "sqrt_half": math.sqrt(0.5)}
         initial += [numpy_helper.from_array(np.array(v, dtype), n) for n, v in constants.items()]
-    inputs, *_, classes = sizes.units(config)
     value = helper.make_tensor_value_info
     outputs = [value(name, kind, ["n", classes]) for name in ("scores", "probabilities")]
     made = helper.make_graph(nodes, "net", [value("x", kind, ["n", inputs])], outputs, initial)
@@ -56,6 +54,24 @@ def scores(model: Any, x: NDArray[Any]) -> NDArray[Any]:
 
     found: Any = ReferenceEvaluator(model).run(["scores"], {"x": x})
     return found[0]
+
+
+def _hidden_layer(config: RunConfig, number: int, x: str) -> list[Any]:
+    """From ``x`` to ``a1`` by ``h1`` and, normalized, ``n1``; so with each number."""
+    from onnx.helper import make_node
+
+    affine, normal = f"h{number}", f"n{number}"
+    nodes = [make_node("Gemm", [x, f"W{number}", f"b{number}"], [affine])]
+    normalization = config.model.normalization
+    if normalization == "none":
+        return nodes + _activation(config.model.activation, affine, f"a{number}")
+    given = [f"{name}{number}" for name in ("gamma", "beta")]
+    kind, options = "LayerNormalization", {"axis": -1}
+    if normalization == "batch":
+        given += [f"{name}{number}" for name in ("running_mean", "running_var")]
+        kind, options = "BatchNormalization", {}
+    nodes.append(make_node(kind, [affine, *given], [normal], epsilon=EPS, **options))
+    return nodes + _activation(config.model.activation, normal, f"a{number}")
 
 
 def _activation(name: str, x: str, out: str) -> list[Any]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fcsweep.config import RunConfig, sizes
-from fcsweep.kernels.activations import SLOPE
+from fcsweep.kernels.hidden_units import SLOPE
 
 ACTIVATIONS = {
     "relu": ("ReLU", ()),
@@ -18,6 +18,14 @@ ACTIVATIONS = {
     "gelu": ("GELU", ()),
 }
 """The class of ``torch.nn`` and its arguments; dropout does nothing to a trained net."""
+AFFINE = {"weight": "W", "bias": "b"}
+NORMAL = {"weight": "gamma", "bias": "beta"}
+RUNNING = {"running_mean": "running_mean", "running_var": "running_var"}
+NORMALIZATIONS = {"batch": ("BatchNorm1d", NORMAL | RUNNING), "layer": ("LayerNorm", NORMAL)}
+"""The class, and what our names for its parameters begin with."""
+
+Part = tuple[str, tuple[float, ...], dict[str, str]]
+"""Class and arguments of a module, and our names for its parameters."""
 
 SOURCE = '''"""A trained net of fcsweep as plain torch.
 
@@ -55,7 +63,7 @@ def load(path=Path(__file__).with_name("model.safetensors")):
 def source(config: RunConfig) -> str:
     """The text of ``model.py``: of nothing but numbers and words of our own."""
     layers = [
-        f"        nn.{name}({', '.join(map(repr, given))})," for name, given in _parts(config)
+        f"        nn.{name}({', '.join(map(repr, given))})," for name, given, _ in _parts(config)
     ]
     inputs, *_, classes = sizes.units(config)
     shown = {"inputs": inputs, "classes": classes, "dtype": config.dtype}
@@ -64,23 +72,32 @@ def source(config: RunConfig) -> str:
 
 def build(config: RunConfig) -> nn.Sequential:
     """What ``build`` of that ``model.py`` returns."""
-    modules = [getattr(nn, name)(*given) for name, given in _parts(config)]
+    modules = [getattr(nn, name)(*given) for name, given, _ in _parts(config)]
     return nn.Sequential(*modules).to(getattr(torch, config.dtype))
 
 
-def state_dict(params: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def state_dict(config: RunConfig, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The parameters ``W1``, ``b1``, ... by the names that the ``nn.Sequential`` has for them."""
     state: dict[str, Tensor] = {}
-    for number in range(len(params) // 2):
-        state[f"{2 * number}.weight"] = params[f"W{number + 1}"].mT.contiguous()
-        state[f"{2 * number}.bias"] = params[f"b{number + 1}"].contiguous()
+    for place, (module, _, names) in enumerate(_parts(config)):
+        for there, here in names.items():
+            p = params[here]
+            p = p.mT if (module, there) == ("Linear", "weight") else p
+            state[f"{place}.{there}"] = p.contiguous()
     return state
 
 
-def _parts(config: RunConfig) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """Name and arguments of each module, first to last."""
-    units = sizes.units(config)
-    for number, (inputs, outputs) in enumerate(pairwise(units)):
-        if number:
-            yield ACTIVATIONS[config.model.activation]
-        yield "Linear", (inputs, outputs)
+def _parts(config: RunConfig) -> Iterator[Part]:
+    """The modules, first to last."""
+    *hidden, last = pairwise(sizes.units(config))
+    for number, (inputs, outputs) in enumerate(hidden, 1):
+        yield "Linear", (inputs, outputs), _named(AFFINE, number)
+        if config.model.normalization != "none":
+            name, params = NORMALIZATIONS[config.model.normalization]
+            yield name, (outputs,), _named(params, number)
+        yield *ACTIVATIONS[config.model.activation], {}
+    yield "Linear", last, _named(AFFINE, len(hidden) + 1)
+
+
+def _named(params: Mapping[str, str], number: int) -> dict[str, str]:
+    return {there: f"{here}{number}" for there, here in params.items()}

@@ -53,7 +53,7 @@ def export(run: Trained, out: Path, onnx: bool = False) -> Exported:
         DataError: the data of a net for images are missing, whose mean colour belongs to it.
         RecordError: a file cannot be written.
     """
-    (X, what), state = _rows(run.config), plain_torch.state_dict(run.params)
+    (X, what), state = _rows(run.config), plain_torch.state_dict(run.config, run.params)
     expected = stack([run], torch.device("cpu")).scores(X.unsqueeze(0))[0]
     net = plain_torch.build(run.config)
     net.load_state_dict(state)

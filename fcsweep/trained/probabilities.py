@@ -83,7 +83,8 @@ def _stacks(configs: Sequence[RunConfig]) -> Iterator[list[int]]:
     """The places of configs whose nets have one shape and one type, as many as fit in memory."""
     alike: dict[str, list[int]] = {}
     for place, config in enumerate(configs):
-        shape = config.model.hidden_dims, config.model.activation, config.dtype
+        model = config.model
+        shape = model.hidden_dims, model.activation, model.normalization, config.dtype
         alike.setdefault(repr(shape), []).append(place)
     for found in alike.values():
         yield from map(list, cut(found, largest(configs[found[0]])))
@@ -104,6 +105,7 @@ def stack(runs: Sequence[Trained], device: torch.device) -> FullyConnectedNet:
         dtype=getattr(torch, config.dtype),
         device=device,
         activation=config.model.activation,
+        normalization=config.model.normalization,
     )
     for run in runs:
         _check(run, net)

@@ -29,6 +29,7 @@ FORMULAS = {
     "tanh": np.tanh,
     "gelu": lambda x: x * torch.special.ndtr(torch.from_numpy(x)).numpy(),
 }
+NORMALIZATIONS = ("batch", "layer")
 ONNX = importlib.util.find_spec("onnx") is not None
 
 
@@ -38,6 +39,7 @@ def runs(tmp_path_factory) -> Path:
     torch.set_num_threads(1)
     top = tmp_path_factory.mktemp("runs")
     made = {name: config_of(activation=name) for name in FORMULAS}
+    made |= {name: config_of(normalization=name, activation="gelu") for name in NORMALIZATIONS}
     made["float64"] = replace(config_of(dropout=0.3, loss_function="svm"), dtype="float64")
     for name, config in made.items():
         config.data.num_train = 300
@@ -69,19 +71,29 @@ def model_in(folder):
     return module
 
 
+def normal(x, params, layer):
+    """A normalized hidden layer: by running averages where there are any."""
+    mean, var = x.mean(1, keepdims=True), x.var(1, keepdims=True)
+    if f"running_mean{layer}" in params:
+        mean, var = params[f"running_mean{layer}"], params[f"running_var{layer}"]
+    z = (x - mean) / np.sqrt(var + 1e-5)
+    return z * params[f"gamma{layer}"] + params[f"beta{layer}"]
+
+
 def scores(folder, activation, X):
     """By the formulas, in float64."""
     params = {
         name: p.double().numpy() for name, p in load_file(folder / "best.safetensors").items()
     }
-    x, last = X.astype(float), len(params) // 2
+    x, last = X.astype(float), sum(name.startswith("W") for name in params)
     for layer in range(1, last + 1):
         x = x @ params[f"W{layer}"] + params[f"b{layer}"]
+        x = normal(x, params, layer) if f"gamma{layer}" in params else x
         x = FORMULAS[activation](x) if layer < last else x
     return x
 
 
-@pytest.mark.parametrize("name", [*FORMULAS, "float64"])
+@pytest.mark.parametrize("name", [*FORMULAS, *NORMALIZATIONS, "float64"])
 def test_every_form_has_the_scores_of_the_net(runs, tmp_path, export, name):
     out, err = export(runs / name, "--out", tmp_path / "out", *["--onnx"] * ONNX)
     first, *files = out.splitlines()
@@ -89,7 +101,8 @@ def test_every_form_has_the_scores_of_the_net(runs, tmp_path, export, name):
     assert sorted(files) == sorted(map(str, (tmp_path / "out").iterdir()))
     dtype, exact = ("float64", 1e-12) if name == "float64" else ("float32", 1e-5)
     X = np.random.default_rng(0).normal(0, 1, (50, 64)).astype(dtype)
-    expected = scores(runs / name, "relu" if name == "float64" else name, X)
+    activation = {"float64": "relu", "batch": "gelu", "layer": "gelu"}.get(name, name)
+    expected = scores(runs / name, activation, X)
     net = model_in(tmp_path / "out").load()
     assert type(net) is torch.nn.Sequential and not net.training
     found = net(torch.from_numpy(X)).detach().numpy()
