@@ -48,7 +48,7 @@ def environments(folder):
 
 
 def wait_until(holds, process):
-    until = time.monotonic() + 100
+    until = time.monotonic() + 200
     while not holds():
         assert process.poll() is None and time.monotonic() < until
         time.sleep(0.1)

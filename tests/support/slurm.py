@@ -117,7 +117,7 @@ def cluster():
                 daemon.wait()
 
 
-def wait_until(holds, seconds=100):
+def wait_until(holds, seconds=200):
     until = time.monotonic() + seconds
     while True:
         with suppress(subprocess.CalledProcessError):
