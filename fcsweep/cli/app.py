@@ -172,7 +172,8 @@ class App(Hydra):
         self.folder = folder
         ownership.check_sweep(folder, None)
         # A search holds its folder itself, as it does for other apps.
-        key, crew = "hydra.sweep.dir", Crew(folder, starter.count if starter else 0, digest(grid))
+        key, total = "hydra.sweep.dir", None if grid is None else len(grid)
+        crew = Crew(folder, starter.count if starter else 0, digest(grid), total)
         held = nullcontext() if searches else ownership.hold(folder, key, together=True)
         with ownership.remove_if_unused(made), held, nullcontext() if searches else crew:
             unfinished = _unfinished(sweeper, grid, cfg, folder, crew)

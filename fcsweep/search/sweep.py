@@ -28,7 +28,7 @@ from fcsweep.search.results import write_multirun
 from fcsweep.search.study.rebuild import Guided, PastRuns
 from fcsweep.search.study.samplers import quiet
 from fcsweep.search.study.storage import password_handed_on, storage_of
-from fcsweep.search.study.study import ENDED, name_of, open_study
+from fcsweep.search.study.study import ENDED, name_of, open_study, tell_plan
 from fcsweep.search.study.trial import Kept
 from fcsweep.system.atomic import writing
 from fcsweep.system.crew import Crew
@@ -80,6 +80,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
             name = name_of(storage, settings["study_name"], folder)
             known = past if in_folder else None
             study, seed = open_study(storage, name, folder, plan.start, known, ahead)
+            tell_plan(study, plan.n_trials, plan.target, plan.lease)
             if proven and not study.metric_names:
                 study.set_metric_names([str(config.objective)])  # for dashboards
         crew = stack.enter_context(crew_of(study, folder, plan.starts, plan.lease))

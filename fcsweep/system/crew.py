@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -68,8 +69,33 @@ class Member:
     """Of one that only waits for others: how many it has started."""
     jobs: str = ""
     """What the sweep trains, where its study does not say so: a digest of the jobs of a grid."""
+    total: int | None = None
+    """Jobs of a grid; a study says itself how many trials it is to have."""
     work: list[int] = field(default_factory=list[int])
     """Numbers of jobs, or of batches of trials."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its process can be seen from this one."""
+        return self.machine == this_machine()
+
+    @property
+    def state(self) -> str:
+        """Of the process of one that `is_here`.
+
+        ``alive``; ``stopped`` by a signal, from which it can go on; ``ended``: a zombie has, and a
+        later process with its number is another.
+        """
+        import psutil  # not for --help
+
+        try:
+            process = psutil.Process(self.pid)
+            status = process.status()
+            if abs(process.create_time() - self.began) >= 2 or status == psutil.STATUS_ZOMBIE:
+                return "ended"
+        except psutil.NoSuchProcess:
+            return "ended"
+        return "stopped" if status == psutil.STATUS_STOPPED else "alive"
 
 
 class Crew:
@@ -79,6 +105,7 @@ class Crew:
         folder: of the sweep; it exists.
         starts: as in `Member`.
         jobs: as in `Member`.
+        total: as in `Member`.
 
     Raises:
         FolderError: others train other jobs there; or, at the end of the block, another process has
@@ -89,8 +116,11 @@ class Crew:
     pause = 0.1
     """Seconds between two looks at what others have done."""
 
-    def __init__(self, folder: Path, starts: int = 0, jobs: str = "") -> None:
-        self._roll, self._me = folder.absolute() / ROLL, Member(starts=starts, jobs=jobs)
+    def __init__(
+        self, folder: Path, starts: int = 0, jobs: str = "", total: int | None = None
+    ) -> None:
+        self._roll = folder.absolute() / ROLL
+        self._me = Member(starts=starts, jobs=jobs, total=total)
         name = f"{self._me.host}-{self._me.pid}-{secrets.token_hex(4)}"
         self._path, self._locked = self._roll / name, NO_LOCK
 
@@ -212,6 +242,25 @@ class Crew:
         self.check()
         with writing(self._path):
             self._path.write_text(json.dumps(asdict(self._me)))
+
+
+def on_roll(folder: Path) -> list[Member]:
+    """Who is on the roll of a sweep, living or killed: read without a lock, at any time.
+
+    Args:
+        folder: of the sweep.
+    """
+    names = sorted((folder / ROLL).glob("*"))
+    return [member for member in map(_read_again, names) if member.pid]
+
+
+def _read_again(path: Path) -> Member:
+    """What a file of the roll holds, which may just be written, in place."""
+    for _ in range(2):
+        if (member := _read(path)).pid or not path.exists():
+            return member
+        time.sleep(0.01)
+    return _read(path)
 
 
 def digest(jobs: object) -> str:

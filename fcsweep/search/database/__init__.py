@@ -6,6 +6,7 @@
 ``opening.py``   opening a database
 ``engines.py``   connections to it
 ``patience.py``  waiting for a database that does not answer
+``looking.py``   looking at a study, of which nothing is written
 ``crew.py``      the workers: the lock, signs of life, who is taken for dead
 ===============  ==================================================================
 """

@@ -1,9 +1,10 @@
 """The workers of a study in a database, on one machine or on several.
 
-Each has two attributes in the study: who it is and what it works on, and a count that it raises
-while it lives. A worker of the same machine has ended when its process has; one of another when its
-count has stood still for the lease, by the clock of who watches. Who is taken for dead loses its
-attributes, and its file in the sweep's folder: it writes nothing more, neither there nor here.
+Each has two attributes in the study: who it is and what it works on, and a sign that it changes
+while it lives: the time by the clock of the database. A worker of the same machine has ended when
+its process has; one of another when its sign has not changed for the lease, by the clock of who
+watches. Who is taken for dead loses its attributes, and its file in the sweep's folder: it writes
+nothing more, neither there nor here.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TypeVar
 
-import psutil
 from optuna.study import Study
 from sqlalchemy.engine import Connection
 
@@ -66,9 +66,9 @@ class StudyCrew(Crew):
         super().__init__(folder, starts)
         self._database, self._study, self._lease = database, study._study_id, lease
         self._name, self._connection = self._path.name, None
-        self._seen: dict[str, tuple[int, float]] = {}
-        """Of workers elsewhere: the last count, and since when."""
-        self._losses, self._count = database.patience.losses, 0
+        self._seen: dict[str, tuple[float, float]] = {}
+        """Of workers elsewhere: the last sign of life, and since when."""
+        self._losses = database.patience.losses
         self._confirmed = self._asked = _clock()
         self._end = Event()
         self._thread = Thread(target=self._live, daemon=True)
@@ -120,18 +120,18 @@ class StudyCrew(Crew):
             if name in (key, self._name):
                 continue
             member = Member(**told[key])
-            if self._has_ended(member, name, told.get(LIFE + name, 0)):
+            if self._has_ended(member, name, told.get(LIFE + name, 0.0)):
                 self._strike_off(name)
             else:
                 found.append(member)
         return found
 
-    def _has_ended(self, member: Member, name: str, count: int) -> bool:
+    def _has_ended(self, member: Member, name: str, sign: float) -> bool:
         if member.machine == self._me.machine:
-            return not _is_running(member)
+            return member.state == "ended"
         seen, since = self._seen.get(name, (None, 0.0))
-        if seen != count:
-            self._seen[name] = count, _clock()
+        if seen != sign:
+            self._seen[name] = sign, _clock()
             return False
         return _clock() - since > self._lease
 
@@ -147,7 +147,7 @@ class StudyCrew(Crew):
         super()._write()
         me, here = WORKER + self._name, (self._open(), self._study)
         tables.write_attribute(*here, me, asdict(self._me))
-        tables.write_attribute(*here, LIFE + self._name, self._count, once=True)
+        tables.write_sign(*here, LIFE + self._name)
 
     def _sign_off(self) -> None:
         super()._sign_off()
@@ -178,21 +178,9 @@ class StudyCrew(Crew):
 
     def _give_sign(self, due: bool = True) -> None:
         with suppress(Exception, LostClaim):  # the next one may come through
-            self._count += due
-            count = self._count if due else 0
-            if not self._database.send(self._study, LIFE + self._name, count):
+            if not self._database.send(self._study, LIFE + self._name if due else None):
                 self._database.lost = True
             self._confirmed = _clock() if due else self._confirmed
-
-
-def _is_running(member: Member) -> bool:
-    """Whether the process of a member is there: a zombie is not, nor is a later one."""
-    try:
-        process = psutil.Process(member.pid)
-        is_it = abs(process.create_time() - member.began) < 2
-        return is_it and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _clock() -> float:

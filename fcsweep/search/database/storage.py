@@ -133,7 +133,7 @@ class Database(BaseStorage):
         self.rdb.remove_session()
         self.rdb.engine.dispose()
 
-    def send(self, study: int, life: str, count: int) -> bool:
+    def send(self, study: int, life: str | None) -> bool:
         """Write what waits and a sign of life, now or not at all; whether it has a row still.
 
         It may be called by a thread of its own.
@@ -141,7 +141,7 @@ class Database(BaseStorage):
         with self._writing:
             with self._briefly.begin() as connection:
                 written = self._write(connection)
-                there = not count or tables.raise_attribute(connection, study, life, count)
+                there = life is None or tables.renew_sign(connection, study, life)
             self._forget(written)
         return there
 

@@ -196,10 +196,26 @@ def write_attribute(
     )
 
 
-def raise_attribute(connection: Connection, study: int, key: str, value: int) -> bool:
-    """Change an attribute of a study; False where there is none of this name."""
+CLOCK = sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Text)
+"""Seconds since 1970 by the clock of the database, as JSON."""
+
+
+def write_sign(connection: Connection, study: int, key: str) -> None:
+    """Write a sign of life, an attribute of a study; one that is there stays as it is."""
+    row = {"study_id": study, "key": key, "value_json": CLOCK}
+    statement = postgresql.insert(OF_STUDY).values(row)
+    connection.execute(statement.on_conflict_do_nothing(index_elements=["study_id", "key"]))
+
+
+def renew_sign(connection: Connection, study: int, key: str) -> bool:
+    """Renew a sign of life; False where there is none of this name."""
     row = sa.update(OF_STUDY).where(OF_STUDY.c.study_id == study, OF_STUDY.c.key == key)
-    return connection.execute(row.values(value_json=json.dumps(value))).rowcount == 1
+    return connection.execute(row.values(value_json=CLOCK)).rowcount == 1
+
+
+def clock(connection: Connection) -> float:
+    """What the signs of life that are given now hold."""
+    return json.loads(connection.execute(sa.select(CLOCK)).scalar_one())
 
 
 def remove_attributes(connection: Connection, study: int, keys: Sequence[str]) -> None:

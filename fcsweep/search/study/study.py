@@ -27,6 +27,8 @@ from fcsweep.search.study.storage import JOURNAL, in_folder
 
 ATTRIBUTE = "fcsweep"
 """System attribute of a study: what its sweep was started with; see `started_with`."""
+PLAN = "fcsweep.plan"
+"""System attribute of a study: how far it is to go, as the last sweep of it was told."""
 DATA = "fcsweep.data"
 """User attribute of a study: fingerprint of the data of its first finished run."""
 REASON = "reason"
@@ -168,6 +170,18 @@ def started_with(study: Study) -> Mapping[str, Any] | None:
     """What the sweep of a study was started with; older ones have it where dashboards show it."""
     own = study._storage.get_study_system_attrs(study._study_id)
     return own.get(ATTRIBUTE) or study.user_attrs.get(ATTRIBUTE)
+
+
+def tell_plan(study: Study, n_trials: int, target: float | None, lease: float) -> None:
+    """Let who looks at a study know how far it is to go; `PLAN` is only written if it differs."""
+    plan = {"n_trials": n_trials, "target": target, "lease": lease}
+    if plan_of(study) != plan:
+        study._storage.set_study_system_attr(study._study_id, PLAN, plan)
+
+
+def plan_of(study: Study) -> Mapping[str, Any]:
+    """What `tell_plan` has told; of an older study nothing."""
+    return study._storage.get_study_system_attrs(study._study_id).get(PLAN, {})
 
 
 def ahead_of(study: Study) -> int:
