@@ -10,6 +10,7 @@
 ``swept_settings.py``  Hydra's settings in an experiment that is a value of a sweep
 ``summary.py``         what is written and said at the end; the table is ``terminal/sweep_view.py``
 ``task.py``            the task that Hydra runs
+``watching.py``        a grid that other processes train
 =====================  =========================================================
 
 ``foreign/`` has ``@fcsweep.app``, which gives another Hydra app the same display.

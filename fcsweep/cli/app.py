@@ -42,6 +42,7 @@ from fcsweep.cli.checks import (
 from fcsweep.cli.completion import by_shell
 from fcsweep.cli.help import help_of
 from fcsweep.cli.summary import Failure, advise, ending, refuse_failures, table_of
+from fcsweep.cli.watching import watch
 from fcsweep.composition.loader import CheckedLoader
 from fcsweep.composition.secrets import hide_password
 from fcsweep.config import RunConfig, typed
@@ -182,9 +183,12 @@ class App(Hydra):
             with writing(folder):
                 try:
                     callbacks.on_multirun_start(config=cfg, config_name=config_name)
-                    with started(starter, folder, Path.cwd()) if starter else nullcontext():
-                        arguments = list(cfg.hydra.overrides.task)
-                        returned = None if starter else sweeper.sweep(arguments=arguments)
+                    returned = None
+                    if starter:
+                        with started(starter, folder, Path.cwd()) as children:
+                            watch(children.working, folder, total or 0)
+                    else:
+                        returned = sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
                     callbacks.on_multirun_end(config=cfg, config_name=config_name)
                 finally:
                     crew.leave()
@@ -221,7 +225,8 @@ def _unfinished(
         ownership.remove_checkpoints(folder / str(number))
     told = f"{len(finished)} finished, {len(grid) - len(finished)} to go"
     if others:
-        print(printable(f"joining {folder}: {others + 1} workers, {told}"))
+        told = f"{len(finished)} of {len(grid)} jobs done"
+        print(printable(f"joining {folder} as worker {others + 1} of {others + 1}: {told}"))
     elif finished:
         print(printable(f"resuming {folder}: {told}"))
     sweeper.launcher = unfinished = SharedOut(sweeper.launcher, finished, folder, crew)

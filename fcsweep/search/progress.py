@@ -157,8 +157,8 @@ def where_it_stands(
     ended = len(ended_trials(study))
     if others:
         idle = f"; hydra.sweeper.ahead={ahead} keeps {others + 1 - ahead} of them waiting"
-        told = f"{others + 1} workers, {ended} of {n_trials} trials"
-        return [f"joining study {name}: {told}{idle if others >= ahead else ''}"]
+        told = f"as worker {others + 1} of {others + 1}: {ended} of {n_trials} trials done"
+        return [f"joining study {name} {told}{idle if others >= ahead else ''}"]
     if rebuilt:
         runs = f"{rebuilt} runs that {JOURNAL} does not hold"
         lines = [f"study {name}: rebuilt from the records of {runs}"]

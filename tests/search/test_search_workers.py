@@ -160,8 +160,8 @@ def test_a_joiner_says_so_and_one_with_other_settings_is_refused_with_the_differ
         capsys.readouterr()
         sweep(folder, task, CONFIG, *words[:-1], "hydra.sweeper.n_trials=24")
         said = capsys.readouterr().out.splitlines()
-        assert said[0].startswith("joining study study: 2 workers, ")
-        assert said[0].endswith(" of 24 trials")
+        assert said[0].startswith("joining study study as worker 2 of 2: ")
+        assert said[0].endswith(" of 24 trials done")
     finally:
         with suppress(ProcessLookupError):
             ended(first)
