@@ -7,7 +7,7 @@ which its dataclasses would not survive.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,9 +103,11 @@ class StackedLauncher(Launcher):
     ) -> None:
         """Keep what a launch needs, and refuse a wrong ``max_trials`` before anything is made."""
         from fcsweep.launchers.grouping import max_trials
+        from fcsweep.launchers.stack_size import StackSizes
         from fcsweep.launchers.stacked import Sweep
 
-        self.sweep = Sweep(hydra_context, task_function, config, max_trials(self.max_trials))
+        sizes = StackSizes(max_trials(self.max_trials))
+        self.sweep = Sweep(hydra_context, task_function, config, sizes)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -117,9 +119,11 @@ class StackedLauncher(Launcher):
         """Launch jobs, each with its number; what they return, in the same order."""
         return self.sweep.launch(jobs)
 
-    def parts(self, jobs: Sequence[tuple[int, Sequence[str]]], workers: int) -> list[list[int]]:
-        """The numbers of the jobs that train together, shared out to several processes."""
-        return [[number for number, _ in stack] for stack, _ in self.sweep.stacks(jobs, workers)]
+    def plan(
+        self, jobs: Sequence[tuple[int, Sequence[str]]], workers: int
+    ) -> Callable[[Sequence[int]], list[int]]:
+        """Which jobs train together next, of those that are free, shared out to processes."""
+        return self.sweep.plan(jobs, workers)
 
 
 class StartingLauncher(StackedLauncher):

@@ -77,7 +77,7 @@ class Task:
                 observers=[*([] if searched else [StackView()]), *told],
                 logs=[log_of(job.folder) for job in jobs],
             )
-        return [Ending(result.value, _error(result)) for result in results]
+        return [Ending(one.value, _error(one), one.epochs) for one in results]
 
     def _settle(self) -> None:
         """Set up memory and threads of the process, unless it is a notebook's."""

@@ -6,7 +6,7 @@ matter of speed alone: on a CPU a trial gets the same bits in any stack.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import cast
@@ -38,25 +38,18 @@ def max_trials(given: object) -> int | None:
     raise ConfigError(f"hydra.launcher.max_trials is {render(given)}; expected {expected}")
 
 
-def stacks(
-    configs: Sequence[RunConfig], most: int | None = None, workers: int = 1
-) -> list[list[int]]:
+def stacks(configs: Sequence[RunConfig], most: Callable[[RunConfig], int]) -> list[list[int]]:
     """The positions of the configs that train together, stack by stack, by first position.
 
     Args:
         configs: in order.
-        most: trials in a stack; None for what `largest` says. A stack that would be larger is cut
-            into parts of nearly equal size.
-        workers: processes that share the jobs: there is a stack for each, if there are as many
-            jobs.
+        most: trials like a given one in a stack. A stack that would be larger is cut into parts of
+            nearly equal size.
     """
     alike: dict[Hashable, list[int]] = {}
     for position, config in enumerate(configs):
         alike.setdefault(common_values(config), []).append(position)
-    parts = [
-        cut(found, min(most or largest(configs[found[0]]), -(-len(found) // workers)))
-        for found in alike.values()
-    ]
+    parts = [cut(found, most(configs[found[0]])) for found in alike.values()]
     return sorted(list(stack) for each in parts for stack in each)
 
 
@@ -68,15 +61,23 @@ def common_values(config: RunConfig) -> Hashable:
 def largest(config: RunConfig) -> int:
     """How many trials like this one train fastest as one stack on this machine, by a simple rule.
 
-    On a CPU what an update touches should fit in half of the last-level cache, up to `MOST` trials.
-    Everything must fit in half of the memory that is free (``benchmarks/notes.md`` has the
-    measurements).
+    On a CPU what an update touches should fit in half of the last-level cache (``limits``;
+    ``benchmarks/notes.md`` has the measurements).
+    """
+    return limits(config)[0]
+
+
+def limits(config: RunConfig) -> tuple[int, int]:
+    """How many trials are the `largest` stack, and how many may be one at all; both >= 1.
+
+    Everything must fit in half of the memory that is free; on a CPU there are at most `MOST`.
     """
     free, cache = _free_memory(config.device)
-    fits = free // 2 // bytes_held(config)
-    if cache is not None:
-        fits = min(fits, MOST, cache // 2 // bytes_touched(config))
-    return max(1, fits)
+    fits = max(1, free // 2 // bytes_held(config))
+    if cache is None:
+        return fits, fits
+    most = min(fits, MOST)
+    return max(1, min(most, cache // 2 // bytes_touched(config))), most
 
 
 def bytes_touched(config: RunConfig) -> int:

@@ -21,6 +21,9 @@ from fcsweep.messages.errors import UserError
 Numbered = tuple[int, Sequence[str]]
 """A job that is still to be composed: its number in the sweep, from 0, and its overrides."""
 
+Planned = Callable[[Sequence[int]], list[int]]
+"""Of the numbers of jobs that nobody has yet, those to launch together next; none of none."""
+
 
 class TrialError(UserError):
     """Why a trial of a stack failed, as its record says; the traceback is in its log."""
@@ -45,6 +48,8 @@ class Ending:
     """What the task returns."""
     error: Exception | None
     """Why it failed, one line; None if it finished."""
+    epochs: int = 0
+    """That it was trained."""
 
 
 @runtime_checkable
@@ -90,8 +95,8 @@ class NumberingLauncher(Protocol):
         """Launch jobs, each with its number; what they return, in the same order."""
         ...
 
-    def parts(self, jobs: Sequence[Numbered], workers: int) -> list[list[int]]:
-        """The numbers of the jobs that it trains together, shared out to several processes."""
+    def plan(self, jobs: Sequence[Numbered], workers: int) -> Planned:
+        """How it would train the jobs, shared out to several processes."""
         ...
 
 

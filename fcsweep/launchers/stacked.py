@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import process_time
 
 from hydra.core.utils import (
     JobReturn,
@@ -28,9 +29,11 @@ from fcsweep.launchers.protocols import (
     CheckingLoader,
     Job,
     Numbered,
+    Planned,
     RecordingTask,
     StackableTask,
 )
+from fcsweep.launchers.stack_size import Plan, StackSizes
 from fcsweep.system.memory import without_collection
 
 log = logging.getLogger(__name__)
@@ -46,8 +49,7 @@ class Sweep:
     context: HydraContext
     task: TaskFunction
     config: DictConfig
-    max_trials: int | None
-    """In a stack; None for as many as are fastest."""
+    sizes: StackSizes
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, StackableTask | RecordingTask):
@@ -61,7 +63,7 @@ class Sweep:
         sweep_folder(self.config.hydra).mkdir(parents=True, exist_ok=True)
         log.info("Launching %d jobs locally", len(jobs))
         returned: dict[int, JobReturn] = {}
-        for stack, configs in self.stacks(jobs):
+        for stack, configs in self._stacks(jobs):
             for number, overrides in stack:
                 log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
             done = self._together(stack, configs) if configs else self._alone(*stack[0])
@@ -72,24 +74,37 @@ class Sweep:
     def _log_of_the_sweep(self) -> None:
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
 
-    def stacks(self, jobs: Sequence[Numbered], workers: int = 1) -> list[Stack]:
-        """The jobs that train together; each alone if the task is not ours to stack.
+    def plan(self, jobs: Sequence[Numbered], workers: int) -> Planned:
+        """Which jobs train together next; each alone if the task is not ours to stack.
 
         Args:
             jobs: to launch.
             workers: processes that share them.
         """
+        configs = self._configs(jobs)
+        if not configs:
+            return lambda free: list(free[:1])
+        numbers = (number for number, _ in jobs)
+        return Plan(dict(zip(numbers, configs, strict=True)), self.sizes, workers)
+
+    def _stacks(self, jobs: Sequence[Numbered]) -> list[Stack]:
+        configs = self._configs(jobs)
+        if not configs:
+            return [([job], []) for job in jobs]
+        return [
+            ([jobs[n] for n in stack], [configs[n] for n in stack] if len(stack) > 1 else [])
+            for stack in stacks(configs, self.sizes.most)
+        ]
+
+    def _configs(self, jobs: Sequence[Numbered]) -> list[RunConfig]:
+        """The checked configs of the jobs; none if the task is not ours to stack."""
         loader = self.context.config_loader
         in_its_folder = self.config.hydra.job.chdir  # a process can be in one folder only
         stackable = isinstance(self.task, StackableTask) and isinstance(loader, CheckingLoader)
         if in_its_folder or not stackable:
-            return [([job], []) for job in jobs]
+            return []
         assert isinstance(loader, CheckingLoader)
-        configs = [loader.check_job(self.config, list(overrides)) for _, overrides in jobs]
-        return [
-            ([jobs[n] for n in stack], [configs[n] for n in stack] if len(stack) > 1 else [])
-            for stack in stacks(configs, self.max_trials, workers)
-        ]
+        return [loader.check_job(self.config, list(overrides)) for _, overrides in jobs]
 
     def _compose(self, number: int, overrides: Sequence[str]) -> DictConfig:
         cfg = self.context.config_loader.load_sweep_config(self.config, list(overrides))
@@ -136,6 +151,10 @@ class Sweep:
         logs = {folder: log for book in books for folder, log in book.logs.items()}
         # HydraConfig is that of one job: what differs between the jobs is handed over.
         with books[0].current(), log_to_all(logs):
+            began = process_time()
             ended = self.task.train([book.job for book in books])
+            seconds = process_time() - began
+        if epochs := sum(one.epochs for one in ended):
+            self.sizes.add(books[0].job.config, len(books), seconds / epochs)
         for book, one in zip(books, ended, strict=True):
             book.end(one)

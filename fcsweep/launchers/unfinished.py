@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from fcsweep.launchers.numbered import launch_numbered
-from fcsweep.launchers.protocols import NumberingLauncher
+from fcsweep.launchers.protocols import NumberingLauncher, Planned
 from fcsweep.records.filenames import FINISHED, RESULT
 from fcsweep.system.crew import Crew
 from fcsweep.system.locks import wait_until_free
@@ -93,32 +93,31 @@ class SharedOut(UnfinishedJobs):
 
     def claims(self, jobs: Jobs) -> Iterator[list[int]]:
         """The numbers of the jobs that this worker claims."""
-        parts = self._parts(jobs)
-        while part := self._claim(parts):
+        plan = self._plan(jobs)
+        while part := self._claim(list(jobs), plan):
             for number in part:  # a job may outlive the worker that had it before
                 wait_until_free(self.folder / str(number), GRACE)
             yield part
 
-    def _parts(self, jobs: Jobs) -> list[list[int]]:
+    def _plan(self, jobs: Jobs) -> Planned:
         """What is claimed at once: a stack, a job, or all jobs of a launcher of many at a time."""
         with self.crew.turn():
             workers = max([1, *(other.starts for other in self.crew.others())])
         if isinstance(self.launcher, NumberingLauncher):
-            return self.launcher.parts(list(jobs.items()), workers)
-        alone = type(self.launcher).__module__ == BASIC
-        return [[number] for number in jobs] if alone else [list(jobs)]
+            return self.launcher.plan(list(jobs.items()), workers)
+        most = 1 if type(self.launcher).__module__ == BASIC else len(jobs)
+        return lambda free: list(free[:most])
 
-    def _claim(self, parts: Sequence[Sequence[int]]) -> list[int]:
+    def _claim(self, jobs: Sequence[int], plan: Planned) -> list[int]:
         """Claim jobs for this worker; none when all jobs are over."""
         while True:
             end_if_asked()
             with self.crew.turn():
                 taken = {job for other in self.crew.others() for job in other.work}
-                left = [[job for job in part if not self._is_over(job)] for part in parts]
-                free = [[job for job in part if job not in taken] for part in left]
-                part = next(filter(None, free), list[int]())
+                left = [job for job in jobs if not self._is_over(job)]
+                part = plan([job for job in left if job not in taken])
                 self.crew.take(part)
-            if part or not any(left):
+            if part or not left:
                 return part
             time.sleep(POLL)
 

@@ -26,7 +26,9 @@ from support import preloaded
 from support.marks import one_quick
 
 from fcsweep.cli import main
+from fcsweep.cli.task import Task
 from fcsweep.composition.yaml_dump import as_yaml
+from fcsweep.launchers import stack_size, stacked
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.records.writer import RunRecord
 from fcsweep.search import pruning
@@ -150,6 +152,30 @@ def test_what_shares_a_stack_and_how_large_it_is(fcsweep):
     assert {place_of(f"c/{n}") for n in range(10)} == {(1, 0)}
     assert_same_trials("a", "b", *map(str, range(10)))
     assert_same_trials("a", "c", *map(str, range(10)))
+
+
+@pytest.mark.slow
+def test_a_grid_learns_its_stack_size_from_cpu_time(fcsweep, monkeypatch):
+    """A clock of its own: an epoch of a trial takes least in stacks of 8. Some trials diverge."""
+    now, real = [0.0], Task.train
+
+    def train(task, jobs):
+        ended = real(task, jobs)
+        now[0] += {4: 1.0, 8: 0.5, 16: 0.8}[len(jobs)] * sum(one.epochs for one in ended)
+        return ended
+
+    monkeypatch.setattr(stack_size, "limits", lambda config: (4, 64))
+    monkeypatch.setattr(stacked, "process_time", lambda: now[0])
+    monkeypatch.setattr(Task, "train", train)
+    seeds = ",".join(map(str, range(16)))
+    rates = "optimizer.learning_rate=0.1,1000000.0,0.2"
+    few = "data.num_train=100", "solver.num_epochs=2"
+    fcsweep(rates, f"seed={seeds}", *few, "hydra.sweep.dir=a")
+    first = [n for n in range(48) if place_of(f"a/{n}")[1] == 0]
+    assert [place_of(f"a/{n}")[0] for n in first] == [4, 4, 8, 16, 8, 8]
+    fcsweep(rates, f"seed={seeds}", *few, "hydra.sweep.dir=b", "hydra.launcher.max_trials=48")
+    assert place_of("b/0") == (48, 0)
+    assert_same_trials("a", "b", *map(str, range(48)))
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "1.5", "many", "true", "null"])

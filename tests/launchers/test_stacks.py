@@ -50,15 +50,15 @@ def changed():
 @pytest.mark.parametrize(("key", "one", "two"), [*changed()])
 def test_a_stack_differs_only_in_what_is_per_trial(key, one, two):
     expected = [[0, 1]] if key in PER_TRIAL else [[0], [1]]
-    assert grouping.stacks([one, two], 10) == expected
+    assert grouping.stacks([one, two], lambda _: 10) == expected
 
 
 def test_stacks_are_cut_evenly_and_come_in_the_order_of_their_first():
     rules = [RunConfig(seed=n, optimizer=(MomentumConfig, AdamConfig)[n % 2]()) for n in range(10)]
-    assert grouping.stacks(rules, 4) == [[0, 2], [1, 3], [4, 6, 8], [5, 7, 9]]
-    assert grouping.stacks(rules, 1) == [[n] for n in range(10)]
-    assert grouping.stacks([], 4) == []
-    assert [len(stack) for stack in grouping.stacks([RunConfig()] * 65, 64)] == [32, 33]
+    assert grouping.stacks(rules, lambda _: 4) == [[0, 2], [1, 3], [4, 6, 8], [5, 7, 9]]
+    assert grouping.stacks(rules, lambda _: 1) == [[n] for n in range(10)]
+    assert grouping.stacks([], lambda _: 4) == []
+    assert [len(stack) for stack in grouping.stacks([RunConfig()] * 65, lambda _: 64)] == [32, 33]
 
 
 @pytest.mark.parametrize("given", [0, -1, 1.5, True, None, "eight", "8", [8]])

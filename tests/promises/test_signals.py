@@ -332,7 +332,7 @@ def test_no_signal_breaks_off_an_import_of_torch(monkeypatch):
 
     with signals.listening(), monkeypatch.context() as patch:
         patch.setattr(builtins, "__import__", spy)
-        grouping.stacks([config, config])
+        grouping.stacks([config, config], grouping.largest)
         with suppress(UserError):
             checks.require_device(replace(config, device="cuda:99"))
         with suppress(UserError):
