@@ -1,10 +1,14 @@
-"""Trials per second against the number of trials in a stack.
+"""Trials per second against the number of trials in a stack; and what a grid learns of it.
 
-    python benchmarks/bench_stack_size.py [--device cuda] [--save]
+    python benchmarks/bench_stack_size.py [--device cuda] [--rounds 3] [--save]
 
 Whole trainings by our Solver with momentum, from drawing the weights to the last accuracy, on
 random examples in float32. A stack of one is the competitor. The sizes are interleaved round by
-round in one process; the first round is discarded; medians.
+round in one process; the first round is discarded; medians. On a CPU the seconds are CPU seconds of
+one thread, so that other programs on the machine count little.
+
+On a CPU each size of task is also a grid of 64 trials, planned as `fcsweep.launchers` plans it: how
+many percent the guess, and what is learnt of fresh measurements, take more than the fastest size.
 """
 
 from __future__ import annotations
@@ -17,6 +21,16 @@ from dataclasses import dataclass
 import torch
 from results_file import machine, save
 
+from fcsweep.config import (
+    DigitsConfig,
+    FullyConnectedConfig,
+    MomentumConfig,
+    RunConfig,
+    SolverConfig,
+    SyntheticConfig,
+)
+from fcsweep.launchers.grouping import largest
+from fcsweep.launchers.stack_size import StackSizes
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.solver import Solver
 from fcsweep.system.memory import keep_freed
@@ -39,6 +53,7 @@ TASKS = {
     "cifar10 3072-100-10": Task(3_072, (100,), 4_000, 200, 1),
 }
 STACKS = {"cpu": (1, 2, 4, 8, 16, 32), "cuda": (1, 4, 16, 64, 256)}
+GRID = 64
 
 
 def seconds(task: Task, trials: int, device: torch.device) -> float:
@@ -47,7 +62,8 @@ def seconds(task: Task, trials: int, device: torch.device) -> float:
     X = torch.randn(task.rows + 200, task.inputs, generator=generator).to(device)
     y = torch.randint(10, (task.rows + 200,), generator=generator).to(device)
     data = {"X_train": X[:-200], "y_train": y[:-200], "X_val": X[-200:], "y_val": y[-200:]}
-    start = time.perf_counter()
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    start = clock()
     scales = torch.logspace(-3, -2, trials)
     net = FullyConnectedNet(
         list(task.hidden), task.inputs, weight_scale=scales, seed=[0] * trials, device=device
@@ -60,12 +76,11 @@ def seconds(task: Task, trials: int, device: torch.device) -> float:
     solver.train(return_best_params=False)
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def measured(task: Task, device: torch.device, rounds: int) -> dict[str, float]:
     """Trials per second by stack size."""
-    keep_freed()  # as a run does
     times: dict[int, list[float]] = {trials: [] for trials in STACKS[device.type]}
     for _ in range(rounds + 1):
         for trials, each in times.items():
@@ -76,6 +91,41 @@ def measured(task: Task, device: torch.device, rounds: int) -> dict[str, float]:
     }
 
 
+def config_of(task: Task) -> RunConfig:
+    """The config of such a trial, as far as its stack depends on it."""
+    return RunConfig(
+        model=FullyConnectedConfig(hidden_dims=list(task.hidden)),
+        optimizer=MomentumConfig(),
+        data=DigitsConfig() if task.inputs == 64 else SyntheticConfig(),
+        solver=SolverConfig(batch_size=task.batch),
+        device="cpu",
+    )
+
+
+def learnt(task: Task) -> int:
+    """The size that a grid goes on with, after stacks that are measured afresh."""
+    learning, left = StackSizes(None).learn(config_of(task), GRID), GRID
+    while left:
+        size = learning.next(left)
+        learning.add(size, seconds(task, size, torch.device("cpu")) / (size * task.epochs))
+        left -= size
+    return learning.best
+
+
+def compared(task: Task, rates: dict[str, float], rounds: int) -> dict[str, object]:
+    """Guess and learnt sizes, and how many percent more CPU time than the fastest they take."""
+    guess = largest(config_of(task))
+    sizes = [learnt(task) for _ in range(rounds)]
+    off = {size: round(100 * (max(rates.values()) / rate - 1)) for size, rate in rates.items()}
+    known = [str(min(size, max(STACKS["cpu"]))) for size in [guess, *sizes]]
+    return {
+        "guess": guess,
+        "guess off %": off[known[0]],
+        "learnt": sizes,
+        "learnt off %": [off[size] for size in known[1:]],
+    }
+
+
 def main() -> None:
     """Measure, print and, with ``--save``, write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -83,13 +133,22 @@ def main() -> None:
     parser.add_argument("--rounds", default=5, type=int)
     parser.add_argument("--save", action="store_true", help="write results/stack_size_DEVICE.json")
     arguments = parser.parse_args()
-    record = machine(arguments.device) | {"unit": "trials per second"}
+    keep_freed()  # as a run does
+    on_cpu = arguments.device.type == "cpu"
+    torch.set_num_threads(1 if on_cpu else torch.get_num_threads())
+    record = machine(arguments.device)
+    record["unit"] = f"trials per {'CPU ' * on_cpu}second"
     sizes = {
         name: measured(task, arguments.device, arguments.rounds) for name, task in TASKS.items()
     }
     record["sizes"] = sizes
     for name, each in sizes.items():
         print(name, *(f"{trials}: {rate:.3g}/s" for trials, rate in each.items()), sep="  ")
+    if on_cpu:
+        grids = {name: compared(TASKS[name], sizes[name], arguments.rounds) for name in TASKS}
+        record["grids"] = grids
+        for name, grid in grids.items():
+            print(name, *(f"{what}: {value}" for what, value in grid.items()), sep="  ")
     if arguments.save:
         save(f"stack_size_{arguments.device.type}", record)
 

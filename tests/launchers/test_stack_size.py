@@ -120,6 +120,13 @@ def test_a_size_that_has_never_ended_is_not_preferred(rule):
     assert (learning.next(100), learning.best) == (4, 4)
 
 
+def test_a_launch_leaves_whole_what_was_planned(rule):
+    rule(4)
+    sizes = StackSizes(None)
+    Plan(dict(enumerate(alike(64))), sizes, 1)
+    assert sizes.most(RunConfig()) == 16
+
+
 def test_a_search_does_not_learn(rule):
     """Which trials a pruner has heard of would depend on what else the machine does."""
     rule(4)
