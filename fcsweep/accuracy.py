@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from fcsweep.kernels.arrays import whole
-from fcsweep.kernels.parameters import NamedTensors, PerTrial, limits
+from fcsweep.kernels.parameters import NamedTensors, Parameters, PerTrial, limits
 from fcsweep.kernels.random_streams import generator
 from fcsweep.losses import Arithmetic, mean_loss
 
 EVALUATION_ROWS = 500
 """Examples scored at once; for one trial as for a stack, so that the bits are the same."""
+
+GPU_SHARE = 16
+"""Of a GPU's memory, the part that the outputs of an evaluation may fill."""
 
 
 class Classifier(Protocol):
@@ -66,7 +69,7 @@ def evaluate_on(
         rows: examples scored at once.
         with_loss: whether to compute the loss, too, from the same scores.
     """
-    correct = torch.zeros(model.trials, dtype=torch.long, device=X.device)
+    correct = torch.zeros(model.trials, dtype=torch.float64, device=X.device)
     finite = torch.ones(model.trials, dtype=torch.bool, device=X.device)
     arithmetic = model.arithmetic if with_loss else None
     losses = torch.zeros(model.trials, dtype=torch.float64, device=X.device)
@@ -77,8 +80,23 @@ def evaluate_on(
         finite &= (scores - scores).sum((-2, -1)).isfinite()  # in half the passes of isfinite
         if arithmetic is not None:
             losses += mean_loss(arithmetic, scores, labels).double() * len(labels)
-    loss = None if arithmetic is None else losses.cpu() / len(y)
-    return Evaluation(len(y), correct.cpu().double(), finite.cpu(), loss)
+    correct, is_finite, sums = torch.stack([correct, finite, losses]).cpu()  # one wait for a GPU
+    return Evaluation(len(y), correct, is_finite.bool(), sums / len(y) if arithmetic else None)
+
+
+def rows_at_once(params: NamedTensors) -> int:
+    """Examples to score at once: more on a GPU, where few rows of small nets leave it idle.
+
+    By the size of its memory, not by what is free of it: the bits of a loss depend on the number.
+
+    Args:
+        params: of the model; those of a net tell how many outputs an example has.
+    """
+    if params.device.type != "cuda" or not isinstance(params, Parameters):
+        return EVALUATION_ROWS
+    memory = torch.cuda.get_device_properties(params.device).total_memory
+    example = 3 * params.trials.numel() * sum(params.dims[1:]) * params.dtype.itemsize
+    return max(EVALUATION_ROWS, memory // GPU_SHARE // example)
 
 
 def fixed_sample(X: Tensor, y: Tensor, count: int | None) -> tuple[Tensor, Tensor]:

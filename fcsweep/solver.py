@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcsweep.accuracy import Best, evaluate_on, fixed_sample
+from fcsweep.accuracy import Best, evaluate_on, fixed_sample, rows_at_once
 from fcsweep.batches import Batches, TrainingData, check_device, has_arrays, part_of, to_device
 from fcsweep.courses import keywords
 from fcsweep.courses.own_model import OwnModel
@@ -316,8 +316,9 @@ class Solver:
         train = val = None
         last = self.epoch == self.num_epochs or self._late
         if self.epoch % self.eval_every == 0 or last:
-            train = evaluate_on(*self._train_sample, self._model)
-            val = evaluate_on(*self._val_sample, self._model, with_loss=True)
+            rows = rows_at_once(self._model.params)
+            train = evaluate_on(*self._train_sample, self._model, rows)
+            val = evaluate_on(*self._val_sample, self._model, rows, with_loss=True)
             bad_scores = ~(train.finite & val.finite) & (first_bad == 0)
             first_bad = torch.where(bad_scores, self.step, first_bad)
             accuracies = {"train_accuracy": train.accuracy, "val_accuracy": val.accuracy}

@@ -11,7 +11,8 @@ What changes the last bits of a matrix product or a sum there, and what is done 
   batched kernel (``processor.py``). Its bits do not depend on where a matrix starts.
 - Where all trials share a factor, oneDNN and MKL can compute the whole stack as a single product.
   They do that for shapes in which each trial gets the bits that it has otherwise, which is tried
-  out; in small products with a size under ``SKINNY`` the results would be too few to tell.
+  out; in small products with a size under ``SKINNY`` the results would be too few to tell. A GPU
+  always computes a single product: no equal bits are promised there.
 - A sum of more than 32,768 values into a single output is split between threads; into two outputs
   it is not. A lone sum is computed as two equal rows.
 - Where a batch has fewer matrices than there are threads, or its results had to be padded, several
@@ -159,6 +160,8 @@ def _pays_at_once(a: Tensor, b: Tensor, skinny: bool, copied: int) -> bool:
         skinny: whether a size is under ``SKINNY``.
         copied: numbers of the result that oneDNN would have to copy otherwise trial by trial.
     """
+    if not a.is_cpu:
+        return True
     if by_mkl(a):
         return not skinny and _is_aligned(a) and _is_aligned(b[:1])
     return by_one_dnn(a) and (copied <= AT_ONCE if copied else not skinny)

@@ -214,6 +214,8 @@ class Parameters(NamedTensors):
 
         Biases, ``beta`` and what is running start at 0, ``gamma`` at 1.
 
+        A draw is copied to the device once, whatever the number of its trials, and scaled there.
+
         Args:
             scales: of each layer the standard deviation of each trial, ``(k,)``.
             seeds: one a trial; equal ones share their draws, None is torch's global generator.
@@ -227,7 +229,9 @@ class Parameters(NamedTensors):
         for (weights, biases), scale in zip(self.layers, scales, strict=True):
             biases.zero_()
             normal = {
-                s: torch.randn(weights.shape[1:], generator=source, dtype=self.dtype)
+                s: torch.randn(weights.shape[1:], generator=source, dtype=self.dtype).to(
+                    self.device
+                )
                 for s, source in sources.items()
             }
             for w, s, deviation in zip(weights, seeds, scale.cpu(), strict=True):

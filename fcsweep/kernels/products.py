@@ -32,7 +32,8 @@ class AtOnce:
     """``left (k, m, i)`` times the transposed ``right (n, i)``, which all trials share.
 
     The whole stack is one product of ``k m`` rows. ``plus (k, m, 1)`` is added to the result, while
-    it is moved if it has to be: oneDNN always computes in new memory.
+    it is moved if it has to be: oneDNN always computes in new memory; MKL, and cuBLAS on a GPU,
+    where the result lies.
     """
 
     def __init__(
@@ -40,8 +41,8 @@ class AtOnce:
     ) -> None:
         self._left, self._right, self._result = left.flatten(0, 1), right, result
         self._plus = plus
-        self._by_mkl = by_mkl(left)
-        in_place = self._by_mkl and result.is_contiguous()
+        self._kernel = _product if by_mkl(left) or not left.is_cpu else one_dnn_product
+        in_place = self._kernel is _product and result.is_contiguous()
         self._rows = result.flatten(0, 1) if in_place else None
 
     def __call__(self) -> None:
@@ -61,12 +62,16 @@ class AtOnce:
         return rows if self._plus is None else rows.add_(self._plus)
 
     def _multiply(self) -> Tensor:
-        multiply = _mkl_product if self._by_mkl else one_dnn_product
-        return multiply(self._left, self._right).view_as(self._result)
+        return self._kernel(self._left, self._right).view_as(self._result)
 
     @classmethod
     def same_bits(cls, left: Tensor, right: Tensor, one_dnn: bool) -> bool:
-        """Whether each trial would get the bits that it gets alone, by oneDNN if ``one_dnn``."""
+        """Whether each trial would get the bits that it gets alone, by oneDNN if ``one_dnn``.
+
+        On a GPU nobody has promised that.
+        """
+        if not left.is_cpu:
+            return True
         shape, layout = (*left.shape, len(right)), right.stride()
         return cls._check_bits(shape, layout, left.dtype, one_dnn, torch.get_num_threads())
 
@@ -134,5 +139,5 @@ def _same_bits(
     return torch.equal(*results)
 
 
-def _mkl_product(left: Tensor, right: Tensor) -> Tensor:
+def _product(left: Tensor, right: Tensor) -> Tensor:
     return torch.mm(left, right.mT)
