@@ -1,6 +1,6 @@
 """Stacks of trials against the same trials one by one; what a sweep costs around its training.
 
-    python benchmarks/bench_stack.py [training] [row_space] [sweep] [overhead] [gpu] [--save]
+    python benchmarks/bench_stack.py [training] [row_space] [sweep] [overhead] [--save]
 
 - ``training``: seconds to train a stack against those of a plain torch.nn + autograd + torch.optim
   loop with index batches for as many trials, of which a few are timed (each takes the same time).
@@ -10,7 +10,6 @@
 - ``sweep``: 64 trials of digits by ``hydra/launcher=stacked``, by ``basic``, and by ``basic`` where
   Hydra composes every job itself; composing, folders and records included, imports not.
 - ``overhead``: CPU time a trial of all that is not training, at 100 trials of one step.
-- ``gpu``: 3072-100-10 at batch 200, one epoch of 200 steps, 1 to 1,000 trials (needs a GPU).
 
 The sides are interleaved, round by round, in one process; a first round is discarded; medians.
 """
@@ -315,60 +314,26 @@ def overhead(rounds: int, trials: int = 100) -> dict[str, object]:
     return found
 
 
-def gpu(rounds: int, device: str = "cuda") -> dict[str, object]:
-    """Time of a step and of a trial, and memory, for stacks of 1 to 1,000."""
-    X, y = examples(40_000, 3_072, device)
-    found: dict[str, object] = {}
-    for trials in (1, 16, 64, 256, 1000):
-        size = Size(trials, 3_072, [100], 200, 40_000, 1_000, 1, 1, timed=1, aim=1.0)
-        sets = {"X_train": X, "y_train": y, "X_val": X[:1_000], "y_val": y[:1_000]}
-        torch.cuda.reset_peak_memory_stats()
-        held = torch.cuda.memory_allocated()
-
-        def train(size: Size = size, sets: dict[str, Tensor] = sets) -> None:
-            stacked(size, sets, size.trials)
-            torch.cuda.synchronize()
-
-        (seconds,) = (statistics.median(t) for t in interleaved({"": train}, rounds).values())
-        memory = torch.cuda.max_memory_allocated() - held
-        step, flops = seconds / 200, trials * 6 * 200 * (3_072 * 100 + 100 * 10) * 200 / seconds
-        moved = trials * 5 * 4 * (3_073 * 100 + 101 * 10) * 200 / seconds
-        print(
-            f"{trials:>4} trials: {1e3 * step:.2f} ms a step, {1e6 * step / trials:.1f} us a trial "
-            f"and step, {memory / 1e9:.2f} GB, {flops / 1e12:.1f} TFLOP/s, {moved / 1e9:.0f} GB/s"
-        )
-        found[str(trials)] = {
-            "ms a step": round(1e3 * step, 3),
-            "GB": round(memory / 1e9, 2),
-            "TFLOP/s": round(flops / 1e12, 2),
-            "GB/s of parameters": round(moved / 1e9, 1),
-        }
-    return found
-
-
 PARTS = {
     "training": training,
     "row_space": row_space,
     "sweep": sweep,
     "overhead": overhead,
-    "gpu": gpu,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all that can")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--rounds", type=int, default=5, help="repeats of each comparison")
-    parser.add_argument("--save", action="store_true", help="write results/stack_DEVICE.json")
+    parser.add_argument("--save", action="store_true", help="write results/stack_cpu.json")
     arguments = parser.parse_args()
-    can = [name for name in PARTS if name != "gpu" or torch.cuda.is_available()]
-    parts = arguments.parts or can
-    device = torch.device("cuda" if parts == ["gpu"] else "cpu")
+    parts = arguments.parts or [*PARTS]
     data.load("digits")  # scikit-learn is imported before the clock starts
-    how = {"rounds": arguments.rounds, **machine(device)}
+    how = {"rounds": arguments.rounds, **machine()}
     record = {name: how | PARTS[name](arguments.rounds) for name in parts}
     if arguments.save:
-        save(f"stack_{device.type}", record)
+        save("stack_cpu", record)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from fcsweep.config import RunConfig, SklearnConfig, SolverConfig, read
 from fcsweep.data.choice import measured
 from fcsweep.ensemble.__main__ import ensemble, main
 from fcsweep.ensemble.selection import select
-from fcsweep.evaluate import evaluate_ensemble
+from fcsweep.evaluate import evaluate, evaluate_ensemble
 from fcsweep.messages.errors import FolderError
 from fcsweep.records.models.ensemble import read as read_ensemble
 from fcsweep.records.reader import read_json
@@ -251,6 +251,20 @@ def test_data_that_have_changed_are_one_line(sweep, monkeypatch):
     for call in (lambda: ensemble(sweep), lambda: evaluate_ensemble(sweep / "ensemble.json")):
         with pytest.raises(FolderError, match="was trained on other data than data=digits has now"):
             call()
+
+
+@pytest.mark.parametrize("kind", ["batch", "layer"])
+def test_nets_with_a_normalization_are_members(tmp_path, kind):
+    for number in range(2):
+        config = model(config_of(0.02, seed=number), normalization=kind if number else "none")
+        run(config, prepared(tmp_path / str(number), config))
+    made = ensemble(tmp_path)
+    found = dict.fromkeys(range(2), 0.0)
+    for number in found:
+        correct, rows = evaluate(tmp_path / str(number))["validation"]
+        found[number] = correct / rows
+    assert made.best.value == max(found.values())
+    assert all(one.value == found[one.trial] for one in made.members)
 
 
 def test_without_test_rows_it_says_so(tmp_path, capsys):
