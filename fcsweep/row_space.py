@@ -27,7 +27,6 @@ from fcsweep.accuracy import fixed_sample
 from fcsweep.batches import TrainingData, part_of
 from fcsweep.courses import files
 from fcsweep.kernels.arithmetic import product, total
-from fcsweep.kernels.parameters import Parameters
 from fcsweep.kernels.threads import with_threads
 from fcsweep.nets import FullyConnectedNet
 
@@ -92,7 +91,7 @@ class NetInRowSpace(FullyConnectedNet):
         rest = squares.clamp(min=0).sqrt().unsqueeze(-2)
         self._start = torch.cat([along, rest], -2)
         dims = n + 1, *net.params.dims[1:]
-        self._params = Parameters(net.trials, dims, *net.params.place)
+        self._params = net.params.sized(dims, *net.params.place)
         self._params.assign({**net.params, "W1": self._start})
 
     def keep(self, trials: list[int]) -> None:
@@ -108,7 +107,10 @@ class NetInRowSpace(FullyConnectedNet):
             return super().scores(X)
         beyond = self._beyond * _kept(self._start, now)
         wide: Any = copy(self._initial)
-        wide._params = {**self.params, "W1": torch.cat([now.mT, beyond.mT], -1).mT}
+        whole = torch.cat([now.mT, beyond.mT], -1).mT
+        dims = whole.shape[-2], *self.params.dims[1:]
+        wide._params = self.params.sized(dims, *self.params.place)
+        wide._params.assign({**self.params, "W1": whole})
         return wide.scores(X)
 
     @torch.inference_mode()
@@ -128,7 +130,7 @@ class NetInRowSpace(FullyConnectedNet):
 
     def save(self, path: str | Path, **others: Any) -> None:
         """As the given net would write these parameters."""
-        whole = self._initial.params.empty_like()
+        whole = self._initial.params.sized(self._initial.params.dims, *self.params.place)
         whole.assign(self.outside(self.params))
         files.write(path, whole, reg=self.reg, dropout=self.dropout, **others)
 
