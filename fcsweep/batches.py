@@ -12,7 +12,7 @@ from torch import Tensor
 from fcsweep.kernels.arrays import tensor
 from fcsweep.kernels.parameters import NamedTensors
 from fcsweep.kernels.random_streams import generator
-from fcsweep.losses import check_labels
+from fcsweep.losses import check_labels, check_numbers
 
 
 class Batches:
@@ -130,7 +130,7 @@ def has_arrays(data: Mapping[str, Any] | TrainingData) -> bool:
 
 
 def to_device(
-    data: Mapping[str, Any] | TrainingData, part: str, params: NamedTensors, classes: int
+    data: Mapping[str, Any] | TrainingData, part: str, params: NamedTensors, classes: int | None
 ) -> tuple[Tensor, Tensor]:
     """Examples ``(n, ...)`` and labels ``(n,)`` of a split, where and as the parameters are.
 
@@ -138,7 +138,7 @@ def to_device(
         data: as in ``part_of``.
         part: ``"train"`` or ``"val"``.
         params: of the net that is to learn them.
-        classes: how many there are.
+        classes: how many there are; None for regression.
 
     Raises:
         ValueError: no examples, or labels that are not a class for each of them.
@@ -149,6 +149,9 @@ def to_device(
         raise ValueError(
             f"{len(X)} examples and {len(y)} labels; expected a label for each, and some"
         )
+    if classes is None:
+        check_numbers(y, len(X), f"y_{part}")
+        return X.to(params.device, params.dtype), y.to(params.device, params.dtype)
     check_labels(y, (len(X),), classes, f"y_{part}")
     return X.to(params.device, params.dtype), y.to(params.device, torch.long)
 

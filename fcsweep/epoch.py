@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +32,9 @@ class Epoch:
     known."""
     diverged_at: OneOrEach[int | None]
     """Step (from 1) of the first loss that is not finite, or the last step where a score is not."""
+    train_value: OneOrEach[float] | None = None
+    """The objective, where it is neither an accuracy nor the loss; None as the accuracies."""
+    val_value: OneOrEach[float] | None = None
     stalled: OneOrEach[bool] = False
     """Whether the Solver's ``patience`` has ended: training is over, though not all epochs are."""
 
@@ -46,9 +50,15 @@ class Epoch:
         for step, loss in enumerate(numbers(self.losses), start=self.step - len(self.losses)):
             if step % every == 0:
                 yield f"(Step {step + 1} / {steps}) loss: {loss}"
-        if self.val_accuracy is not None and self.number % acc_every == 0:
-            accuracies = f"train acc: {self.train_accuracy}; val acc: {self.val_accuracy}"
-            yield f"(Epoch {self.number} / {num_epochs}) {accuracies}"
+        if self.evaluated and self.number % acc_every == 0:
+            told = f"train acc: {self.train_accuracy}; val acc: {self.val_accuracy}"
+            told = told if self.val_accuracy is not None else f"val loss: {self.val_loss}"
+            yield f"(Epoch {self.number} / {num_epochs}) {told}"
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether the epoch was evaluated."""
+        return self.val_accuracy is not None or self.val_loss is not None
 
     @property
     def all_ended(self) -> bool:
@@ -61,3 +71,8 @@ def none_for_zero(steps: Tensor) -> OneOrEach[int | None]:
     """Steps ``(*t,)`` as numbers, None where there is 0."""
     flat = [step or None for step in each(numbers(steps))]
     return flat if steps.ndim else flat[0]
+
+
+def none_or_numbers(values: Tensor | None) -> Any:
+    """A number, or a list with one a trial; None of what was not evaluated."""
+    return None if values is None else numbers(values)

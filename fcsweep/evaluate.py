@@ -17,9 +17,10 @@ from torch import Tensor
 
 from fcsweep.accuracy import evaluate_on
 from fcsweep.config import RunConfig
-from fcsweep.data.choice import data_of, held_out_of
+from fcsweep.data.choice import data_of, held_out_of, measured
 from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.messages.wording import printable
+from fcsweep.metrics import IN_UNITS, METRICS
 from fcsweep.records import sweep_table
 from fcsweep.records.filenames import BEST, jobs_of
 from fcsweep.records.models import ensemble
@@ -34,6 +35,8 @@ from fcsweep.trained.runs import Trained, read_trained
 PROGRAM = "python -m fcsweep.evaluate"
 ERRORS = UserError, OSError, ValueError, MemoryError, RuntimeError
 """RuntimeError: what torch says of a net that does not fit in memory."""
+ERRORS_OF_NUMBERS = ("rmse", "mae", "r2")
+"""What is told of a quantity."""
 
 
 def main() -> None:
@@ -52,13 +55,35 @@ def main() -> None:
             if jobs_of(run_dir):
                 run_dir, told = best_of(run_dir)
                 print(printable(told))
+            if measured(read_trained(run_dir).config).data.classes == 1:
+                for line in lines_of_quantity(run_dir, arguments.device):
+                    print(line)
+                return
             found = evaluate(run_dir, arguments.device)
         for split, (correct, rows) in found.items():
             print(f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})")
 
 
+def lines_of_quantity(run_dir: Path, device: str | None = None) -> list[str]:
+    """A line for each split: of a quantity RMSE and MAE in its unit, and R2.
+
+    Arguments and errors as those of `evaluate`.
+    """
+    run = read_trained(run_dir)
+    try:
+        found = errors(run.config, run.params, device)
+    except ValueError as error:
+        raise FolderError(f"{run_dir / BEST} does not fit the config: {error}") from error
+    return [
+        f"{split:<10}  " + "  ".join(f"{name} {value:.4g}" for name, value in known.items())
+        for split, known in found.items()
+    ]
+
+
 def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, int]]:
     """Correct answers and rows of each split, with the parameters of the best epoch.
+
+    Of a quantity nothing is correct: `lines_of`.
 
     Args:
         run_dir: folder of a run.
@@ -98,6 +123,26 @@ def accuracies(
         split: (int(evaluate_on(X.to(place), y.to(place), net).correct.item()), len(y))
         for split, (X, y) in _splits(config).items()
     }
+
+
+def errors(
+    config: RunConfig, params: Mapping[str, Tensor], device: str | None = None
+) -> dict[str, dict[str, float]]:
+    """RMSE and MAE in the unit of the target, and R2, of each split that has rows.
+
+    Arguments and errors as those of `accuracies`.
+    """
+    place, data = device_of(device or config.device), data_of(config)
+    net = net_of([config], data, place)
+    net.params.assign({name: p.unsqueeze(0) for name, p in params.items()})
+    found = dict[str, dict[str, float]]()
+    for split, (X, y) in _splits(config).items():
+        found[split] = {}
+        for name in ERRORS_OF_NUMBERS:
+            value = evaluate_on(X.to(place), y.to(place), net, metric=METRICS[name]).measured
+            assert value is not None  # it was asked for
+            found[split][name] = value.item() * (data.target_scale if name in IN_UNITS else 1)
+    return found
 
 
 def _splits(config: RunConfig) -> dict[str, tuple[Tensor, Tensor]]:
@@ -185,7 +230,7 @@ def best_of(sweep: Path) -> tuple[Path, str]:
     if len(objectives) > 1:
         several = " and ".join(sorted(objectives))
         raise FolderError(f"{sweep} holds runs judged by {several}; name a run of it")
-    told = f"best: {best.folder} ({objectives.pop()} {best.value:.4f}){_of(point)}"
+    told = f"best: {best.folder} ({objectives.pop()} {best.value:{best.digits}}){_of(point)}"
     return best.folder, told
 
 

@@ -81,7 +81,8 @@ def _runs(folders: Sequence[Path]) -> Iterator[Exported]:
                 raise ValueError(damage)
             if found.result is None or found.config is None:
                 raise ValueError("it has no record")
-            rows = [metrics(row) for row in rows_of(folder)]
+            objective = str(found.result.get("objective"))
+            rows = [metrics(row, objective) for row in rows_of(folder)]
         except (OSError, ValueError) as error:
             print(printable(f"warning: {folder} is left out: {error}"), file=sys.stderr)
             continue

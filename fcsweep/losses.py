@@ -7,8 +7,8 @@ other is a ``ValueError``. ``mse_loss`` and ``huber_loss`` take numbers instead.
 take the place of tensors: then a NumPy number and an array come back. After Stanford CS231n,
 "Linear classification".
 
-``softmax`` and ``svm`` are the arithmetic of each loss, for scores with the classes before the
-examples: the layout in which products leave them in memory.
+``softmax``, ``svm``, ``mse`` and ``huber`` are the arithmetic of each loss, for scores with the
+classes before the examples: the layout in which products leave them in memory.
 """
 
 from __future__ import annotations
@@ -65,10 +65,7 @@ def mse_loss(scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
     ``y`` holds a number for each score: ``(n, c)``, ``(*t, n, c)``, or ``(n,)`` where ``c`` is 1.
     """
-    difference = _difference(scores, y)
-    count = scores.shape[-2] * scores.shape[-1]
-    loss = total(total(difference * difference, -2), -1) / count
-    return loss, difference * (2 / count)
+    return _of_numbers(mse, scores, y)
 
 
 @takes_arrays
@@ -79,11 +76,7 @@ def huber_loss(scores: Tensor, y: Tensor, delta: float = 1.0) -> tuple[Tensor, T
     """
     if not delta > 0:
         raise ValueError(f"delta is {delta}; expected a number > 0")
-    difference = _difference(scores, y)
-    count = scores.shape[-2] * scores.shape[-1]
-    cut = difference.clamp(-delta, delta)
-    loss = total(total(cut * (difference - cut / 2), -2), -1) / count
-    return loss, cut / count
+    return _of_numbers(partial(huber, delta=delta), scores, y)
 
 
 def softmax(
@@ -170,9 +163,40 @@ def svm(scores: Tensor, label: Tensor, out: Tensor | None) -> Tensor:
     return loss
 
 
+def mse(scores: Tensor, label: Tensor, out: Tensor | None) -> Tensor:
+    """The arithmetic of ``mse_loss``; ``label`` holds a number for each score, ``(*t, c, n)``."""
+    difference, count = scores - label, scores.shape[-2] * scores.shape[-1]
+    loss = total(total(difference * difference, -1), -1).div_(count)
+    if out is not None:
+        torch.mul(difference, 2 / count, out=out)
+    return loss
+
+
+def huber(scores: Tensor, label: Tensor, out: Tensor | None, delta: float = 1.0) -> Tensor:
+    """The arithmetic of ``huber_loss``; ``label`` as in ``mse``."""
+    difference, count = scores - label, scores.shape[-2] * scores.shape[-1]
+    cut = difference.clamp(-delta, delta)
+    loss = total(total(cut * (difference - cut / 2), -1), -1).div_(count)
+    if out is not None:
+        torch.div(cut, count, out=out)
+    return loss
+
+
 def mean_loss(arithmetic: Arithmetic, scores: Tensor, y: Tensor) -> Tensor:
     """The loss ``(*t,)`` of scores ``(*t, n, c)``, without its gradient; labels are not checked."""
-    return arithmetic(scores.mT, y.long().expand(scores.shape[:-1]).unsqueeze(-2), None)
+    label = y if y.is_floating_point() else y.long()
+    return arithmetic(scores.mT, label.expand(scores.shape[:-1]).unsqueeze(-2), None)
+
+
+LOSSES = {
+    "softmax": (softmax_loss, softmax),
+    "svm": (svm_loss, svm),
+    "mse": (mse_loss, mse),
+    "huber": (huber_loss, huber),
+}
+"""Each loss by its name, and its arithmetic alone."""
+OF_NUMBERS = ("mse", "huber")
+"""Losses of regression: of a net, an example has one score and one number."""
 
 
 def add_l2(
@@ -203,8 +227,14 @@ def _loss_and_gradient(arithmetic: Arithmetic, scores: Tensor, y: Tensor) -> tup
     return loss, dscores.mT
 
 
-def _difference(scores: Tensor, y: Tensor) -> Tensor:
-    """``s - y``, laid out as the scores."""
+def _of_numbers(arithmetic: Arithmetic, scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    dscores = torch.empty_like(scores.mT, memory_format=torch.contiguous_format)
+    loss = arithmetic(scores.mT, _targets(scores, y).mT, dscores)
+    return loss, dscores.mT
+
+
+def _targets(scores: Tensor, y: Tensor) -> Tensor:
+    """``y``, a number for each score, laid out and of the type of the scores."""
     *_, n, c = scores.shape
     targets = y.unsqueeze(-1) if c == 1 and y.shape[-2:] != (n, 1) else y
     fits = targets.shape[-2:] == (n, c) and targets.ndim <= scores.ndim
@@ -213,7 +243,20 @@ def _difference(scores: Tensor, y: Tensor) -> Tensor:
             f"y has shape {tuple(y.shape)} and type {y.dtype}; expected a number for each of the "
             f"scores, shape {(n, c)}{' or ' + str((n,)) if c == 1 else ''}"
         )
-    return scores - targets.to(scores)
+    return targets.to(scores)
+
+
+def check_numbers(y: Tensor, count: int, name: str = "y") -> None:
+    """Refuse what is not a finite number for each example, for regression.
+
+    Raises:
+        ValueError: another shape or type, or a number that is not finite.
+    """
+    if y.shape != (count,) or not y.is_floating_point() or not y.isfinite().all():
+        raise ValueError(
+            f"{name} has shape {tuple(y.shape)} and type {y.dtype}; expected a finite number for "
+            f"each of the {count} examples, shape {(count,)}, as a float"
+        )
 
 
 def check_labels(y: Tensor, shape: Sequence[int], classes: int, name: str = "y") -> None:

@@ -14,14 +14,6 @@ from fcsweep.accuracy import Classifier
 class Model(Classifier, Protocol):
     """What the Solver trains: ``FullyConnectedNet``, or a model with the same few members."""
 
-    num_classes: int
-    """Scores an example gets."""
-
-    @property
-    def params(self) -> Any:
-        """All parameters: ``NamedTensors``."""
-        ...
-
     def prepare(self, X: Tensor, y: Tensor, out: Any) -> Callable[[int], Tensor]:
         """A function of the step for the loss ``(*t,)`` of what ``X`` and ``y`` hold then.
 

@@ -23,11 +23,8 @@ from fcsweep.kernels.forward_backward import Pass
 from fcsweep.kernels.parameters import Parameters, PerTrial, layer_sizes, trials_of
 from fcsweep.labels import softmax_options
 from fcsweep.layers import ACTIVATIONS, DROP_EXPECTED, Dropout, DropoutCache, DropoutParam, Linear
-from fcsweep.losses import add_l2, softmax, softmax_loss, svm, svm_loss
+from fcsweep.losses import LOSSES, OF_NUMBERS, add_l2
 from fcsweep.normalization import hidden_layer, layers_of, normalization_of
-
-LOSSES = {"softmax": (softmax_loss, softmax), "svm": (svm_loss, svm)}
-"""Each loss, and its arithmetic alone."""
 
 
 class FullyConnectedNet:
@@ -47,7 +44,8 @@ class FullyConnectedNet:
         weight_scale: standard deviation of the initial weights.
         initialization: ``"kaiming"`` or ``"xavier"`` set it layer by layer instead; see
             ``fcsweep.initialization``.
-        loss_function: ``"softmax"`` or ``"svm"``.
+        loss_function: ``"softmax"`` or ``"svm"``; for regression, with one score of an example,
+            ``"mse"`` or ``"huber"``.
         label_smoothing: share of each label that softmax spreads over all classes, in [0, 1).
         class_weights: by which softmax weighs an example of each class, ``(c,)`` or ``(*t, c)``, as
             from ``balanced_weights`` of ``fcsweep.labels``; None: all alike.
@@ -99,6 +97,9 @@ class FullyConnectedNet:
             raise ValueError(f"activation is {activation!r}; expected one of {[*ACTIVATIONS]}")
         dims = layer_sizes(input_dim, hidden_dims, num_classes)
         self.loss_function, self.arithmetic = LOSSES[loss_function]
+        self.regresses = loss_function in OF_NUMBERS
+        if self.regresses and num_classes != 1:
+            raise ValueError(f"num_classes is {num_classes}; expected 1 for {loss_function}")
         self.activation, self.normalization = activation, normalization_of(normalization)
         self._hidden = hidden_layer(activation, self.normalization)
         self.dtype, self.device = dtype_of(dtype), torch.device(device)
@@ -167,7 +168,8 @@ class FullyConnectedNet:
 
         Args:
             X: ``(*t, n, ...)``, of length 1 along the trial axis where a stack shares the batch.
-            y: ``(n,)`` or ``(*t, n)``, of any integer type, in [0, num_classes).
+            y: ``(n,)`` or ``(*t, n)``, of any integer type, in [0, num_classes); for regression
+                numbers.
             step: count of updates so far: with a ``seed``, each step has dropout masks of its own.
 
         Returns:
@@ -212,7 +214,7 @@ class FullyConnectedNet:
 
         Args:
             X: ``(*t, n, ...)`` in the net's type, contiguous; each call reads its current contents.
-            y: ``(n,)`` or ``(*t, n)`` of type int64, read likewise.
+            y: ``(n,)`` or ``(*t, n)`` of type int64, or numbers in the net's, read likewise.
             out: where each call writes the gradient.
 
         Returns:

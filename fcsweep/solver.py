@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcsweep.accuracy import Best, evaluate_on, fixed_sample, rows_at_once
+from fcsweep.accuracy import Best, classes_of, evaluate_on, fixed_sample, rows_at_once
 from fcsweep.batches import Batches, TrainingData, check_device, has_arrays, part_of, to_device
 from fcsweep.courses import keywords
 from fcsweep.courses.own_model import OwnModel
-from fcsweep.epoch import Epoch, none_for_zero
+from fcsweep.epoch import Epoch, none_for_zero, none_or_numbers
 from fcsweep.kernels.arrays import seeds, takes_arrays, whole
 from fcsweep.kernels.parameters import PerTrial
 from fcsweep.kernels.python_numbers import OneOrEach, numbers
@@ -65,7 +65,9 @@ class Solver:
             from torch's global generator.
         verbose: print losses and accuracies at the end of each epoch.
         print_every: steps between two printed losses.
-        objective: ``"val_accuracy"`` or ``"train_accuracy"``: what makes an epoch the best.
+        objective: what makes an epoch the best: a name of ``fcsweep.objectives``. None is
+            ``val_accuracy``, or ``val_loss`` of a net that regresses.
+        target_scale: the unit of ``y`` in which RMSE and MAE are told.
         device: of the parameters, as a check; None does not check.
         print_acc_every: epochs between two printed accuracies.
         checkpoint_name: save the model as ``{checkpoint_name}_epoch_{number}.pth`` after each
@@ -104,7 +106,8 @@ class Solver:
         seed: int | Sequence[int] | None = None,
         verbose: bool = True,
         print_every: int = 10,
-        objective: str = "val_accuracy",
+        objective: str | None = None,
+        target_scale: float = 1.0,
         device: torch.device | str | None = None,
         print_acc_every: int = 1,
         checkpoint_name: str | None = None,
@@ -120,7 +123,7 @@ class Solver:
         drawn = int(torch.randint(2**31, ())) if seed is None else seeds(seed)
         self.seed: int | Sequence[int] = drawn
         self.model, self._model = model, self._trainable(model, data)
-        params, classes = self._model.params, self._model.num_classes
+        params, classes = self._model.params, classes_of(self._model)
         check_device(device, params.device)
         if checkpoint_name is not None and params.trials:
             raise ValueError(f"checkpoint_name is {checkpoint_name!r}; a .pth holds no stack")
@@ -130,15 +133,14 @@ class Solver:
         self._batches = Batches(*rows, self.batch_size, params.trials, self.seed)
         self._train_sample = fixed_sample(*rows, num_train_samples)
         self._val_sample = fixed_sample(self.X_val, self.y_val, num_val_samples)
-        own = self._model if isinstance(self._model, OwnModel) else None
-        arrays = own.arrays if own else has_arrays(data)
+        arrays = self._model.arrays if isinstance(self._model, OwnModel) else has_arrays(data)
         self._updates = updates_of(update_rule, params, optim_config or {}, arrays)
         self._schedules = Schedules(schedule, lr_decay, decay_every, warmup, self.num_epochs)
         self._updates.scale(self._schedules.factor(1))
         self._clipping = Clipping(clip_norm, params)
         self._gradient = params.learnt_like()
         self._prepared: dict[torch.Size, Callable[[int], Tensor]] = {}
-        self._best = Best(params, objective, patience, self.eval_every)
+        self._best = Best(self._model, objective, patience, self.eval_every, target_scale)
         self.epoch, self.step, self._stopped, self._deadline = 0, 0, False, math.inf
         self.loss_history: list[OneOrEach[float]] = []
         self.train_acc_history: list[OneOrEach[float]] = []
@@ -168,12 +170,12 @@ class Solver:
     @property
     def best_val_acc(self) -> OneOrEach[float]:
         """Highest validation accuracy so far, a fraction."""
-        return numbers(self._best.accuracies["val_accuracy"].clamp(min=0))
+        return numbers(self._best.values["val_accuracy"].clamp(min=0))
 
     @property
     def best_train_acc(self) -> OneOrEach[float]:
         """Highest training accuracy so far, a fraction."""
-        return numbers(self._best.accuracies["train_accuracy"].clamp(min=0))
+        return numbers(self._best.values["train_accuracy"].clamp(min=0))
 
     def epochs(self) -> Iterator[Epoch]:
         """Train, and yield after every epoch; leave the loop to stop early.
@@ -193,7 +195,7 @@ class Solver:
             self.epoch += 1
             epoch = self._finish(losses)
             self._updates.scale(self._schedules.factor(self.epoch + 1))
-            if self.checkpoint_name is not None and epoch.val_accuracy is not None:
+            if self.checkpoint_name is not None and epoch.evaluated:
                 self._save_checkpoint(f"{self.checkpoint_name}_epoch_{epoch.number}.pth")
             if self.verbose:
                 self._print(epoch)
@@ -256,7 +258,7 @@ class Solver:
     def _parts(self) -> dict[str, Tensor]:
         sets = {"params": self._model.params, "best": self._best.params}
         named = {f"{of}.{name}": p for of, params in sets.items() for name, p in params.items()}
-        best = {**self._best.accuracies, "best_epoch": self._best.epoch}
+        best = {**self._best.values, "best_epoch": self._best.epoch}
         return {**named, **best, **self._updates.parts()}
 
     def _save_checkpoint(self, path: str) -> None:
@@ -282,7 +284,7 @@ class Solver:
         check_labels(y, (len(X),), self._model.num_classes)
         placed_x, placed_y = X.to(params.device, params.dtype), y.to(params.device)
         examples, labels = fixed_sample(placed_x, placed_y, num_samples)
-        return numbers(evaluate_on(examples, labels, self._model, batch_size).accuracy)
+        return none_or_numbers(evaluate_on(examples, labels, self._model, batch_size).accuracy)
 
     def _train_one_epoch(self, number: int) -> Tensor | None:
         """Losses ``(steps, *t)``, still on the device; None if stopped on the way."""
@@ -316,23 +318,24 @@ class Solver:
         train = val = None
         last = self.epoch == self.num_epochs or self._late
         if self.epoch % self.eval_every == 0 or last:
-            rows = rows_at_once(self._model.params)
-            train = evaluate_on(*self._train_sample, self._model, rows)
-            val = evaluate_on(*self._val_sample, self._model, rows, with_loss=True)
+            rows, metric = rows_at_once(self._model.params), self._best.metric
+            train = evaluate_on(*self._train_sample, self._model, rows, metric=metric)
+            val = evaluate_on(*self._val_sample, self._model, rows, with_loss=True, metric=metric)
             bad_scores = ~(train.finite & val.finite) & (first_bad == 0)
             first_bad = torch.where(bad_scores, self.step, first_bad)
-            accuracies = {"train_accuracy": train.accuracy, "val_accuracy": val.accuracy}
-            self._best.update(self.epoch, accuracies, first_bad == 0, self._model.params)
-            self.train_acc_history.append(numbers(train.accuracy))
-            self.val_acc_history.append(numbers(val.accuracy))
+            self._best.update(self.epoch, train, val, first_bad == 0, self._model.params)
+            self.train_acc_history.append(none_or_numbers(train.accuracy))
+            self.val_acc_history.append(none_or_numbers(val.accuracy))
         return Epoch(
             number=self.epoch,
             step=self.step,
             losses=losses,
             learning_rate=numbers(self._updates.learning_rate.expand(self._model.trials)),
-            train_accuracy=None if train is None else numbers(train.accuracy),
-            val_accuracy=None if val is None else numbers(val.accuracy),
-            val_loss=None if val is None or val.loss is None else numbers(val.loss),
+            train_accuracy=none_or_numbers(train and train.accuracy),
+            val_accuracy=none_or_numbers(val and val.accuracy),
+            val_loss=none_or_numbers(val and val.loss),
+            train_value=none_or_numbers(train and train.measured),
+            val_value=none_or_numbers(val and val.measured),
             diverged_at=none_for_zero(first_bad),
             stalled=numbers(self._best.stalled(self.epoch)),
         )

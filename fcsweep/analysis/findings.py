@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +20,7 @@ from fcsweep.analysis.variation import explained
 from fcsweep.config import read
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import printable
+from fcsweep.objectives import Direction, direction_of, reaches, sign_of
 from fcsweep.records.sweep_table import Spread, comparable, repeats, spread_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ classes, since among few images one class is more frequent."""
 LEAST_FOR_IMPORTANCE = 10
 """Runs; with fewer a ranking of the parameters would be noise."""
 
-Direction = Literal["maximize", "minimize"]
 Row = Mapping[Any, Any]
 """A run, or a point of repeats, by column; what it does not have is absent, None or NaN."""
 
@@ -125,8 +125,10 @@ def plane(runs: pd.DataFrame, searched: Sequence[Axis]) -> list[Axis]:
     return [axis for axis in axes if axis in ranked[:2]]
 
 
-def best(runs: pd.DataFrame, direction: Direction = "maximize") -> pd.Series | None:
+def best(runs: pd.DataFrame, direction: Direction | None = None) -> pd.Series | None:
     """The run with the best value, the first of equals; None if none has one.
+
+    Which end is best is that of their objective, or ``direction``; None where they have both.
 
     Of points, as `fcsweep.analysis.repeats.points` makes them, the one with the best mean among
     those whose seeds all have a value; if there are none, among all.
@@ -135,11 +137,18 @@ def best(runs: pd.DataFrame, direction: Direction = "maximize") -> pd.Series | N
     return None if place is None else runs.iloc[place]
 
 
-def best_place(rows: Sequence[Row], direction: Direction = "maximize") -> int | None:
+def directions_in(rows: Sequence[Row]) -> list[Direction]:
+    """Which end of the value is best, by the objectives that runs name: often one."""
+    return list(dict.fromkeys(map(direction_of, _values(rows, "objective"))))
+
+
+def best_place(rows: Sequence[Row], direction: Direction | None = None) -> int | None:
     """Which of the rows is that of the `best` run."""
+    if len(ways := [direction] if direction else directions_in(rows)) > 1:
+        return None
     valued = [place for place, row in enumerate(rows) if not missing(row.get("value"))]
     complete = [n for n in valued if rows[n].get("valued") == rows[n].get("seeds")]
-    sign = 1 if direction == "maximize" else -1
+    sign = -1 if ways == ["minimize"] else 1
     return max(complete or valued, key=lambda place: sign * rows[place]["value"], default=None)
 
 
@@ -157,8 +166,10 @@ def verdict(run: Row) -> str:
         return DIVERGED
     if value is None or missing(value):
         return UNKNOWN
-    if target is not None and not missing(target) and target <= value:
+    if target is not None and not missing(target) and reaches(run.get("objective"), value, target):
         return HITS
+    if run.get("data.sizes.classes") == 1:  # a quantity; R2 is 0 of its mean
+        return LEARNS_NOTHING if run.get("objective") == "r2" and value <= 0 else LEARNS
     trained = run.get("best_train_accuracy")
     return LEARNS if not missing(trained) and trained > CHANCE else LEARNS_NOTHING  # type: ignore[operator]
 
@@ -212,7 +223,8 @@ def spread(runs: Sequence[Mapping[Any, Any]], name: str = "value", kind: str = "
         kind: how they are judged: a key of `fcsweep.records.sweep_table.JUDGED`.
     """
     values = [None if missing(run.get(name)) else float(run[name]) for run in runs]
-    return spread_of(zip((run.get("seed") for run in runs), values, strict=True), kind)
+    found = spread_of(zip([run.get("seed") for run in runs], values, strict=True), kind)
+    return replace(found, sign=sign_of(runs[0].get("objective")) if name == "value" else 1)
 
 
 def epochs_to(history: pd.DataFrame, level: float, name: str = "val_accuracy") -> pd.Series:
@@ -232,7 +244,7 @@ def epochs_to(history: pd.DataFrame, level: float, name: str = "val_accuracy") -
 
 def loss_unit(runs: pd.DataFrame | Sequence[Row]) -> str:
     """``nats`` for softmax, ``margin units`` for svm."""
-    units = {"softmax": "nats", "svm": "margin units"}
+    units = {"softmax": "nats", "svm": "margin units", "mse": "mse", "huber": "huber"}
     used = dict.fromkeys(_values(rows_of(runs), "model.loss_function"))
     return " or ".join(units.get(one, str(one)) for one in used) or "nats"
 

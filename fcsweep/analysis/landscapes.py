@@ -21,7 +21,8 @@ from fcsweep.analysis.findings import (
     LEARNS_NOTHING,
     UNKNOWN,
     Axis,
-    Direction,
+    directions_in,
+    rows_of,
 )
 from fcsweep.analysis.style import (
     COLOURS,
@@ -37,6 +38,7 @@ from fcsweep.analysis.style import (
     styled,
     thinned,
 )
+from fcsweep.objectives import OBJECTIVES, Direction, words_of
 from fcsweep.records.frames import column
 
 VALUES = mpl.colormaps["cividis"].resampled(16)
@@ -44,10 +46,7 @@ VALUES = mpl.colormaps["cividis"].resampled(16)
 TOP = 5
 """Runs that stand out in the parallel view."""
 
-OBJECTIVES = {
-    "val_accuracy": "best validation accuracy",
-    "train_accuracy": "best train accuracy",
-}
+FRACTIONS = tuple(one.words for one in OBJECTIVES.values() if one.fraction)
 VALUED = (HITS, LEARNS, "completed")
 """What has a colour by its value."""
 
@@ -113,12 +112,14 @@ def landscape(
 
 
 @styled
-def parallel(runs: pd.DataFrame, axes: Sequence[Axis], direction: Direction = "maximize") -> Figure:
+def parallel(
+    runs: pd.DataFrame, axes: Sequence[Axis], direction: Direction | None = None
+) -> Figure:
     """Every run as a line over its parameters to its value; the five best are blue."""
     figure = Drawing((max(WIDTH, 1.25 * (len(axes) + 1)), HEIGHT), layout="constrained")
     panel = figure.subplots()
     shown = runs.dropna(subset=["value", *[axis.key for axis in axes]])
-    shown = shown.sort_values("value", ascending=direction == "maximize")
+    shown = shown.sort_values("value", ascending=not _is_low(runs, direction))
     shown = shown.iloc[thinned(range(len(shown)), 2 * MOST_GREY)]
     if not len(shown):
         panel.set(xticks=[], yticks=[], title="no run has a value")
@@ -146,7 +147,7 @@ def parallel(runs: pd.DataFrame, axes: Sequence[Axis], direction: Direction = "m
 
 
 @styled
-def progress(runs: pd.DataFrame, verdicts: pd.Series, direction: Direction = "maximize") -> Figure:
+def progress(runs: pd.DataFrame, verdicts: pd.Series, direction: Direction | None = None) -> Figure:
     """The value of each trial by its number, the best so far, and the target if there is one."""
     figure, panel = panel_of()
     numbers, values = _numbers(runs), runs["value"].to_numpy(float)
@@ -163,7 +164,8 @@ def progress(runs: pd.DataFrame, verdicts: pd.Series, direction: Direction = "ma
             style |= {"s": 18, "linewidths": 1, "zorder": 3}
             panel.scatter(numbers[here], values[here], label=name, **style)
     order = np.argsort(numbers, kind="stable")
-    better = np.fmax if direction == "maximize" else np.fmin
+    low = _is_low(runs, direction)
+    better = np.fmin if low else np.fmax
     panel.step(
         numbers[order],
         better.accumulate(values[order]),
@@ -173,10 +175,10 @@ def progress(runs: pd.DataFrame, verdicts: pd.Series, direction: Direction = "ma
     )
     targets = runs["target"].dropna().tolist()
     if targets:
-        target = max(targets)
+        target = min(targets) if low else max(targets)
         panel.axhline(target, color=INK, linestyle=":", linewidth=1, label=f"target {target:g}")
     objective = _objective(runs)
-    unit = " (fraction)" if objective.endswith(tuple(OBJECTIVES.values())) else ""
+    unit = " (fraction)" if objective.endswith(FRACTIONS) else ""
     panel.set(xlabel="trial (number)", ylabel=objective + unit)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper center", ncols=3)
@@ -247,7 +249,13 @@ def _numbers(runs: pd.DataFrame) -> np.ndarray:
     return numbers.to_numpy(int)
 
 
+def _is_low(runs: pd.DataFrame, direction: Direction | None) -> bool:
+    """Whether the lowest value is the best: by ``direction``, or by their objective."""
+    return (direction or next(iter(directions_in(rows_of(runs))), None)) == "minimize"
+
+
 def _objective(runs: pd.DataFrame) -> str:
     names = runs["objective"].dropna().unique()
-    name = OBJECTIVES.get(names[0], str(names[0])) if len(names) == 1 else "value"
+    only = str(names[0]) if len(names) == 1 else "value"
+    name = f"best {words_of(only)}" if only in OBJECTIVES else only
     return f"{runs['judged'].iloc[0]} {name}" if "judged" in runs else name

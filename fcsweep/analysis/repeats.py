@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcsweep.analysis.findings import Row, configs_of, missing, rows_of, spread
+from fcsweep.analysis.findings import Row, best_place, configs_of, missing, rows_of, spread
+from fcsweep.objectives import digits_of, reaches
 from fcsweep.records.sweep_table import repeats, repeats_as, together
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _point(runs: Sequence[Row], judged: str) -> dict[str, Any]:
         "status": together([str(run["status"]) for run in runs]),
         "target_reached": None
         if missing(target) or value.judged is None
-        else value.judged >= target,
+        else reaches(runs[0].get("objective"), value.judged, target),
     }
 
 
@@ -85,12 +86,14 @@ def spread_in(point: Any, name: str = "value") -> str:
         deviation = None
     if missing(mean):
         return ""
-    return f"{mean:.4f}" if missing(deviation) else f"{mean:.4f} ± {deviation:.4f}"
+    digits = digits_of(point.get("objective")) if name == "value" else ".4f"
+    return f"{mean:{digits}}" + ("" if missing(deviation) else f" ± {deviation:{digits}}")
 
 
 def _best_run(runs: Sequence[Row]) -> str | None:
     valued = [run for run in runs if not missing(run.get("value"))]
-    top = max(valued, key=lambda run: run["value"], default=None)
+    place = best_place(valued)
+    top = None if place is None else valued[place]
     return None if top is None else str(top["folder"])
 
 

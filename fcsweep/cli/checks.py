@@ -24,6 +24,7 @@ from fcsweep.launchers.protocols import CheckingLoader, GridSweeper, PlanningSwe
 from fcsweep.launchers.starters.command import is_worker
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import join
+from fcsweep.objectives import direction_of
 from fcsweep.records import ownership
 from fcsweep.system.signals import held_back
 from fcsweep.trackers.tracker import require
@@ -153,11 +154,12 @@ def check_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool:
         example = "optimizer.learning_rate='tag(log,interval(1e-3,1))'"
         raise ConfigError(f"hydra/sweeper=optuna has nothing to search; give a range: {example}")
     config = typed(sweeper.planned.task)
-    _refuse_direction(sweeper.planned.start.directions, config.objective)
     require_device(config)
     require_trackers(config)
     space = sweeper.planned.space
     jobs = _checked_jobs(cfg, context, [*map(space.overrides, space.corners())])
+    for objective in dict.fromkeys([config.objective, *(job.objective for job in jobs)]):
+        _refuse_direction(sweeper.planned.start.directions, objective)
     require_own_code(() if elsewhere(cfg) else jobs)
     sweeper.prepare = None if elsewhere(cfg) else partial(require_data, jobs)
     if sys.stdout.isatty():
@@ -168,10 +170,11 @@ def check_search(sweeper: Any, cfg: DictConfig, context: HydraContext) -> bool:
 
 
 def _refuse_direction(directions: Sequence[str], objective: str) -> None:
-    """Refuse to look for the worst accuracy, as a config that was copied may ask."""
-    if list(directions) != ["maximize"]:
-        given = f"hydra.sweeper.direction is {join(directions)}"
-        raise ConfigError(f"{given}; expected maximize: {objective} is to be high")
+    """Refuse to look for the worst value, as a config that was copied may ask."""
+    right = direction_of(objective)
+    if list(directions) != [right]:
+        given, end = f"hydra.sweeper.direction is {join(directions)}", right == "maximize"
+        raise ConfigError(f"{given}; expected {right}: {objective} is to be {['low', 'high'][end]}")
 
 
 def _refuse_empty(parsed: Sequence[Override]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from fcsweep.composition.folders import with_folder
 from fcsweep.messages.errors import RecordError, UserError
 from fcsweep.messages.wording import one_line, printable
+from fcsweep.objectives import digits_of
 from fcsweep.records import reader, sweep_table
 from fcsweep.system import signals
 from fcsweep.system.atomic import giving_way
@@ -89,7 +90,7 @@ def ending(folder: Path) -> str:
     """How the run in a folder ended, in words."""
     result: Mapping[str, Any] = reader.look(folder).result or {}
     value = result.get("value")
-    reached = "null" if value is None else f"{value:.4f}"
+    reached = "null" if value is None else f"{value:{digits_of(result.get('objective'))}}"
     return f"{result.get('status')}, {result.get('objective')} {reached}"
 
 

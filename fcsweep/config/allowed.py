@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
+from fcsweep.objectives import OBJECTIVES
+
 
 class Allowed(Protocol):
     """The allowed values of a key."""
@@ -54,6 +56,8 @@ class Range:
 
     def __str__(self) -> str:
         what = "a whole number" if self.whole else "a number"
+        if self.low == -math.inf:
+            return what if self.high is None else f"{what} <= {self.high:g}"
         if self.high is None:
             return f"{what} {'>' if self.open_low else '>='} {self.low:g}"
         high = "2**32" if self.high == 2**32 else f"{self.high:g}"
@@ -268,13 +272,13 @@ SEED = Range(0, 2**32, open_high=True, whole=True)  # what torch takes in on a C
 CLASS_WEIGHTS = Words(("none", "balanced"))
 ACTIVATION = Words(("relu", "leaky_relu", "tanh", "gelu"))
 INITIALIZATION = Words(("kaiming", "xavier"))
-LOSS = Words(("softmax", "svm"))
+LOSS = Words(("softmax", "svm", "mse", "huber"))
 NORMALIZATION = Words(("none", "batch", "layer"))
 SCHEDULE = Words(("constant", "step", "cosine"))
 FIRST_LAYER = Words(("plain", "row_space"))
 DTYPE = Words(("float32", "float64"))
 TRACKERS = Several(("tensorboard", "mlflow", "wandb"))
-OBJECTIVE = Words(("val_accuracy", "train_accuracy"))
+OBJECTIVE = Words(tuple(OBJECTIVES))
 
 
 class Rows(NamedTuple):
@@ -302,7 +306,7 @@ class Measured:
 
     @property
     def classes(self) -> int:
-        """How many there are."""
+        """How many there are; 1 where the target is a quantity."""
         return self._size("classes")
 
     def _size(self, name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any, cast
@@ -9,7 +10,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from fcsweep.config.allowed import Allowed, Measured
+from fcsweep.config.allowed import FRACTION, LOSS, POSITIVE, Allowed, Measured, Range
 from fcsweep.config.data_sets import DataConfig, TableConfig
 from fcsweep.config.fields import MISSING
 from fcsweep.config.optimizers import MomentumConfig, NesterovConfig, SgdConfig
@@ -18,6 +19,7 @@ from fcsweep.config.schemas import GROUPS, HIDDEN_LAYERS, RunConfig, known_keys,
 from fcsweep.config.sizes import rows_in_use
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, join, nearest, render
+from fcsweep.objectives import OBJECTIVES
 
 LINEAR = (SgdConfig, MomentumConfig, NesterovConfig)
 """Rules that take the same steps in any rotated coordinates (`fcsweep.row_space`)."""
@@ -28,6 +30,11 @@ OF_SWEEPS = (
     *("hydra.sweeper.sampler.seed", "hydra.launcher.workers"),
 )
 """Keys of Hydra that are given without ``hydra.``, for hints alone."""
+
+
+OF_NUMBERS = ("mse", "huber")
+"""Losses of regression."""
+UP_TO_1 = Range(-math.inf, 1)
 
 
 def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
@@ -57,6 +64,7 @@ def typed(cfg: DictConfig | Mapping[str, Any]) -> RunConfig:
         if key in data and key not in GROUPS
     }
     config = RunConfig(**values)
+    _check_objective(config)
     check_sizes(config)
     _check_loss(config)
     _check_normalization(config)
@@ -139,6 +147,7 @@ def check_sizes(config: RunConfig) -> None:
     _check_table(data)
     if isinstance(data, Measured) and data.sizes is None:
         return
+    _check_task(config)
     rows = data.rows
     train = f"the training rows of {data.name}"
     val = f"the validation rows of {data.name}"
@@ -192,9 +201,40 @@ def _check_table(data: DataConfig) -> None:
         )
 
 
+def _check_task(config: RunConfig) -> None:
+    """Refuse a loss or an objective that is not for such a target."""
+    task = "classification" if config.data.classes > 1 else "regression"
+    losses = [name for name in LOSS.words if (name in OF_NUMBERS) == (task == "regression")]
+    objectives = [one.name for one in OBJECTIVES.values() if one.task in (task, None)]
+    given = {
+        "model.loss_function": (config.model.loss_function, losses),
+        "objective": (config.objective, objectives),
+    }
+    wrong = {key: fitting for key, (one, fitting) in given.items() if one not in fitting}
+    if wrong:
+        named = join(f"{key} is {given[key][0]}" for key in wrong)
+        expected = join(f"{key}={'|'.join(fitting)}" for key, fitting in wrong.items())
+        what = f"data={config.data.name} is for {task}, but {named}"
+        raise ConfigError(f"{what}; expected {expected}")
+
+
+def _check_objective(config: RunConfig) -> None:
+    """Refuse a target that the objective cannot reach, or has always reached."""
+    objective, target = OBJECTIVES[config.objective], config.target
+    allowed = FRACTION if objective.fraction else POSITIVE if objective.low else UP_TO_1
+    if target is not None and target not in allowed:
+        of = "" if objective.recorded and objective.fraction else f" of {objective.name}"
+        raise ConfigError(f"target is {target:g}; expected {allowed}{of} or null")
+
+
 def _check_loss(config: RunConfig) -> None:
     """Refuse what a loss does not have."""
     model = config.model
+    if config.objective == "log_loss" and model.loss_function == "svm":
+        raise ConfigError(
+            "objective is log_loss; expected val_loss or another with model.loss_function=svm, as "
+            "softmax alone gives probabilities"
+        )
     if model.loss_function == "softmax":
         return
     for key, value, off in (

@@ -18,6 +18,7 @@ from fcsweep.config.allowed import (
     COUNT,
     DTYPE,
     EPOCHS,
+    FINITE,
     FIRST_LAYER,
     FRACTION,
     INITIALIZATION,
@@ -50,7 +51,7 @@ class TwoLayerConfig:
     reg: float = _key(0.0, NOT_NEGATIVE, per_trial=True)
     """Strength of the L2 term; >= 0."""
     loss_function: str = _key("softmax", LOSS)
-    """``softmax`` (nats) or ``svm`` (margin 1)."""
+    """``softmax`` (nats) or ``svm`` (margin 1); of a quantity ``mse`` or ``huber`` (delta 1)."""
     label_smoothing: float = _key(0.0, UNDER_ONE, per_trial=True)
     """Share of each label that ``softmax`` spreads over all classes; in [0, 1)."""
     class_weights: str = _key("none", CLASS_WEIGHTS, per_trial=True)
@@ -77,7 +78,7 @@ class FullyConnectedConfig:
     dropout: float = _key(0.0, UNDER_ONE, per_trial=True)
     """Probability of dropping a unit in training; in [0, 1)."""
     loss_function: str = _key("softmax", LOSS)
-    """``softmax`` (nats) or ``svm`` (margin 1)."""
+    """``softmax`` (nats) or ``svm`` (margin 1); of a quantity ``mse`` or ``huber`` (delta 1)."""
     label_smoothing: float = _key(0.0, UNDER_ONE, per_trial=True)
     """Share of each label that ``softmax`` spreads over all classes; in [0, 1)."""
     class_weights: str = _key("none", CLASS_WEIGHTS, per_trial=True)
@@ -146,9 +147,12 @@ class RunConfig:
     dtype: str = _key("float32", DTYPE)
     """Floating point type of weights and images."""
     objective: str = _key("val_accuracy", OBJECTIVE)
-    """What a run is judged by: the best over its epochs, a fraction from 0 to 1."""
-    target: float | None = _key(None, FRACTION, optional=True)
-    """The objective that counts as success; in (0, 1], null = none."""
+    """What a run is judged by: the best over its epochs, on the validation rows in use.
+
+    Which end is best follows from it (`fcsweep.objectives`).
+    """
+    target: float | None = _key(None, FINITE, optional=True)
+    """The objective that counts as success, such as 0.9 of an accuracy; null = none."""
     tracker: list[str] | None = _key(None, TRACKERS, optional=True)
     """Trackers that are told of the run; null = none. It decides no number (`NO_NUMBER`)."""
 
@@ -170,7 +174,10 @@ GROUPS: dict[str, dict[str, type[Any]]] = {
         "fully_connected": FullyConnectedConfig,
     },
     "optimizer": _by_name(OptimizerConfig),
-    "data": {**_by_name(DataConfig), "breast_cancer": SklearnConfig, "wine": SklearnConfig},
+    "data": {
+        **_by_name(DataConfig),
+        **dict.fromkeys(("breast_cancer", "wine", "diabetes"), SklearnConfig),
+    },
     "solver": {"default": SolverConfig},
 }
 

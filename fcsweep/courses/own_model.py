@@ -43,6 +43,7 @@ class OwnModel:
 
     trials = torch.Size()
     arithmetic = None  # its loss may be any
+    regresses = False
 
     def __init__(self, model: Any, example: Tensor) -> None:
         if not isinstance(getattr(model, "params", None), Mapping) or not model.params:

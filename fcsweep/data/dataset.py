@@ -29,16 +29,18 @@ class Dataset:
     Attributes:
         name: The name of the set.
         X_train: ``(n, d)``, one flattened image per row, values from -1 to 1 around 0.
-        y_train: ``(n,)`` int64, the class of each row, 0 to ``num_classes - 1``.
+        y_train: ``(n,)`` int64, the class of each row, 0 to ``num_classes - 1``; of a quantity
+            numbers in the type of ``X_train``, less ``target_mean``, over ``target_scale``.
         X_val: Validation rows, as ``X_train``.
         y_val: Their classes, as ``y_train``.
-        num_classes: How many classes the set has.
+        num_classes: How many classes the set has; 1 of a quantity.
         fingerprint: A sha256 in hex of the name, of the integer pixels and labels above, and of
             the mean that was subtracted; of a table, of its files and of the keys that decide what
             is made of them. The same in every dtype.
         preprocessing: Of a table, what makes inputs of further rows of it, for
             ``preprocessing.json``; None where there is none, or where it has more than 1 MB.
         about: Further facts for ``provenance.json``: of a table the names of columns and classes.
+        target_mean, target_scale: Of a quantity, by the training rows: mean and standard deviation.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Dataset:
     fingerprint: str
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
     preprocessing: Mapping[str, Any] | None = None
+    target_mean: float = 0.0
+    target_scale: float = 1.0
 
 
 def load(

@@ -16,6 +16,7 @@ from fcsweep.grade.hand_in import HandIn, find
 from fcsweep.launchers.grouping import bytes_held
 from fcsweep.messages.errors import FolderError
 from fcsweep.messages.wording import one_line
+from fcsweep.objectives import reaches
 from fcsweep.records.evidence import Evidence, read_evidence
 from fcsweep.records.filenames import BEST, PROVENANCE, RESULT
 from fcsweep.records.reader import read_json
@@ -34,7 +35,7 @@ class Rules:
     """What holds for all hand-ins."""
 
     target: float | None = None
-    """A fraction; None: that of each run."""
+    """Of the objective; None: that of each run."""
     data_root: str | None = None
     """``data.root`` on this machine."""
     device: str | None = None
@@ -55,7 +56,7 @@ class Grade:
     """A `Verdict`, or `NOT_GRADED`."""
     objective: str = ""
     recorded: float | None = None
-    """The objective as handed in, a fraction."""
+    """The objective as handed in."""
     repeated: float | None = None
     """The objective as trained here."""
     target: float | None = None
@@ -107,7 +108,9 @@ def _grade(
         recorded=run.result.get("value"),
         repeated=value,
         target=target,
-        target_reached=None if target is None or value is None else value >= target,
+        target_reached=None
+        if target is None or value is None
+        else reaches(run.config.objective, value, target),
         test_accuracy=_test_accuracy(run, again, rules.device),
         epochs=run.epochs,
         sha256="" if PROVENANCE in run.altered else run.provenance["sha256"],
@@ -118,6 +121,8 @@ def _grade(
 def _test_accuracy(run: Evidence, again: Path, device: str | None) -> float | None:
     """Of the run as trained here; None if it was not, or never evaluated."""
     if not (again / BEST).exists():
+        return None
+    if run.config.data.classes == 1:  # a quantity has errors
         return None
     place = device or run.provenance["device"]
     correct, rows = accuracies(run.config, load_file(again / BEST), place)["test"]

@@ -42,7 +42,8 @@ class Pass:
     Args:
         params: of all layers.
         x: the minibatch, ``(k, n, input_dim)``, of length 1 along the trials that share it.
-        y: its labels, ``(n,)`` or ``(k, n)``, of type int64.
+        y: its labels, ``(n,)`` or ``(k, n)``, of type int64; of a loss of numbers, in the type of
+            the parameters.
         loss: the arithmetic of the loss.
         grads: receives the gradient.
         activation: a key of ``ACTIVATIONS``. ReLU is computed in place, the others from one piece
@@ -85,7 +86,7 @@ class Pass:
         scores = self._last.out
 
         k, n, c = scores.shape
-        if y.shape[-1:] != (n,) or y.dtype != torch.int64:
+        if y.shape[-1:] != (n,) or y.dtype not in (torch.int64, scores.dtype):
             raise ValueError(
                 f"labels of shape {tuple(y.shape)} and type {y.dtype} for scores of shape "
                 f"{tuple(scores.shape)}: expected one integer for each of the {n} examples, of "

@@ -34,7 +34,7 @@ from fcsweep.records.formats import OLDER_COLUMNS
 from fcsweep.records.reader import look, losses_of, read_json
 from fcsweep.records.seal import changed_files
 
-ROW_BYTES = 200
+ROW_BYTES = 250
 """Upper bound on a row of ``history.csv``."""
 MOST_THREADS = 4096
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
+
+from fcsweep.objectives import OBJECTIVES, digits_of, is_other, of_quantity
 
 
 @dataclass(frozen=True)
@@ -23,24 +26,49 @@ class HistoryRow:
     """Used in this epoch."""
     val_loss: float | None = None
     """Mean over the validation rows, without the L2 term; None where not evaluated."""
+    train_value: float | None = None
+    """Of an objective without a column of its own above: on the training rows, ..."""
+    val_value: float | None = None
+    """... and on those of validation, by which the run is judged."""
 
-    def accuracy(self, objective: str) -> float | None:
-        """The one that ``objective`` names, ``val_accuracy`` or ``train_accuracy``."""
-        return self.val_accuracy if objective == "val_accuracy" else self.train_accuracy
+    @property
+    def evaluated(self) -> bool:
+        """Whether the epoch was evaluated."""
+        return any(one is not None for one in (self.val_accuracy, self.val_loss, self.val_value))
 
-    def line(self, num_epochs: int) -> str:
-        """As plain text, in columns."""
-        width = len(str(num_epochs))
-        return (
-            f"epoch {self.epoch:>{width}}/{num_epochs}  loss {self.loss:<8.4g}  "
-            f"train {accuracy_text(self.train_accuracy)}  val {accuracy_text(self.val_accuracy)}"
-        )
+    def value(self, objective: str) -> float | None:
+        """What ``objective`` is after the epoch; None where not evaluated."""
+        known = OBJECTIVES.get(objective)
+        return getattr(self, objective) if known is None or known.recorded else self.val_value
+
+    def cells(self, objective: str) -> Sequence[Any]:
+        """The values of the `columns_of` a run."""
+        return list(vars(self).values())[: len(columns_of(objective))]
+
+    def line(self, num_epochs: int, objective: str = "val_accuracy") -> str:
+        """As plain text, in columns; an objective without an accuracy's column comes last."""
+        width, value = len(str(num_epochs)), value_text(self.value(objective), objective)
+        train, val = accuracy_text(self.train_accuracy), accuracy_text(self.val_accuracy)
+        accuracies = [] if of_quantity(objective) else [f"train {train}  val {val}"]
+        own = [f"{objective} {value}"] if is_other(objective) else []
+        start = f"epoch {self.epoch:>{width}}/{num_epochs}  loss {self.loss:<8.4g}"
+        return "  ".join([start, *accuracies, *own])
 
 
-HISTORY_COLUMNS = [field.name for field in fields(HistoryRow)]
-"""Of ``history.csv``."""
+HISTORY_COLUMNS = [field.name for field in fields(HistoryRow)][:7]
+"""Of every ``history.csv``."""
 OLDER_COLUMNS = HISTORY_COLUMNS[:-1]
 """Of the runs that were recorded before there was ``val_loss``."""
+
+
+def columns_of(objective: str) -> list[str]:
+    """The columns of the ``history.csv`` of a run; two more where no other holds its objective."""
+    known = OBJECTIVES.get(objective)
+    return [*HISTORY_COLUMNS, *(known.columns if known else ())]
+
+
+HEADINGS = [OLDER_COLUMNS, *map(columns_of, OBJECTIVES)]
+"""What a ``history.csv`` may begin with."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +82,10 @@ class History:
     val_accuracy: Sequence[float | None] = ()
     learning_rate: Sequence[float] = ()
     val_loss: Sequence[float | None] = ()
+    train_value: Sequence[float | None] = ()
+    val_value: Sequence[float | None] = ()
+    names: tuple[str, ...] = ()
+    """Of the last two in the file; none if it has neither."""
 
     def __len__(self) -> int:
         return len(self.epoch)
@@ -64,7 +96,7 @@ class Result:
     """``result.json``: how a run ended, or where it stands."""
 
     objective: str
-    """``val_accuracy`` or ``train_accuracy``."""
+    """A name of `fcsweep.objectives`."""
     target: float | None = None
     status: str = "running"
     """``running``, ``completed``, ``pruned``, ``diverged``, ``interrupted`` or ``failed``."""
@@ -79,11 +111,29 @@ class Result:
     epochs: int = 0
     """Epochs trained."""
     target_reached: bool = False
-    """Whether ``value >= target``."""
+    """Whether ``value`` is as good as ``target``."""
     seconds: float = 0.0
     """Wall time from the start of training."""
     best_sha256: str | None = None
     """Of ``best.safetensors``."""
+
+
+KINDS: Mapping[str, type] = {
+    "value": float,
+    "best_val_accuracy": float,
+    "best_train_accuracy": float,
+    "best_epoch": int,
+    "epochs": int,
+    "target": float,
+    "target_reached": bool,
+    "seconds": float,
+}
+"""Types of the keys of ``result.json`` that are not text; an int is accepted for a float."""
+
+
+def value_text(value: float | None, objective: str) -> str:
+    """A value of an objective; a dash for what was not evaluated."""
+    return "-" if value is None else f"{value:{digits_of(objective)}}"
 
 
 def accuracy_text(accuracy: float | None) -> str:

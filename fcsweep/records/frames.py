@@ -85,7 +85,9 @@ def load_history(folder: str | Path) -> pd.DataFrame:
     Columns: ``folder``, ``sweep``, ``number``, and those of ``history.csv``: ``epoch``, ``step``
     (counts), ``loss`` (nats or margin units; inf or NaN where a run diverged), ``train_accuracy``,
     ``val_accuracy`` (fractions; NaN where not evaluated), ``learning_rate``, ``val_loss`` (without
-    the L2 term; NaN where not evaluated, and of runs that were recorded before there was one).
+    the L2 term; NaN where not evaluated, and of runs that were recorded before there was one). Then
+    ``train_`` and ``val_`` of each objective that is none of these, such as ``val_log_loss``; NaN
+    of runs that are judged by another.
 
     Raises, warns: as `load_runs`; a history that cannot be read has no rows.
     """
@@ -149,25 +151,34 @@ def column(table: pd.DataFrame, name: str) -> pd.Series:
     return cast("pd.Series", table[name])
 
 
-def _history(path: Path) -> list[list[float]]:
+def _history(path: Path) -> dict[str, list[float]]:
     """The columns of ``history.csv``; an empty cell is NaN."""
-    columns = vars(read_columns(path)).values()
-    return [[math.nan if value is None else value for value in column] for column in columns]
+    read = read_columns(path)
+    names = [*HISTORY_COLUMNS, *read.names]
+    columns = zip(names, vars(read).values(), strict=False)
+    return {name: [math.nan if one is None else one for one in column] for name, column in columns}
 
 
-def _losses(path: Path) -> list[list[float]]:
+def _losses(path: Path) -> dict[str, list[float]]:
     """Steps and losses."""
     losses = losses_of(read_bounded(path, LARGEST))
-    return [list(range(1, len(losses) + 1)), losses.astype(np.float64).tolist()]
+    steps = [float(step) for step in range(1, len(losses) + 1)]
+    return {"step": steps, "loss": losses.astype(np.float64).tolist()}
 
 
 # --- Tables ---------------------------------------------------------------------------------------
 
 
 def _long(
-    folder: str | Path, file: str, read: Callable[[Path], list[list[float]]], names: Sequence[str]
+    folder: str | Path,
+    file: str,
+    read: Callable[[Path], dict[str, list[float]]],
+    names: Sequence[str],
 ) -> dict[str, list[Any]]:
-    """The columns that ``read`` finds in a file of each run, one run after the other."""
+    """The columns that ``read`` finds in a file of each run, one run after the other.
+
+    A column that only some files have is NaN of the others.
+    """
     columns: dict[str, list[Any]] = {name: [] for name in (*PLACE, *names)}
     damages, runs = list[tuple[str, str]](), find_runs(folder)
     for run in runs:
@@ -178,10 +189,13 @@ def _long(
         except (OSError, ValueError, EOFError, csv.Error) as error:
             damages.append((str(run), f"{run / file} cannot be read: {one_line(error)}"))
             continue
+        before, count = len(columns["folder"]), len(parts[names[0]])
+        for name in parts:
+            columns.setdefault(name, [math.nan] * before)
         for name, value in place(run).items():
-            columns[name] += [value] * len(parts[0])
-        for name, part in zip(names, parts, strict=True):
-            columns[name] += part
+            columns[name] += [value] * count
+        for name in columns.keys() - PLACE:
+            columns[name] += parts.get(name, [math.nan] * count)
     _warn_of(damages, len(runs))
     return columns
 

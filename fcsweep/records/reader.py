@@ -15,7 +15,7 @@ from fcsweep.config import flat, read, typed
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line, render
 from fcsweep.records.filenames import FINISHED, PROVENANCE, RESULT, STATUSES, place
-from fcsweep.records.formats import HISTORY_COLUMNS, OLDER_COLUMNS, History, HistoryRow, Result
+from fcsweep.records.formats import HEADINGS, HISTORY_COLUMNS, KINDS, History, HistoryRow, Result
 from fcsweep.records.seal import changed_files
 from fcsweep.system.bounded import read_bounded
 from fcsweep.system.locks import is_held
@@ -60,17 +60,6 @@ def look(folder: Path) -> Found:
     return Found(config, result, damage)
 
 
-KINDS: Mapping[str, type] = {
-    "value": float,
-    "best_val_accuracy": float,
-    "best_train_accuracy": float,
-    "best_epoch": int,
-    "epochs": int,
-    "target": float,
-    "target_reached": bool,
-    "seconds": float,
-}
-"""Types of the keys of ``result.json`` that are not text; an int is accepted for a float."""
 RESULT_KEYS = tuple(field.name for field in fields(Result))
 
 
@@ -279,7 +268,7 @@ def read_history(path: Path) -> list[HistoryRow]:
     Raises:
         OSError, ValueError: it cannot be read, or is damaged.
     """
-    columns = vars(read_columns(path)).values()
+    *columns, _ = vars(read_columns(path)).values()
     return [HistoryRow(*cells) for cells in zip(*columns, strict=True)]
 
 
@@ -295,17 +284,19 @@ def read_columns(path: Path) -> History:
     if len(whole) < len(content) and whole.count(b"\n") > _epochs(path.with_name(RESULT)):
         content = whole
     heading, *lines = list(csv.reader(io.StringIO(content.decode()), strict=True)) or [[]]
-    if heading not in (HISTORY_COLUMNS, OLDER_COLUMNS):
+    if heading not in HEADINGS:
         raise ValueError("it has no heading")
     if any(len(line) != len(heading) for line in lines):
         raise ValueError("a row has too few or too many cells")
     if not lines:
         return History()
-    kinds: list[Callable[[str], Any]] = [int, int, float, _evaluated, _evaluated, float, _evaluated]
+    kinds: list[Callable[[str], Any]] = [int, int, float, *[_evaluated] * 2, float]
+    kinds += [_evaluated] * 3
     columns = [
         [*map(kind, one)] for kind, one in zip(kinds, zip(*lines, strict=True), strict=False)
     ]
-    return History(*columns, *[[None] * len(lines)] * (len(kinds) - len(columns)))
+    absent = [[None] * len(lines)] * (len(kinds) - len(columns))
+    return History(*columns, *absent, names=tuple(heading[len(HISTORY_COLUMNS) :]))
 
 
 def _epochs(path: Path) -> float:

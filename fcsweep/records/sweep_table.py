@@ -19,16 +19,19 @@ from typing import Any
 
 from fcsweep.config import read
 from fcsweep.messages.errors import ConfigError
+from fcsweep.objectives import digits_of, is_other, sign_of
 from fcsweep.records.filenames import jobs_of
 from fcsweep.records.reader import Reading, read_run
 from fcsweep.system.atomic import write_atomically
 
 FILE = "trials.csv"
-JUDGED = {"mean": fmean, "median": median, "worst": min}
+JUDGED = {"mean": fmean, "median": median, "worst": min}  # of values that are to be high
 """How the values of repeats are one, by the name that ``hydra.sweeper.repeats_as`` has for it."""
 VAL, TRAIN = "best val", "best train"
 ACCURACIES = {VAL: "best_val_accuracy", TRAIN: "best_train_accuracy"}
 """The columns for what a run has reached, and their keys in its record."""
+JUDGED_BY = {"val_accuracy": VAL, "train_accuracy": TRAIN}
+"""Which of them holds an objective; any other has a column of its own."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Row:
     status: str
     """As recorded; ``missing`` without a record, ``damaged`` with one that cannot be read."""
     value: float | None
-    """The objective, a fraction; None if the run has none."""
+    """The objective; None if the run has none."""
     reached: Mapping[str, float | None]
     """What the table shows of its values, by the heading of the column."""
     seconds: float | None
@@ -86,7 +89,8 @@ class Spread:
     @property
     def judged(self) -> float | None:
         """What is compared; None without a value."""
-        return JUDGED[self.kind](self.values) if self.values else None
+        judge = max if self.kind == "worst" and self.sign < 0 else JUDGED[self.kind]
+        return judge(self.values) if self.values else None
 
     @property
     def mean(self) -> float | None:
@@ -145,7 +149,8 @@ class Point:
 
     def reached(self, name: str) -> Spread:
         """Of a column of the table."""
-        return self._spread(row.reached.get(name) for row in self.rows)
+        spread = self._spread(row.reached.get(name) for row in self.rows)
+        return replace(spread, digits=".4f") if name in ACCURACIES else spread
 
     def _spread(self, values: Iterable[float | None]) -> Spread:
         first, seeds = self.first, (row.config.get("seed") for row in self.rows)
@@ -198,7 +203,10 @@ def end_lost(folder: str | Path) -> None:
 def load(folder: str | Path) -> list[Row]:
     """A row for each numbered folder of a sweep, by number; writes nothing."""
     kind = repeats_as(Path(folder))
-    return [_row(path, kind) for path in jobs_of(folder)]
+    rows = [_row(path, kind) for path in jobs_of(folder)]
+    signs = {sign_of(name) for row in rows if (name := row.config.get("objective")) is not None}
+    sign = signs.pop() if len(signs) == 1 else 0 if signs else 1
+    return [replace(row, sign=sign) for row in rows]
 
 
 def best(rows: Sequence[Row]) -> Row | None:
@@ -285,17 +293,22 @@ def differing(rows: Sequence[Row]) -> list[str]:
 
 def _row(folder: Path, kind: str) -> Row:
     found = read_run(folder)
-    result = found.result
+    result, objective = found.result, str(found.config.get("objective"))
+    reached = {name: result.get(key) for name, key in ACCURACIES.items()}
+    if is_other(objective):
+        reached = {} if found.config.get("data.sizes.classes") == 1 else reached
+        reached = {objective: result.get("value"), **reached}
     return Row(
         number=int(folder.name),
         status=found.status,
         value=result.get("value"),
-        reached={name: result.get(key) for name, key in ACCURACIES.items()},
+        reached=reached,
         seconds=result.get("seconds"),
         folder=folder,
         config=found.config,
         reason=" ".join(str(found.damage or result.get("reason") or "").split()),
         repeats_as=kind,
+        digits=digits_of(objective),
         found=found,
     )
 

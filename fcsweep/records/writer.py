@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcsweep.messages.errors import RecordError
+from fcsweep.objectives import reaches
 from fcsweep.records.filenames import (
     BEST,
     CONFIG,
@@ -34,7 +35,7 @@ from fcsweep.records.filenames import (
     PROVENANCE,
     RESULT,
 )
-from fcsweep.records.formats import HISTORY_COLUMNS, HistoryRow, Result
+from fcsweep.records.formats import HistoryRow, Result, columns_of
 from fcsweep.records.ownership import remove_checkpoints, remove_half_written
 from fcsweep.records.reader import look, read_json
 from fcsweep.records.seal import add_seal, as_json
@@ -59,7 +60,7 @@ class RunRecord:
 
     Args:
         folder: of the run; it exists.
-        objective: ``val_accuracy`` or ``train_accuracy``.
+        objective: a name of `fcsweep.objectives`.
         target: the objective that counts as success, or None.
 
     Raises:
@@ -83,7 +84,8 @@ class RunRecord:
     def _keep(self, past: Past) -> None:
         """Hold what is recorded so far; the files are written anew."""
         self._rows, self._losses = past.rows[:], past.losses[:]
-        self._history = _HEADING + "".join(map(_line, self._rows))
+        lines = (_csv(row.cells(past.result.objective)) for row in self._rows)
+        self._history = _csv(columns_of(past.result.objective)) + "".join(lines)
         self._history_file = Growing(self.folder / HISTORY)
         self._losses_file = Growing(self.folder / LOSSES)
 
@@ -151,7 +153,7 @@ class RunRecord:
         result = self.result
         self._rows.append(row)
         self._losses.append(losses)
-        line = _line(row)
+        line = _csv(row.cells(result.objective))
         self._history += line
         self._history_file.add(line.encode())
         self._losses_file.add(losses.tobytes())
@@ -159,13 +161,14 @@ class RunRecord:
         result.best_val_accuracy = _highest(result.best_val_accuracy, row.val_accuracy)
         result.best_train_accuracy = _highest(result.best_train_accuracy, row.train_accuracy)
         if best is not None:
-            value = row.accuracy(result.objective)
+            value = row.value(result.objective)
             assert value is not None  # only an evaluated epoch can be the best
             result.value, result.best_epoch = value, row.epoch
-            result.target_reached = result.target is not None and value >= result.target
+            target = result.target
+            result.target_reached = target is not None and reaches(result.objective, value, target)
             result.best_sha256 = sha256(best).hexdigest()
             rewrite_atomically(self.folder / BEST, best, self._spare_best)
-        if row.val_accuracy is not None:
+        if row.evaluated:
             self._write()
 
     def finish(self, status: str, reason: str | None = None) -> Result:
@@ -241,10 +244,6 @@ def _csv(cells: Iterable[object]) -> str:
     return line.getvalue()
 
 
-def _line(row: HistoryRow) -> str:
-    return _csv(vars(row).values())
-
-
 @lru_cache
 def _npy_header(dtype: str, count: int) -> bytes:
     """As ``np.save`` writes it for ``(count,)`` numbers; it is as long for any count."""
@@ -256,6 +255,3 @@ def _npy_header(dtype: str, count: int) -> bytes:
 
 def _highest(best: float | None, accuracy: float | None) -> float | None:
     return max((a for a in (best, accuracy) if a is not None), default=None)
-
-
-_HEADING = _csv(HISTORY_COLUMNS)

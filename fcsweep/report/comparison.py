@@ -12,6 +12,7 @@ from fcsweep.analysis import findings
 from fcsweep.analysis.findings import Axis, missing, standard_error, written
 from fcsweep.analysis.repeats import point_rows, spread_in
 from fcsweep.messages.errors import FolderError
+from fcsweep.objectives import digits_of
 from fcsweep.report import contents, words
 from fcsweep.report.contents import Run, Sweep
 
@@ -199,13 +200,16 @@ def _answer(compared: Comparison) -> str:
     if len(ranked) > 1:
         ahead = abs(top["value"] - ranked[1][1]["value"])
         way = "above" if compared.objectives["value"] == "maximize" else "below"
-        lead = f", {ahead:.4f} {way} the best of {ranked[1][0]} ({_value(ranked[1][1])})"
+        far = f"{ahead:{digits_of(top.get('objective'))}}"
+        lead = f", {far} {way} the best of {ranked[1][0]} ({_value(ranked[1][1])})"
         lead = f", as {ranked[1][0]} does" if ahead == 0 else lead
     return f"{name} reaches {_objectives(compared)} {_value(top)}{lead}."
 
 
 def _value(run: Run) -> str:
-    return spread_in(run) if "judged" in run or run["value"] is None else f"{run['value']:.4f}"
+    if "judged" in run or run["value"] is None:
+        return spread_in(run)
+    return f"{run['value']:{digits_of(run.get('objective'))}}"
 
 
 def _trust(compared: Comparison) -> list[str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fcsweep.analysis import findings, repeats
-from fcsweep.analysis.findings import Axis, Direction
+from fcsweep.analysis.findings import Axis
 from fcsweep.messages.errors import FolderError
+from fcsweep.objectives import Direction
 from fcsweep.records import sweep_table
 from fcsweep.records.filenames import HISTORY, find_runs, is_sweep, place
 from fcsweep.records.formats import History
@@ -69,7 +70,8 @@ class Sweep:
     def objectives(self) -> dict[str, Direction]:
         """The columns that runs are judged by, with their directions."""
         if self.study is None or len(self.study.objectives) == 1:
-            return {"value": self.study.direction if self.study else "maximize"}
+            of_runs = findings.directions_in(self.runs) or ["maximize"]
+            return {"value": self.study.direction if self.study else of_runs[0]}
         return {REACHED + name: way for name, way in self.study.objectives.items()}
 
     @property
@@ -77,7 +79,7 @@ class Sweep:
         """The best point, or none; of a search with several objectives the Pareto front."""
         if self.study and len(self.study.objectives) > 1:
             return self.study.front()
-        best = findings.best_place(self.points, self.objectives["value"])
+        best = findings.best_place(self.points, self.study and self.objectives["value"])
         return [] if best is None else [self.points[best]]
 
     def verdict(self, run: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from fcsweep.analysis import findings
 from fcsweep.analysis.findings import is_number, missing
 from fcsweep.messages.errors import UserError
 from fcsweep.messages.wording import printable
+from fcsweep.objectives import is_other
 from fcsweep.records.filenames import LOSSES
 from fcsweep.records.formats import History
 from fcsweep.records.reader import losses_of
@@ -73,10 +74,14 @@ def _objectives(sweep: Sweep) -> list[dict[str, Any]]:
             "key": _column_of(sweep, key),
             "name": named.get(key) or _objective_name(sweep),
             "minimize": way == "minimize",
-            "accuracy": sweep.study is None,
+            "accuracy": sweep.study is None and not is_other(_first_objective(sweep)),
         }
         for key, way in sweep.objectives.items()
     ]
+
+
+def _first_objective(sweep: Sweep) -> object:
+    return sweep.runs[0].get("objective") if sweep.runs else None
 
 
 def _objective_name(sweep: Sweep) -> str:
@@ -97,7 +102,8 @@ def _column_of(sweep: Sweep, key: str) -> str:
 
 def _target(sweep: Sweep) -> float | None:
     targets = {run["target"] for run in sweep.runs if not missing(run.get("target"))}
-    return max(targets, default=None)
+    hardest = min if "minimize" in sweep.objectives.values() else max
+    return hardest(targets, default=None)
 
 
 def _rows(sweep: Sweep, rows: Sequence[Run]) -> dict[str, Any]:

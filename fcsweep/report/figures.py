@@ -34,19 +34,26 @@ def _of_run(sweep: Sweep) -> Iterator[Figure]:
         if any(any(curve.val_loss) for curve in sweep.curves):
             caption += " After each epoch that of the validation rows, without it."
         yield Figure("loss", "Loss per step", caption)
-        caption = "Accuracy after each epoch, on training and on validation rows."
-        yield Figure("accuracy", "Accuracy", caption)
+        if not _of_quantity(sweep):
+            caption = "Accuracy after each epoch, on training and on validation rows."
+            yield Figure("accuracy", "Accuracy", caption)
 
 
 def _training_figures(sweep: Sweep) -> Iterator[Figure]:
     if any(sweep.curves):
-        caption = "Losses and accuracies per epoch; the best are coloured."
+        accuracies = "" if _of_quantity(sweep) else " and accuracies"
+        caption = f"Losses{accuracies} per epoch; the best are coloured."
         if sweep.repeated:
             caption += " A thin line is a run, a thick one the mean over the seeds, in its range."
         yield Figure("learning_curves", "Learning curves", caption)
     if sweep.repeated and valued(sweep):
         caption = "A dot is a run, one for each seed; a line is their mean."
         yield Figure("repeats", "Repeats", caption)
+
+
+def _of_quantity(sweep: Sweep) -> bool:
+    """Whether all runs predict a quantity, which has no accuracy."""
+    return all(run.get("data.sizes.classes") == 1 for run in sweep.runs)
 
 
 def _search(sweep: Sweep) -> Iterator[Figure]:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from fcsweep.analysis import findings
-from fcsweep.analysis.findings import UNKNOWN, Axis, Direction, missing
+from fcsweep.analysis.findings import UNKNOWN, Axis, missing
 from fcsweep.config import read
 from fcsweep.messages.errors import ConfigError, StudyError
 from fcsweep.messages.wording import one_line
+from fcsweep.objectives import Direction
 from fcsweep.records.sweep_table import FILE as TRIALS
 from fcsweep.system.bounded import read_bounded
 

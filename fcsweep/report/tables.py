@@ -11,6 +11,7 @@ from typing import Any
 from fcsweep.analysis import findings
 from fcsweep.analysis.findings import is_number, missing, written
 from fcsweep.analysis.repeats import spread_in
+from fcsweep.objectives import is_other
 from fcsweep.report import words
 from fcsweep.report.contents import Run, Sweep
 from fcsweep.report.foreign_study import NOTES, PARAMS, REACHED
@@ -76,7 +77,12 @@ def _objective_columns(sweep: Sweep) -> list[str]:
     """The measured columns that hold the objectives."""
     if sweep.study is not None:
         return [REACHED + name for name in sweep.study.objectives]
-    return [f"best_{run['objective']}" for run in sweep.runs[:1]]
+    return [_column(run["objective"]) for run in sweep.runs[:1]]
+
+
+def _column(objective: object) -> str:
+    """Of the runs' table: an accuracy has its own, any other objective that of the value."""
+    return "value" if is_other(objective) else f"best_{objective}"
 
 
 def tables(sweep: Sweep) -> list[Table]:
@@ -123,9 +129,12 @@ def _measured_columns(sweep: Sweep, rows: Sequence[Run]) -> list[tuple[str, str]
         reached = [(REACHED + name, name) for name in sweep.study.objectives]
         notes = [(name, name.removeprefix(NOTES)) for name in sweep.study.noted]
         return [*reached, *notes, ("seconds", "seconds")]
+    names = {str(run["objective"]) for run in sweep.runs if not missing(run.get("objective"))}
+    own = [("value", name) for name in names if is_other(name)] if len(names) == 1 else []
     if rows and "seeds" in rows[0]:
-        return [("valued" if key == "epochs" else key, n) for key, n in MEASURED_OF_POINTS.items()]
-    return list(MEASURED.items())
+        known = MEASURED_OF_POINTS.items()
+        return [*own, *(("valued" if key == "epochs" else key, name) for key, name in known)]
+    return [*own, *MEASURED.items()]
 
 
 def _short(keys: Sequence[str]) -> list[str]:
@@ -141,7 +150,8 @@ def cell(row: Run, column: Column) -> str:
         return ""
     if column.key == "valued":
         return words.count_of(row)
-    return spread_in(row, column.key) if column.key.endswith("accuracy") else written(value)
+    ours = column.key.endswith("accuracy") or (column.key == "value" and "judged" in row)
+    return spread_in(row, column.key) if ours else written(value, 4 if column.key == "value" else 3)
 
 
 def trial(row: Run, top: Path) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 from fcsweep.analysis.findings import Axis, missing, standard_error, written
 from fcsweep.analysis.repeats import spread_in
+from fcsweep.objectives import digits_of, reaches, sign_of, words_of
 from fcsweep.report.foreign_study import REACHED, Study
 
-OBJECTIVES = {"val_accuracy": "validation accuracy", "train_accuracy": "train accuracy"}
 SHOWN = 8
 """The most trials of a Pareto front whose values are listed."""
 Run = Mapping[Any, Any]
@@ -24,13 +24,14 @@ def question(runs: Sequence[Run], searched: Sequence[Axis]) -> str:
     net = _one(runs, "model.name", "a net")
     task = f"{net} on {_data(runs)}"
     names = [axis.name for axis in searched]
-    target = run.get("target")
+    target, low = run.get("target"), sign_of(run.get("objective")) < 0
     goal = None if missing(target) else f"{what} {written(target)}{over}"
     if len(runs) == 1 or not names:
-        height = f"How high does the {what} of {task} get{over}?"
+        height = f"How {'low' if low else 'high'} does the {what} of {task} get{over}?"
         return f"Does {task} reach {goal}?" if goal else height
     ending = "s" * (len(names) == 1)
-    verb = f"reach{ending and 'es'} {goal}" if goal else f"give{ending} the highest {what}{over}"
+    end = "lowest" if low else "highest"
+    verb = f"reach{ending and 'es'} {goal}" if goal else f"give{ending} the {end} {what}{over}"
     return f"Which {_join(names)} {verb} with {task}?"
 
 
@@ -39,7 +40,7 @@ def answer(runs: Sequence[Run], best: Run | None, searched: Sequence[Axis]) -> s
     if best is None:
         return f"No run has a value{' yet' * any(map(_is_unfinished, runs))}."
     what, value = objective(best), spread_in(best)
-    reached = not missing(best.get("target")) and best["value"] >= best["target"]
+    reached = _hits(best)
     if len(runs) == 1 and not _is_point(best):
         start = "Yes:" if reached else "To" if missing(best.get("target")) else "No:"
         epochs = f"after epoch {best['best_epoch']} of {best['epochs']}"
@@ -140,7 +141,7 @@ def warning(runs: Sequence[Run], most: int = 5) -> str | None:
 def objective(run: Run) -> str:
     """What a run is judged by, in words."""
     name = run.get("objective")
-    what = "accuracy" if missing(name) else OBJECTIVES.get(str(name), str(name))
+    what = "accuracy" if missing(name) else words_of(name)
     return f"{run['judged']} {what}" if _is_point(run) else what
 
 
@@ -191,15 +192,17 @@ def _lead(points: Sequence[Run], best: Run, searched: Sequence[Axis]) -> list[st
     """Whether the best point would be the best with other seeds, too."""
     rivals = [point for point in points if point is not best and not missing(point["value"])]
     complete = [point for point in rivals if point["valued"] == point["seeds"]]
-    second = max(complete or rivals, key=lambda point: point["value"], default=None)
+    sign, digits = sign_of(best.get("objective")), digits_of(best.get("objective"))
+    second = max(complete or rivals, key=lambda point: sign * point["value"], default=None)
     if second is None or missing(best["value_std"]):
         return []
-    lead, deviation = best["value"] - second["value"], f"{best['value_std']:.4f}"
+    lead = sign * (best["value"] - second["value"])
+    deviation = f"{best['value_std']:{digits}}"
     larger = lead > best["value_std"]
     doubt = "" if larger else ": with other seeds another point may be the best"
     return [
         f"Its lead over the second ({_point(second, searched) or _name(second)}: "
-        f"{spread_in(second)}) is {lead:.4f}, {'larger' if larger else 'not larger'} than its "
+        f"{spread_in(second)}) is {lead:{digits}}, {'larger' if larger else 'not larger'} than its "
         f"standard deviation of {deviation}{doubt}."
     ]
 
@@ -222,7 +225,7 @@ def _hits(run: Run) -> bool:
     return (
         not missing(run.get("target"))
         and not missing(run["value"])
-        and run["value"] >= run["target"]
+        and reaches(run.get("objective"), run["value"], run["target"])
     )
 
 
@@ -242,7 +245,8 @@ def _point(run: Run, searched: Sequence[Axis]) -> str:
 
 def _data(runs: Sequence[Run]) -> str:
     name, rows = _one(runs, "data.name", "several data sets"), _one(runs, "data.num_train", "")
-    return f"{rows} images of {name}" if rows else name
+    what = "images" if all(missing(run.get("data.sizes.train")) for run in runs) else "rows"
+    return f"{rows} {what} of {name}" if rows else name
 
 
 def _one(runs: Sequence[Run], key: str, several: str) -> str:

@@ -48,6 +48,7 @@ def solver_of(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch
         seed=[config.seed for config in configs],
         verbose=False,
         objective=first.objective,
+        target_scale=dataset.target_scale,
     )
 
 

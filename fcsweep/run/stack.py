@@ -32,6 +32,8 @@ from fcsweep.system.signals import end_if_asked, stopped_by_signals
 
 log = logging.getLogger(__name__)
 
+EVALUATED = ("train_accuracy", "val_accuracy", "val_loss", "train_value", "val_value")
+"""What a row of the history has of an epoch that was evaluated."""
 CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 """Environment variable without which cuBLAS is not deterministic."""
 
@@ -281,15 +283,15 @@ def deterministic(device: torch.device) -> Iterator[None]:
 def _rows(epoch: Epoch) -> list[HistoryRow]:
     """The history row of each trial of a stack; one that diverged has nothing that is evaluated."""
     rows: list[HistoryRow] = []
+    evaluated = {name: getattr(epoch, name) for name in EVALUATED}
     trials = zip(each(epoch.loss), each(epoch.learning_rate), each(epoch.diverged_at), strict=True)
     for place, (loss, learning_rate, diverged_at) in enumerate(trials):
-        evaluated = epoch.train_accuracy, epoch.val_accuracy, epoch.val_loss
-        train, val, val_loss = (
-            None if one is None or diverged_at is not None else each(one)[place]
-            for one in evaluated
-        )
-        row = epoch.number, epoch.step, loss, train, val, learning_rate, val_loss
-        rows.append(HistoryRow(*row))
+        known: dict[str, Any] = {
+            name: None if one is None or diverged_at is not None else each(one)[place]
+            for name, one in evaluated.items()
+        }
+        known |= {"loss": loss, "learning_rate": learning_rate}
+        rows.append(HistoryRow(epoch.number, epoch.step, **known))
     return rows
 
 

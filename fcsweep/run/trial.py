@@ -48,7 +48,7 @@ class Trial:
     ) -> None:
         """Record an epoch."""
         self.record.add(row, losses, seconds, best)
-        self.log.info(row.line(self.config.solver.num_epochs))
+        self.log.info(row.line(self.config.solver.num_epochs, self.config.objective))
 
     def end(self, status: str, reason: str | None = None) -> None:
         """Record how the trial ended."""

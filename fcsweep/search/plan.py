@@ -23,6 +23,7 @@ from fcsweep.launchers.starters.starter import Starter
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.secrets import mask
 from fcsweep.messages.wording import hint, join, one_line, render
+from fcsweep.objectives import direction_of
 from fcsweep.search.overrides import place
 from fcsweep.search.settings import KEYS, MOVED, OptunaSweeperConf
 from fcsweep.search.space import Space, older_space, space_of
@@ -108,7 +109,7 @@ def plan_of(
     values = _flat(task, space, without=NO_NUMBER if ours else ())
     repeats = _repeats(settings, task, space)
     search = _decisive(settings, n_jobs, repeats)
-    directions, ahead = _directions(settings["direction"]), _ahead(settings.get("ahead"))
+    directions, ahead = _directions(settings, values if ours else {}), _ahead(settings)
     _warn_of_quotes(space)
     return Plan(
         task=task,
@@ -223,7 +224,10 @@ def _without_secret(key: str, value: str) -> str:
     return mask(f"{key}={value}").removeprefix(f"{key}=")
 
 
-def _directions(given: Any) -> list[str]:
+def _directions(settings: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    """The direction of each value: that of our own objective where none is given."""
+    given = settings["direction"]
+    given = direction_of(ours["objective"]) if given is None and "objective" in ours else given
     several = _container(given) if OmegaConf.is_list(given) else [given]
     names = [getattr(one, "name", str(one)).lower() for one in several]
     for name in names:
@@ -260,7 +264,8 @@ def _count(name: str, value: Any) -> int:
     return value
 
 
-def _ahead(value: Any) -> int | None:
+def _ahead(settings: Mapping[str, Any]) -> int | None:
+    value = settings.get("ahead")
     return None if value is None else _count("ahead", value)
 
 

@@ -113,7 +113,7 @@ def reporting(numbers: Sequence[int]) -> Callable[[Sequence[Report]], Collection
     """
 
     def on_epoch(reports: Sequence[Report]) -> Collection[int]:
-        evaluated = [one for one in reports if one.row.val_accuracy is not None]
+        evaluated = [one for one in reports if one.row.evaluated]
         values = {numbers[one.trial]: one.result.value for one in evaluated}
         known = {number: value for number, value in values.items() if value is not None}
         stopped = prune(known, reports[0].row.epoch) if known else ()

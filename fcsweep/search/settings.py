@@ -113,7 +113,10 @@ class OptunaSweeperConf:
     pruner: Any = MISSING
     """One of `PRUNERS`."""
     direction: Any = "minimize"
-    """``minimize`` or ``maximize``; a list with one for each value that the task returns."""
+    """``minimize`` or ``maximize``; a list with one for each value that the task returns.
+
+    null, for runs of fcsweep itself, is that of their ``objective``.
+    """
     storage: Any = None
     """URL of a database, or a storage of Optuna; null is a journal in the sweep's folder."""
     study_name: str | None = None

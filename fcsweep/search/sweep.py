@@ -18,6 +18,7 @@ from fcsweep.config import RunConfig, typed
 from fcsweep.launchers.logs import report_lost_lines
 from fcsweep.launchers.protocols import RecordingTask
 from fcsweep.launchers.starters.starter import started
+from fcsweep.objectives import digits_of
 from fcsweep.records import ownership
 from fcsweep.search.database.crew import crew_of
 from fcsweep.search.loop import Recorded, Search
@@ -86,7 +87,7 @@ def sweep(sweeper: Any, plan: Plan) -> None:
         crew = stack.enter_context(crew_of(study, folder, plan.starts, plan.lease))
         study.sampler, study.pruner = Guided(plan.sampler(seed), past), plan.pruner
         study.stop = functools.partial(study.set_user_attr, ENDED, True)  # for samplers that do
-        digits = ".4f" if proven else ".4g"  # an accuracy, or any number
+        digits = digits_of(config.objective) if proven else ".4g"
         progress = (sweeper.display or Progress)(study, plan.n_trials, digits)
         search = Search(plan, folder, study, launcher, proven, progress, config.hydra, crew, past)
         more = crew.in_turn(search.to_go)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from fcsweep.config import RunConfig
 from fcsweep.messages.wording import printable
+from fcsweep.objectives import is_other, of_quantity, sign_of
 from fcsweep.records import formats
 from fcsweep.records.events import Observer, Report
 from fcsweep.records.formats import HistoryRow, Result
@@ -38,7 +39,7 @@ class RunView(Observer):
 
     def started(self, configs: Sequence[RunConfig], folders: Sequence[Path]) -> None:
         """Print what trains; on a terminal, begin the table."""
-        self._num_epochs = configs[0].solver.num_epochs
+        self._num_epochs, self._objective = configs[0].solver.num_epochs, configs[0].objective
         self._console.print(heading(self._title, configs[0]))
         if self._console.is_terminal:
             self._bar.add_task("epochs", total=self._num_epochs)
@@ -54,7 +55,7 @@ class RunView(Observer):
             self._show()
             return
         for report in reports:
-            self._console.print(report.row.line(self._num_epochs))
+            self._console.print(report.row.line(self._num_epochs, self._objective))
 
     def ended(self, results: Sequence[Result]) -> None:
         """Print the best value; the table stays."""
@@ -69,7 +70,7 @@ class RunView(Observer):
     def _show(self) -> None:
         for task in self._bar.task_ids:
             self._bar.update(task, completed=self._rows[-1].epoch if self._rows else 0)
-        self._live.update(Group(_table(self._rows), self._bar))
+        self._live.update(Group(_table(self._rows, self._objective), self._bar))
 
 
 def heading(title: str, config: RunConfig) -> str:
@@ -86,29 +87,42 @@ def heading(title: str, config: RunConfig) -> str:
 def ending(result: Result) -> str:
     """One line: the best value, and the reason if the run did not complete."""
     name = result.objective.replace("_", " ")
-    best = f"best {name} {formats.accuracy_text(result.value)} at epoch {result.best_epoch}"
+    value = formats.value_text(result.value, result.objective)
+    best = f"best {name} {value} at epoch {result.best_epoch}"
     parts = [best] if result.value is not None else []
     if result.status not in ("running", "completed"):
         parts.append(f"{result.status}: {result.reason}")
     return "; ".join(parts) or f"no {name} yet"
 
 
-def _table(rows: list[HistoryRow]) -> Table:
+def _table(rows: list[HistoryRow], objective: str) -> Table:
     table = Table(box=None, pad_edge=False)
-    heads = "epoch", "step", "loss", "val loss", "train accuracy", "val accuracy", "learning rate"
-    for name in heads:
+    heads = ["epoch", "step", "loss", "val loss", "train accuracy", "val accuracy", "learning rate"]
+    if of_quantity(objective):
+        heads[4:6] = [f"train {objective}", f"val {objective}"]
+    own = is_other(objective) and not of_quantity(objective) and objective != "val_loss"
+    for name in [*heads, *([objective.replace("_", " ")] if own else [])]:
         table.add_column(name, justify="right")
-    best = max((row.val_accuracy for row in rows if row.val_accuracy is not None), default=None)
+    shown = objective if is_other(objective) else "val_accuracy"
+    known = [value for row in rows if (value := row.value(shown)) is not None]
+    best = (min if sign_of(shown) < 0 else max)(known, default=None)
     for row in rows[-SHOWN:]:
-        style = "bold green" if best is not None and row.val_accuracy == best else None
+        style = "bold green" if best is not None and row.value(shown) == best else None
         table.add_row(
             str(row.epoch),
             str(row.step),
             f"{row.loss:.4g}",
             "-" if row.val_loss is None else f"{row.val_loss:.4g}",
-            formats.accuracy_text(row.train_accuracy),
-            formats.accuracy_text(row.val_accuracy),
+            *measured(row, objective),
             f"{row.learning_rate:.4g}",
+            *([formats.value_text(row.value(objective), objective)] if own else []),
             style=style,
         )
     return table
+
+
+def measured(row: HistoryRow, objective: str) -> list[str]:
+    """The accuracies, or the objective of a quantity: on the training rows, then validation's."""
+    if of_quantity(objective):
+        return [formats.value_text(one, objective) for one in (row.train_value, row.val_value)]
+    return [formats.accuracy_text(one) for one in (row.train_accuracy, row.val_accuracy)]

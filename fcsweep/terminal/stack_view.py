@@ -5,6 +5,7 @@ Up to `EACH` trials have a row or a line each; of more, the display shows the be
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -18,9 +19,11 @@ from rich.table import Table
 
 from fcsweep.config import RunConfig, flat
 from fcsweep.messages.wording import printable
+from fcsweep.objectives import sign_of
 from fcsweep.records.events import Observer, Report
-from fcsweep.records.formats import Result, accuracy_text
+from fcsweep.records.formats import Result, value_text
 from fcsweep.terminal.console import Screen
+from fcsweep.terminal.run_view import measured
 
 EACH = 20
 BEST = 5
@@ -90,7 +93,8 @@ class Board:
         """One line: the epoch, the best value so far and its trial, the trials by status."""
         of = self.config.solver.num_epochs
         best = self._ranking()[0]
-        value, name = accuracy_text(best.result.value), self.config.objective.replace("_", " ")
+        objective = self.config.objective
+        value, name = value_text(best.result.value, objective), objective.replace("_", " ")
         whose = self.folders[best.trial].name
         return (
             f"epoch {epoch:>{len(str(of))}}/{of}  best {name} {value} (trial {whose})  "
@@ -113,9 +117,8 @@ class Board:
                 *(self._digits(report.trial, key) for key in self.keys),
                 f"{row.epoch}/{self.config.solver.num_epochs}",
                 f"{row.loss:.4g}",
-                accuracy_text(row.train_accuracy),
-                accuracy_text(row.val_accuracy),
-                accuracy_text(result.value),
+                *measured(row, result.objective),
+                value_text(result.value, result.objective),
                 _status(report),
                 style="bold green" if report in best and result.value is not None else None,
             )
@@ -133,7 +136,8 @@ class Board:
         what = [f"{key.rpartition('.')[2]} {self._digits(trial, key)}" for key in self.keys]
         ends: list[str] = []
         if result.value is not None:
-            ends.append(f"best {accuracy_text(result.value)} at epoch {result.best_epoch}")
+            value = value_text(result.value, result.objective)
+            ends.append(f"best {value} at epoch {result.best_epoch}")
         if result.status != "completed":
             ends.append(f"{_status(report)}: {result.reason}" if result.reason else _status(report))
         return f"{', '.join([name, *what])}: {'; '.join(ends)}"
@@ -165,4 +169,5 @@ def _status(report: Report) -> str:
 
 def _value(report: Report) -> float:
     """The value that ranks a trial; a trial without one ranks last."""
-    return -1.0 if report.result.value is None else report.result.value
+    value, sign = report.result.value, sign_of(report.result.objective)
+    return -math.inf if value is None else sign * value

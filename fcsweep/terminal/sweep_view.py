@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 from fcsweep.records.sweep_table import (
     FILE,
+    JUDGED_BY,
     TRAIN,
     VAL,
     Point,
@@ -185,10 +186,11 @@ def _folders(point: Point, folder: Callable[[Row], str]) -> str:
 
 def _fit(columns: dict[str, list[str]], rows: Sequence[Row], width: int) -> dict[str, list[str]]:
     """Drop the least needed columns until the rest fit."""
-    judged_by_train = rows[0].config.get("objective") == "train_accuracy"
+    judged = JUDGED_BY.get(str(rows[0].config.get("objective")))
+    others = [name for name in (TRAIN, VAL) if name != judged]
     alike = ["status"] if len(set(columns["status"])) == 1 else []
     kept = dict(columns)
-    for name in ("seconds", VAL if judged_by_train else TRAIN, *alike):
+    for name in ("seconds", *others, *alike):
         if name in kept and _width(kept, 2) - 2 > width:
             del kept[name]
     return kept

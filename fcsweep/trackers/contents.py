@@ -10,7 +10,7 @@ from typing import Any
 
 from fcsweep.config import flat
 from fcsweep.records.filenames import CONFIG, HISTORY
-from fcsweep.records.formats import HistoryRow
+from fcsweep.records.formats import HistoryRow, columns_of
 from fcsweep.records.reader import read_history
 from fcsweep.records.sweep_table import as_text
 
@@ -77,10 +77,10 @@ def _param(value: object) -> Param:
     return value if isinstance(value, bool | int | float) else as_text(value)
 
 
-def metrics(row: HistoryRow) -> Row:
+def metrics(row: HistoryRow, objective: str) -> Row:
     """An epoch; what was not evaluated is left out."""
-    names = ("loss", "val_loss", "train_accuracy", "val_accuracy", "learning_rate")
-    known = {name: getattr(row, name) for name in names}
+    known = dict(zip(columns_of(objective), row.cells(objective), strict=True))
+    del known["epoch"], known["step"]
     return row.epoch, {name: value for name, value in known.items() if value is not None}
 
 

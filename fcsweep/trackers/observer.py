@@ -37,7 +37,8 @@ class _TrackedTrial:
         if report.row.epoch <= self.epochs:
             return
         before = rows_of(self.run.folder)[: report.row.epoch - 1] if not self.epochs else ()
-        self.rows += [metrics(row) for row in (*before, report.row)]
+        rows, objective = (*before, report.row), report.result.objective
+        self.rows += [metrics(row, objective) for row in rows]
         self.epochs, self.result = report.row.epoch, report.result
 
     @property

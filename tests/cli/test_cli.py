@@ -68,7 +68,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
         "cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum, val50",
         "mean cifar10?",
     ),
-    "data=mnist": ("data is 'mnist'; expected one of breast_cancer, cifar10, digits, iris,",),
+    "data=mnist": ("data is 'mnist'; expected one of breast_cancer, cifar10, diabetes, digits,",),
     "model=3": ("model is 3; expected one of five_layer, fully_connected, three_layer, two",),
     "model=null": ("model is null; expected one of five_layer",),
     "optimizer=[sgd,adam]": ("to run each option: -m optimizer=sgd,adam",),
@@ -525,7 +525,7 @@ def test_help(fcsweep, tmp_path):
     assert len(examples) == 5
     assert not [line for line in said.out.splitlines() if len(line) > 80]
     for line in (
-        "data: breast_cancer, cifar10, digits, iris, synthetic, table, wine",
+        "data: breast_cancer, cifar10, diabetes, digits, iris, synthetic, table, wine",
         "experiment: cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum",
         "model: five_layer, fully_connected, three_layer, two_layer",
         "optimizer: adam, adamw, custom, momentum, nesterov, rmsprop, sgd",
@@ -559,8 +559,12 @@ def test_version(fcsweep):
         ("-m hydra/sweeper/pruner=m", "hydra/sweeper/pruner=median"),
         ("device=", "device=auto device=cpu device=cuda"),
         ("objective=t", "objective=train_accuracy"),
-        ("-m objective=train_accuracy,", "objective=train_accuracy,val_accuracy"),
-        ("model.loss_function=", "model.loss_function=softmax model.loss_function=svm"),
+        ("-m dtype=float32,", "dtype=float32,float64"),
+        (
+            "model.loss_function=",
+            "model.loss_function=huber model.loss_function=mse model.loss_function=softmax "
+            "model.loss_function=svm",
+        ),
         ("--mul", "--multirun"),
         ("optimizer.", "optimizer.clip_norm= optimizer.learning_rate="),  # not its name
     ],

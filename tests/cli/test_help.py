@@ -40,7 +40,7 @@ def test_help_tells_every_key_with_its_meaning_range_and_default(fcsweep):
     assert "hydra.launcher.max_trials=auto" in text
     assert "-m hydra/sweeper=optuna hydra.sweeper.n_trials=30" in text
     assert "model.dropout=0 (three_layer, five_layer, fully_connected)" in text
-    assert "hydra.sweeper.direction=maximize" in text  # as here, not as in other apps
+    assert "hydra.sweeper.direction=null" in text  # as here, not as in other apps
     assert "three_layer [100,100]" in text
 
 

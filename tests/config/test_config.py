@@ -55,6 +55,7 @@ from fcsweep.config.allowed import (
 from fcsweep.config.check import LINEAR
 from fcsweep.config.fields import MISSING as REQUIRED
 from fcsweep.messages.errors import ConfigError
+from fcsweep.objectives import OBJECTIVES
 
 SCHEMAS = list(dict.fromkeys(s for options in GROUPS.values() for s in options.values()))
 SPECS = {
@@ -231,7 +232,7 @@ REFUSED = [
     (saved(model__reg="0.1"), "model.reg is '0.1'; expected a number >= 0"),
     (saved(seed=True), "seed is true; expected a whole number in [0, 2**32)"),
     (saved(dtype="float64 "), "did you mean float64?"),
-    (saved(objective="val_acc"), "train_accuracy; did you mean val_accuracy?"),
+    (saved(objective="val_acc"), "r2; did you mean val_accuracy?"),
     (saved(device="gpu"), "device is 'gpu'; expected auto, cpu, cuda or cuda:N"),
     (saved(model__weight_scale=-1), "model.weight_scale is -1; expected a number > 0"),
     (saved(model__weight_scale=math.inf), "model.weight_scale is inf; expected a number > 0"),
@@ -363,8 +364,17 @@ def fitting(config: RunConfig) -> RunConfig:
     depth = {"three_layer": 2, "five_layer": 4}.get(config.model.name)
     dims = config.model.hidden_dims
     model = replace(config.model, hidden_dims=dims if depth is None else dims[:1] * depth)
+    of_numbers = ("mse", "huber")
+    task = "regression" if measured and data.classes <= 1 else "classification"
+    if measured and (model.loss_function in of_numbers) != (task == "regression"):
+        model.loss_function = "mse" if task == "regression" else "softmax"
     if model.loss_function != "softmax":
         model.label_smoothing, model.class_weights = 0.0, "none"
+    objective = OBJECTIVES[config.objective]
+    if (measured and objective.task not in (task, None)) or model.loss_function == "svm":
+        objective = OBJECTIVES["val_loss"]
+    target = abs(config.target or 0.0) or None
+    target = target and min(target, 1.0)
 
     def cut(value: int | None, most: int) -> int | None:
         return None if value is None else 1 + value % most
@@ -379,7 +389,8 @@ def fitting(config: RunConfig) -> RunConfig:
     )
     if solver.batch_size == 1 and model.normalization == "batch":
         model.normalization = "layer"
-    fitted = replace(config, model=model, data=data, solver=solver)
+    known = {"objective": objective.name, "target": target}
+    fitted = replace(config, model=model, data=data, solver=solver, **known)
     too_many = measured and sum(sizes.rows_in_use(fitted)) >= data.inputs
     if too_many or not isinstance(config.optimizer, LINEAR):
         solver.first_layer = "plain"

@@ -93,8 +93,7 @@ REFUSED = {
     "no such column to drop": (GOOD, {"drop": ["id"]}, "no column id.* size, count"),
     "one class": (GOOD.replace("yes", "no"), {}, "label has 1 classes; expected 2"),
     "too many classes": (MANY, {"target": "code"}, "code has 20,000 classes"),
-    "a quantity as target": (GOOD, {"target": "size"}, "size is a quantity, and regression"),
-    "regression": (GOOD, {"task": "regression"}, "regression is not there yet"),
+    "text as a quantity": (GOOD, {"task": "regression"}, "is no quantity; expected numbers"),
     "dates": (
         "day,label\n" + "\n".join(f"2024-01-{n % 28 + 1:02},{n % 2}" for n in range(40)),
         {},

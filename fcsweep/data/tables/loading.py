@@ -20,11 +20,13 @@ from fcsweep.data.tables import files
 from fcsweep.data.tables.columns import Column, columns_of, matrix
 from fcsweep.data.tables.preprocessing import facts_of
 from fcsweep.data.tables.splits import Places, Splits, by_column, by_fractions
-from fcsweep.data.tables.target import classes_of
+from fcsweep.data.tables.target import Quantity, target_of
 from fcsweep.messages.errors import DataError
 from fcsweep.messages.wording import hint, join
 
 SKLEARN_TARGET = "class"
+QUANTITIES = ("diabetes",)
+"""Tables of scikit-learn whose target is a quantity."""
 PATHS = ("path", "val_path", "test_path")
 UNUSED = (*PATHS, "num_train", "num_val", "sizes")
 """Keys that do not decide what is in the whole table."""
@@ -109,14 +111,15 @@ def _load(source: Source, dtype: torch.dtype) -> Loaded:
         source.config.name,
         *train,
         *val,
-        num_classes=len(table.classes.names),
+        num_classes=len(table.target.names),
         fingerprint=sha256(content.encode()).hexdigest(),
         about={
             "data_columns": _short([str(column.values.name) for column in table.columns]),
-            "data_classes": _short(table.classes.names),
+            **table.facts,
             "data_files_sha256": digests,
         },
         preprocessing=table.preprocessing(),
+        **table.units,
     )
     rows = dict(zip(Splits._fields, map(len, table.splits), strict=True))
     sizes = rows | {"inputs": train[0].shape[1], "classes": dataset.num_classes}
@@ -137,9 +140,11 @@ class _Table:
         self._config = config
         with _name_table(config):
             self._refuse_absent(asked)
-            self.classes = classes_of(self._frame[asked.target], asked.task)
+            self.target = target_of(self._frame[asked.target], asked.task)
             self.splits = self._splits(asked)
             self._refuse_empty()
+            if isinstance(self.target, Quantity):
+                self.target = self.target.fitted(self.splits.train)
             self.columns = self._inputs(asked)
 
     def _refuse_absent(self, asked: TableConfig) -> None:
@@ -165,8 +170,8 @@ class _Table:
         }
         val = 0 if "val_path" in own else asked.val_fraction
         test = 0 if own.keys() & {"val_path", "test_path"} else asked.test_fraction
-        labels = self.classes.labels[own["path"]]
-        drawn = by_fractions(labels, val, test, asked.split_seed)
+        groups = self.target.groups[own["path"]]
+        drawn = by_fractions(groups, val, test, asked.split_seed)
         return Splits(drawn.train, own.get("val_path", drawn.val), own.get("test_path", drawn.test))
 
     def _refuse_empty(self) -> None:
@@ -174,9 +179,10 @@ class _Table:
         for split, rows in zip(("training", "validation"), self.splits, strict=False):
             if not len(rows):
                 raise DataError(f"has no {split} rows; it has {len(self._frame)} in all")
-        taught = np.isin(np.arange(len(self.classes.names)), self.classes.labels[self.splits.train])
+        groups, names = self.target.groups, self.target.names
+        taught = np.isin(np.arange(len(names)), groups[self.splits.train])
         if not taught.all():
-            name = self.classes.names[int(np.argmin(taught))]
+            name = names[int(np.argmin(taught))]
             raise DataError(f"has no training row of the class {name}")
 
     def _inputs(self, asked: TableConfig) -> list[Column]:
@@ -194,18 +200,31 @@ class _Table:
         raise IndexError(place)
 
     def tensors(self, rows: Places, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Inputs ``(n, d)`` and classes ``(n,)`` of some rows."""
+        """Inputs ``(n, d)`` and classes or numbers ``(n,)`` of some rows."""
         numbers = np.float64 if dtype == torch.float64 else np.float32
         with _name_table(self._config):
             X = torch.from_numpy(matrix(self.columns, rows, numbers, self._where))
-        return X.to(dtype), torch.from_numpy(self.classes.labels[rows])
+        return X.to(dtype), self.target.of(rows, dtype)
+
+    @property
+    def units(self) -> dict[str, float]:
+        """How a quantity was standardised; nothing of classes."""
+        if not isinstance(self.target, Quantity):
+            return {}
+        return {"target_mean": self.target.mean, "target_scale": self.target.deviation}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What provenance tells of the target."""
+        units = {f"data_{name}": value for name, value in self.units.items()}
+        return units or {"data_classes": _short(self.target.names)}
 
     def preprocessing(self) -> dict[str, Any] | None:
         """What makes inputs of further rows; None where that is too much for a record."""
         asked = _as_table(self._config)
-        return facts_of(
-            self.columns, self.classes.names, asked.target, asked.missing, asked.decimal
-        )
+        if isinstance(self.target, Quantity):  # fcsweep.predict writes classes
+            return None
+        return facts_of(self.columns, self.target.names, asked.target, asked.missing, asked.decimal)
 
     def sha256(self) -> str:
         """Of the values, for a table without files."""
@@ -226,7 +245,8 @@ def _as_table(config: MeasuredConfig) -> TableConfig:
     if isinstance(config, TableConfig):
         return config
     shared = {key: value for key, value in asdict(config).items() if key != "sizes"}
-    return TableConfig(path="", target=SKLEARN_TARGET, task="classification", **shared)
+    task = "regression" if config.name in QUANTITIES else "classification"
+    return TableConfig(path="", target=SKLEARN_TARGET, task=task, **shared)
 
 
 def _read(config: MeasuredConfig, asked: TableConfig) -> dict[str, pd.DataFrame]:
@@ -255,6 +275,8 @@ def _of_sklearn(name: str) -> pd.DataFrame:
     from sklearn import datasets
 
     loaded = getattr(datasets, f"load_{name}")(as_frame=True)
+    if name in QUANTITIES:
+        return loaded.data.assign(**{SKLEARN_TARGET: loaded.target})
     names = dict(enumerate(map(str, loaded.target_names)))
     return loaded.data.assign(**{SKLEARN_TARGET: loaded.target.map(names)})
 

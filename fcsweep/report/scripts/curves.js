@@ -2,11 +2,16 @@
 
 const VAL_LOSS = 4; // column
 const hasValLoss = curves.some((curve) => curve?.[VAL_LOSS].some(isNumber));
+const hasAccuracy = curves.some((curve) => curve?.[3].some(isNumber)); // a quantity has none
 const OF_CURVES = [
   ["loss", 1],
   ...(hasValLoss ? [["validation loss", VAL_LOSS]] : []),
-  ["train accuracy", 2],
-  ["validation accuracy", 3],
+  ...(hasAccuracy
+    ? [
+        ["train accuracy", 2],
+        ["validation accuracy", 3],
+      ]
+    : []),
 ];
 
 function smooth(values) {

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from fcsweep.config import RunConfig, read
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line
+from fcsweep.objectives import sign_of
 from fcsweep.records.filenames import HISTORY
 from fcsweep.records.ownership import check_run
 from fcsweep.records.reader import look, read_history
@@ -218,11 +219,11 @@ def report_again(
     objective: Any = result.get("objective")
     if objective is None:  # a record that does not say what its numbers mean
         return
-    best, step = None, None
-    reached = [(row, row.accuracy(objective)) for row in _rows(folder)]
-    reached = [(row, accuracy) for row, accuracy in reached if accuracy is not None]
-    for place, (row, accuracy) in enumerate(reached, 1):
-        step, best = row.epoch, accuracy if best is None else max(best, accuracy)
+    best, step, better = None, None, min if sign_of(objective) < 0 else max
+    reached = [(row, row.value(objective)) for row in _rows(folder)]
+    reached = [(row, value) for row, value in reached if value is not None]
+    for place, (row, value) in enumerate(reached, 1):
+        step, best = row.epoch, value if best is None else better(best, value)
         known = trial.storage.get_trial(trial._trial_id).intermediate_values
         reported = step not in known and report(trial, repeats, job, best, step) is not None
         if reported and (ended or place < len(reached)):
