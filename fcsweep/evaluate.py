@@ -55,11 +55,9 @@ def main() -> None:
             if jobs_of(run_dir):
                 run_dir, told = best_of(run_dir)
                 print(printable(told))
-            if measured(read_trained(run_dir).config).data.classes == 1:
-                for line in lines_of_quantity(run_dir, arguments.device):
-                    print(line)
-                return
             found = evaluate(run_dir, arguments.device)
+            for line in () if found else lines_of_quantity(run_dir, arguments.device):
+                print(line)
         for split, (correct, rows) in found.items():
             print(f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})")
 
@@ -83,7 +81,7 @@ def lines_of_quantity(run_dir: Path, device: str | None = None) -> list[str]:
 def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, int]]:
     """Correct answers and rows of each split, with the parameters of the best epoch.
 
-    Of a quantity nothing is correct: `lines_of`.
+    Of a quantity there is nothing to count: empty, see `lines_of_quantity`.
 
     Args:
         run_dir: folder of a run.
@@ -96,6 +94,8 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
         DeviceError: the device is not here.
     """
     run = read_trained(run_dir)
+    if measured(run.config).data.classes == 1:
+        return {}
     try:
         return accuracies(run.config, run.params, device)
     except ValueError as error:

@@ -16,7 +16,7 @@ from support.bare_sweeps import MOMENTUM, RESULT, SGD, leave
 from fcsweep.messages.errors import FolderError
 from fcsweep.records import load_history, load_runs
 from fcsweep.records.filenames import find_runs
-from fcsweep.records.formats import HistoryRow
+from fcsweep.records.formats import HISTORY_COLUMNS, HistoryRow
 from fcsweep.records.frames import DamageWarning, load_losses
 from fcsweep.records.ownership import hold
 from fcsweep.records.writer import RunRecord
@@ -93,7 +93,7 @@ def test_jobs_are_sorted_by_number(tmp_path):
 def test_the_history_and_the_losses_give_the_bits_back(tmp_path):
     folder = write_run(tmp_path / "7")
     history, losses = load_history(folder), load_losses(tmp_path)
-    assert list(history.columns[3:]) == list(HistoryRow.__annotations__)
+    assert list(history.columns[3:]) == HISTORY_COLUMNS
     assert list(history["loss"]) == [0.1 + 0.2, 1e-7]
     assert list(history["epoch"]) == [1, 2] and list(history["step"]) == [2, 4]
     assert history["val_accuracy"].fillna(-1).tolist() == [0.25, -1]
@@ -114,7 +114,7 @@ def test_a_history_that_was_recorded_without_a_validation_loss(tmp_path):
     kept = [line.rpartition(",")[0] for line in file.read_text().splitlines()]
     file.write_text("\n".join(kept) + "\n")
     history = load_history(tmp_path)
-    assert list(history.columns[3:]) == list(HistoryRow.__annotations__)
+    assert list(history.columns[3:]) == HISTORY_COLUMNS
     assert history["learning_rate"].tolist() == [0.1, 0.05] and history["val_loss"].isna().all()
 
 
