@@ -56,9 +56,9 @@ def main() -> None:
                 run_dir, told = best_of(run_dir)
                 print(printable(told))
             found = evaluate(run_dir, arguments.device)
-            for line in () if found else lines_of_quantity(run_dir, arguments.device):
+            for line in lines_of_quantity(run_dir, arguments.device) if found is None else ():
                 print(line)
-        for split, (correct, rows) in found.items():
+        for split, (correct, rows) in (found or {}).items():
             print(f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})")
 
 
@@ -78,10 +78,10 @@ def lines_of_quantity(run_dir: Path, device: str | None = None) -> list[str]:
     ]
 
 
-def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, int]]:
+def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, int]] | None:
     """Correct answers and rows of each split, with the parameters of the best epoch.
 
-    Of a quantity there is nothing to count: empty, see `lines_of_quantity`.
+    Of a quantity there is nothing to count: None, see `lines_of_quantity`.
 
     Args:
         run_dir: folder of a run.
@@ -95,7 +95,7 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
     """
     run = read_trained(run_dir)
     if measured(run.config).data.classes == 1:
-        return {}
+        return None
     try:
         return accuracies(run.config, run.params, device)
     except ValueError as error:
