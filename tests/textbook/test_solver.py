@@ -263,7 +263,7 @@ def test_data_may_have_images_and_attributes():
         ({"optim_config": {"lr": 1}}, ValueError, "optim_config has ['lr']"),
         ({"batch_size": 31}, ValueError, "expected at most the 30 training rows"),
         ({"num_epochs": 0}, ValueError, "num_epochs is 0; expected at least 1"),
-        ({"objective": "loss"}, ValueError, "expected val_accuracy or train_accuracy"),
+        ({"objective": "loss"}, ValueError, "expected one of ['val_accuracy'"),
         ({"learning_rate": 1}, TypeError, "learning_rate"),
     ],
 )
