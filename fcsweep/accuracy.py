@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -123,7 +123,8 @@ def rows_at_once(params: NamedTensors) -> int:
     """
     if params.device.type != "cuda" or not isinstance(params, Parameters):
         return EVALUATION_ROWS
-    memory = torch.cuda.get_device_properties(params.device).total_memory
+    cuda = cast("Any", torch.cuda)  # it has no types
+    memory: int = cuda.get_device_properties(params.device).total_memory
     example = 3 * params.trials.numel() * sum(params.dims[1:]) * params.dtype.itemsize
     return max(EVALUATION_ROWS, memory // GPU_SHARE // example)
 

@@ -34,8 +34,8 @@ def softmax_options(
     place: tuple[torch.dtype, torch.device],
     label_smoothing: PerTrial,
     class_weights: PerTrial | None,
-) -> dict[str, Tensor]:
-    """The keywords of ``softmax_loss`` that change the loss of a net, of each trial.
+) -> dict[str, Any]:
+    """The keywords of ``softmax_loss`` that change the loss of a net: tensors, of each trial.
 
     Args:
         loss_function: of the net.
@@ -50,7 +50,9 @@ def softmax_options(
     smoothing = tensor(label_smoothing, "label_smoothing").to(place[1], place[0])
     if not ((smoothing >= 0) & (smoothing < 1)).all():
         raise ValueError(f"label_smoothing is {label_smoothing}; expected a number in [0, 1)")
-    options = {"label_smoothing": smoothing.expand(shape[:-1])} if smoothing.any() else {}
+    options = dict[str, Any]()
+    if smoothing.any():
+        options["label_smoothing"] = smoothing.expand(shape[:-1])
     if class_weights is not None:
         weights = tensor(class_weights, "class_weights").to(place[1], place[0])
         fits = tuple(weights.shape) in (tuple(shape[-1:]), tuple(shape))

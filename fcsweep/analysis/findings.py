@@ -139,7 +139,7 @@ def best(runs: pd.DataFrame, direction: Direction | None = None) -> pd.Series | 
 
 def directions_in(rows: Sequence[Row]) -> list[Direction]:
     """Which end of the value is best, by the objectives that runs name: often one."""
-    return list(dict.fromkeys(map(direction_of, _values(rows, "objective"))))
+    return list({direction_of(name): None for name in _values(rows, "objective")})
 
 
 def best_place(rows: Sequence[Row], direction: Direction | None = None) -> int | None:

@@ -66,11 +66,11 @@ def _hidden_layer(config: RunConfig, number: int, x: str) -> list[Any]:
     if normalization == "none":
         return nodes + _activation(config.model.activation, affine, f"a{number}")
     given = [f"{name}{number}" for name in ("gamma", "beta")]
-    kind, options = "LayerNormalization", {"axis": -1}
+    kind = "LayerNormalization"  # over the last axis, unless told otherwise
     if normalization == "batch":
+        kind = "BatchNormalization"
         given += [f"{name}{number}" for name in ("running_mean", "running_var")]
-        kind, options = "BatchNormalization", {}
-    nodes.append(make_node(kind, [affine, *given], [normal], epsilon=EPS, **options))
+    nodes.append(make_node(kind, [affine, *given], [normal], epsilon=EPS))
     return nodes + _activation(config.model.activation, normal, f"a{number}")
 
 

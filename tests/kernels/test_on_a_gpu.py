@@ -86,7 +86,9 @@ def test_a_shared_batch_is_one_product():
 
 
 class OnGPU(Parameters):
-    device = torch.device("cuda")
+    @property
+    def device(self):
+        return torch.device("cuda")
 
 
 def test_rows_scored_at_once_follow_the_memory_of_a_gpu(monkeypatch):

@@ -46,7 +46,7 @@ def test_a_minibatch_gets_mean_beta_and_deviation_gamma():
 def test_running_averages_and_what_test_mode_makes_of_them():
     gamma, beta, param = rand(5, seed=1), rand(5, seed=2), {"mode": "train", "momentum": 0.7}
     mean, var = torch.zeros(5, dtype=DOUBLE), torch.zeros(5, dtype=DOUBLE)
-    n = 12
+    n, x = 12, rand(0)
     for step in range(4):
         x = 2 * rand(n, 5, seed=step) + step
         BatchNorm.forward(x, gamma, beta, param)

@@ -97,7 +97,9 @@ def test_it_trains_as_the_net_does(case):
 
 
 @pytest.mark.parametrize(
-    "spoil", [torch.zeros_like, lambda X: X[:1].expand_as(X), lambda X: X.round()], ids=str
+    "spoil",
+    [torch.zeros_like, lambda X: X[:1].expand_as(X), torch.round],
+    ids=["zero", "equal", "whole numbers"],
 )
 def test_examples_may_be_equal_or_zero(spoil):
     assert_equal_training(Case("momentum", net={"reg": 0.1}), Case().data(spoil))
