@@ -10,6 +10,7 @@ from typing import Any
 
 from fcsweep.config import read as read_yaml
 from fcsweep.messages.errors import ConfigError, FolderError
+from fcsweep.objectives import digits_of
 from fcsweep.records.filenames import RESULT, is_sweep, jobs_of
 from fcsweep.records.reader import are_ours
 from fcsweep.status.jobs import by_records, job
@@ -61,6 +62,6 @@ def _run(folder: Path) -> Standing:
     seen = None if trial.recorded is None else max(now - trial.recorded, 0.0)
     host = os.uname().nodename
     workers = [] if process is None else [Worker(1, host, process, "alive", seen, [0])]
-    best = None if trial.value is None else trial
+    best, digits = None if trial.value is None else trial, digits_of(trial.objective)
     name = folder.resolve().name
-    return Standing(name, "run", folder, 1, [trial], workers, now, best=best, digits=".4f")
+    return Standing(name, "run", folder, 1, [trial], workers, now, best=best, digits=digits)

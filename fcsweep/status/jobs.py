@@ -16,6 +16,7 @@ import yaml
 
 from fcsweep.config import read as read_yaml
 from fcsweep.messages.errors import ConfigError
+from fcsweep.objectives import digits_of, sign_of
 from fcsweep.records.filenames import CONFIG, RESULT, jobs_of
 from fcsweep.status.standing import Standing, Trial
 from fcsweep.status.workers import living
@@ -51,9 +52,7 @@ def by_records(folder: Path, config: Mapping[str, Any], **more: Any) -> Standing
     total = next((one.total for one in members if one.total is not None), None)
     if total is None and not any(_lacks_a_key(path, command.swept) for path in jobs):
         total = command.total
-    valued = [one for one in trials if not one.is_open and one.value is not None]
-    sign = more.pop("sign", 1)
-    best = max(valued, key=lambda one: (sign * (one.value or 0.0), -one.number), default=None)
+    best, digits = _best(trials)
     size = more.pop("size", 1)
     standing = Standing(
         name=folder.resolve().name,
@@ -63,14 +62,25 @@ def by_records(folder: Path, config: Mapping[str, Any], **more: Any) -> Standing
         trials=trials,
         workers=living([(one, None) for one in members], trials, size, now),
         now=now,
-        sign=sign,
         best=best if best is None else _with_params(best, folder, command.constant),
-        digits=".4f",
+        digits=digits,
         **more,
     )
     running = {one.number: one for one in standing.running}
     named = {n: _with_params(one, folder, command.constant) for n, one in running.items()}
     return replace(standing, trials=[named.get(one.number, one) for one in trials])
+
+
+def _best(trials: Sequence[Trial]) -> tuple[Trial | None, str]:
+    """The best that has ended, and how a value is shown; none if they are not judged alike."""
+    ended = [one for one in trials if not one.is_open and one.value is not None]
+    names = {one.objective for one in ended}
+    signs = {sign_of(name) for name in names}
+    if len(signs) != 1:
+        return None, digits_of(None)
+    (sign,) = signs
+    best = max(ended, key=lambda one: (sign * (one.value or 0.0), -one.number))
+    return best, digits_of(best.objective)
 
 
 def job(folder: Path, number: int) -> Trial:
@@ -79,6 +89,7 @@ def job(folder: Path, number: int) -> Trial:
     status = str(found.get("status", "missing"))
     trial = Trial(number, status, recorded=written)
     trial = replace(trial, value=_number(found.get("value")), epoch=_count(found.get("epochs")))
+    trial = replace(trial, objective=str(found.get("objective")))
     if written is not None:
         trial = replace(trial, start=written - (_number(found.get("seconds")) or 0.0))
     if trial.is_open:

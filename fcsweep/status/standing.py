@@ -29,6 +29,8 @@ class Trial:
     """Epochs trained, or the last step that was reported."""
     epochs: int | None = None
     """Of how many; None where nothing says so."""
+    objective: str | None = None
+    """What it is judged by, as its record names it."""
     recorded: float | None = None
     """When its record was last written, in seconds since 1970."""
 
@@ -76,8 +78,6 @@ class Standing:
     workers: Sequence[Worker]
     now: float
     """When it was read, in seconds since 1970."""
-    sign: int = 1
-    """1 where the largest value is best, -1 where the smallest is, 0 where none is."""
     best: Trial | None = None
     target: float | None = None
     """Value at which the search stops."""

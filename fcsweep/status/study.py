@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from fcsweep.messages.errors import ConfigError, UserError
@@ -79,7 +79,6 @@ def read_search(folder: Path, config: Mapping[str, Any]) -> Standing:
         kind="search",
         total=n_trials and n_trials * repeats,
         size=(sweeper.get("n_jobs") or 1) * repeats,
-        sign=-1 if "min" in str(sweeper.get("direction")) else 1,
         remarks=[remark],
     )
 
@@ -143,7 +142,6 @@ def standing_of(study: Study, folder: Path | None, sweeper: Mapping[str, Any]) -
         trials=trials,
         workers=living(known, trials, size, now, lease),
         now=now,
-        sign=0 if several else -1 if study.directions[0] is StudyDirection.MINIMIZE else 1,
         best=None if top is None else trials[top.number],
         target=target,
         over=ENDED in study.user_attrs or reaching(study, target) is not None,

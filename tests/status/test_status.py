@@ -262,6 +262,19 @@ def test_a_grid_that_runs(tmp_path, say):
     assert text[-1].split()[:5] == ["3", "-", "-", "1", "optimizer"]
 
 
+def test_the_best_of_a_grid_is_that_by_its_objective(tmp_path, say):
+    for objective, best in {"rmse": "1, 42.25", "f1_macro": "0, 97.2500"}.items():
+        (folder := tmp_path / objective).mkdir()
+        runs = [(SGD, {"objective": objective, "value": value}) for value in (97.25, 42.25)]
+        grid(leave(folder, *runs), "seed=0,1")
+        assert say(folder)[1][2].startswith(f"best     trial {best} (")
+
+
+def test_of_jobs_that_are_judged_by_opposite_ends_none_is_the_best(tmp_path, say):
+    grid(leave(tmp_path, (SGD, {}), (SGD, {"objective": "val_loss"})), "seed=0,1")
+    assert not [line for line in say(tmp_path)[1] if line.startswith("best")]
+
+
 def test_how_many_jobs_a_living_worker_says_is_how_many_there_are(tmp_path, say):
     leave(tmp_path, (SGD, {}))
     with Crew(tmp_path, total=17):
