@@ -562,8 +562,8 @@ def test_version(fcsweep):
         ("-m dtype=float32,", "dtype=float32,float64"),
         (
             "model.loss_function=",
-            "model.loss_function=huber model.loss_function=mse model.loss_function=softmax "
-            "model.loss_function=svm",
+            "model.loss_function=softmax model.loss_function=svm model.loss_function=mse "
+            "model.loss_function=huber",
         ),
         ("--mul", "--multirun"),
         ("optimizer.", "optimizer.clip_norm= optimizer.learning_rate="),  # not its name

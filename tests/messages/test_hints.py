@@ -3,7 +3,7 @@
 import pytest
 
 from fcsweep.config import GROUPS, known_keys
-from fcsweep.config.schemas import DTYPE, INITIALIZATION, LOSS, OBJECTIVE
+from fcsweep.config.schemas import DTYPE, INITIALIZATION, LOSS, NORMALIZATION, OBJECTIVE
 from fcsweep.messages.usual_names import ours
 from fcsweep.messages.wording import nearest
 from fcsweep.search.settings import PRUNERS, SAMPLERS, OptunaSweeperConf
@@ -79,6 +79,7 @@ def test_every_name_that_is_offered_is_there():
         *LOSS.words,
         *DTYPE.words,
         *INITIALIZATION.words,
+        *NORMALIZATION.words,
         *vars(OptunaSweeperConf),
     }
     assert set(_USUAL) <= here

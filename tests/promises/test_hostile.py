@@ -373,7 +373,7 @@ def test_a_hostile_journal_checkpoint_or_copy_is_refused(name, tmp_path, monkeyp
     [
         announcing(2**60),
         announcing(10**9) + b"x" * 100,
-        announcing(3) + b"x" * 16,
+        announcing(3) + b"x" * 11,
         announcing(3).replace(b"<f4", b"|O8") + pickle.dumps(Planted()),
         announcing(3).replace(b"<f4", b"|V4") + b"x" * 12,
         announcing(3).replace(b"(3,)", b"-9  ") + b"x" * 12,
@@ -384,6 +384,10 @@ def test_a_hostile_journal_checkpoint_or_copy_is_refused(name, tmp_path, monkeyp
 def test_losses_are_never_more_than_is_there(content):
     with pytest.raises(ValueError, match="it (is not an array|does not hold)"):
         losses_of(content)
+
+
+def test_losses_beyond_those_that_are_announced_are_being_added():
+    assert losses_of(announcing(3) + b"x" * 16).shape == (3,)
 
 
 # --- What a terminal would obey -------------------------------------------------------------------

@@ -286,7 +286,7 @@ CAUSES = {
     "torch": ({"versions": {"torch": "2.9.0"}}, "torch (2.9.0, now 2."),
     "another package": ({"versions": {"rich": "1"}}, "rich (1, now "),
     "data": ({"data_sha256": "ab" * 32}, "the data (abababababab, now "),
-    "device": ({"cpu_capability": "AVX2"}, "the instructions of the CPU (AVX2, now "),
+    "device": ({"cpu_capability": "NEON"}, "the instructions of the CPU (NEON, now "),
     "code": ({"code_sha256": None}, "the code of fcsweep (null, now "),
     "nothing": ({}, "none that the two provenance records show"),
 }

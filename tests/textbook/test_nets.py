@@ -312,7 +312,7 @@ def test_labels_that_do_not_fit(y, words, trials):
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"loss_function": "hinge"}, "expected one of ['softmax', 'svm']"),
+        ({"loss_function": "hinge"}, "expected one of ['softmax', 'svm', 'mse', 'huber']"),
         ({"activation": "elu"}, "expected one of ['relu', 'leaky_relu', 'tanh', 'gelu']"),
         ({"normalization": "group"}, "expected one of ['none', 'batch', 'layer']"),
         ({"initialization": "he"}, "expected one of ['kaiming', 'xavier'], or None for weight_sc"),
