@@ -1,17 +1,17 @@
-"""``python -m fcsweep.predict RUN INPUT [OUTPUT]``: the classes of further rows of a table.
+"""``python -m fcsweep.predict RUN INPUT [OUTPUT]``: the target of further rows of a table.
 
 RUN is the folder of a run on a table, or of a sweep: of that its best run; or an ``ensemble.json``.
 INPUT is a table with the columns that the run was trained on. OUTPUT, a CSV, has a row for each:
-the other columns of INPUT, the predicted class and the probability of each. Without OUTPUT it goes
-to standard output.
+the other columns of INPUT, the predicted class and the probability of each, or the predicted
+quantity. Without OUTPUT it goes to standard output.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fcsweep.messages.errors import DataError, FolderError, UserError
 from fcsweep.messages.wording import printable
@@ -20,7 +20,9 @@ from fcsweep.system.signals import held_back
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
+    from fcsweep.trained.rows import Rows
     from fcsweep.trained.runs import Trained
 
 PROGRAM = "python -m fcsweep.predict"
@@ -78,25 +80,51 @@ def predict(run: Path, table: Path, device: str | None = None) -> pd.DataFrame:
     import pandas as pd
 
     from fcsweep.run import device_of
-    from fcsweep.trained.probabilities import averaged
     from fcsweep.trained.rows import Rows, preprocessing_of
 
     runs, weights = _nets(run)
     facts = preprocessing_of(runs[0])
     try:
         rows = Rows(table, facts)
-        kept, classes = rows.others(), [str(name) for name in facts["classes"]]
-        made = [PREDICTED, *(f"{PROBABILITY}{name}" for name in classes)]
-        if clash := [name for name in kept.columns if str(name) in made]:
+        kept, place = rows.others(), device_of(device or runs[0].config.device)
+        if "classes" in facts:
+            columns = _classes(runs, weights, rows, facts, place)
+        else:
+            columns = _quantity(runs[0], rows, facts, place)
+        if clash := [name for name in kept.columns if str(name) in columns]:
             raise DataError(f"{table} has a column {clash[0]}, as the output does; rename it")
-        mean = averaged(runs, weights, rows.inputs, device_of(device or runs[0].config.device))
-        predicted = [classes[place] for place in mean.max(-1).indices.tolist()]
-        columns = {PREDICTED: predicted, **dict(zip(made[1:], mean.T.numpy(), strict=True))}
     except (KeyError, TypeError, IndexError, ValueError) as error:
         if isinstance(error, UserError):
             raise
         raise FolderError(f"{runs[0].folder} has other preprocessing than its net") from error
     return pd.concat([kept, pd.DataFrame(columns, index=kept.index)], axis=1)
+
+
+def _classes(
+    runs: Sequence[Trained],
+    weights: Sequence[float],
+    rows: Rows,
+    facts: Mapping[str, Any],
+    device: torch.device,
+) -> dict[str, Any]:
+    """The predicted class of each row, and the probability of each class."""
+    from fcsweep.trained.probabilities import averaged
+
+    classes = [str(name) for name in facts["classes"]]
+    mean = averaged(runs, weights, rows.inputs, device)
+    predicted = [classes[place] for place in mean.max(-1).indices.tolist()]
+    shares = zip(classes, mean.T.numpy(), strict=True)
+    return {PREDICTED: predicted, **{f"{PROBABILITY}{name}": share for name, share in shares}}
+
+
+def _quantity(
+    run: Trained, rows: Rows, facts: Mapping[str, Any], device: torch.device
+) -> dict[str, Any]:
+    """The predicted quantity of each row, in the unit of the target."""
+    from fcsweep.trained.probabilities import scores
+
+    standardised = scores(run, rows.inputs(run.config), device)[:, 0].numpy()
+    return {PREDICTED: standardised * facts["target_scale"] + facts["target_mean"]}
 
 
 def _nets(run: Path) -> tuple[Sequence[Trained], Sequence[float]]:

@@ -1,4 +1,4 @@
-"""A trained net as ONNX: rows ``x (n, inputs)`` to ``scores`` and ``probabilities``."""
+"""A trained net as ONNX: ``x (n, inputs)`` to ``scores`` and, of classes, ``probabilities``."""
 
 from __future__ import annotations
 
@@ -34,13 +34,16 @@ def graph(config: RunConfig, params: Mapping[str, NDArray[Any]]) -> Any:
         x = f"a{number}"
     last = [f"W{len(hidden) + 1}", f"b{len(hidden) + 1}"]
     nodes.append(helper.make_node("Gemm", [x, *last], ["scores"]))
-    nodes.append(helper.make_node("Softmax", ["scores"], ["probabilities"], axis=-1))
+    names = ["scores"]
+    if classes > 1:
+        nodes.append(helper.make_node("Softmax", ["scores"], ["probabilities"], axis=-1))
+        names.append("probabilities")
     if config.model.activation == "gelu":
         dtype = np.dtype(config.dtype)
         constants = {"half": 0.5, "one": 1.0, "sqrt_half": math.sqrt(0.5)}
         initial += [numpy_helper.from_array(np.array(v, dtype), n) for n, v in constants.items()]
     value = helper.make_tensor_value_info
-    outputs = [value(name, kind, ["n", classes]) for name in ("scores", "probabilities")]
+    outputs = [value(name, kind, ["n", classes]) for name in names]
     made = helper.make_graph(nodes, "net", [value("x", kind, ["n", inputs])], outputs, initial)
     opset = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(made, producer_name="fcsweep", opset_imports=opset, ir_version=IR)

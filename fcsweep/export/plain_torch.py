@@ -32,10 +32,7 @@ SOURCE = '''"""A trained net of fcsweep as plain torch.
     from model import load
 
     net = load()
-    scores = net(x)  # x: (n, {inputs}), scores: (n, {classes}), both {dtype}
-    probabilities = scores.softmax(-1)
-
-preprocessing.json says how x is made, and what the classes are.
+{use}
 """
 
 from pathlib import Path
@@ -60,14 +57,27 @@ def load(path=Path(__file__).with_name("model.safetensors")):
 '''
 
 
+OF_CLASSES = """\
+    scores = net(x)  # x: (n, {inputs}), scores: (n, {classes}), both {dtype}
+    probabilities = scores.softmax(-1)
+
+preprocessing.json says how x is made, and what the classes are."""
+OF_A_QUANTITY = """\
+    y = net(x)[:, 0] * target_scale + target_mean  # x: (n, {inputs}), {dtype}
+
+preprocessing.json says how x is made, and has the two numbers."""
+
+
 def source(config: RunConfig) -> str:
     """The text of ``model.py``: of nothing but numbers and words of our own."""
     layers = [
         f"        nn.{name}({', '.join(map(repr, given))})," for name, given, _ in _parts(config)
     ]
     inputs, *_, classes = sizes.units(config)
-    shown = {"inputs": inputs, "classes": classes, "dtype": config.dtype}
-    return SOURCE.format(layers="\n".join(layers), **shown)
+    use = (OF_A_QUANTITY if classes == 1 else OF_CLASSES).format(
+        inputs=inputs, classes=classes, dtype=config.dtype
+    )
+    return SOURCE.format(use=use, layers="\n".join(layers), dtype=config.dtype)
 
 
 def build(config: RunConfig) -> nn.Sequential:

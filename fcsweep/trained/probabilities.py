@@ -66,6 +66,23 @@ def averaged(
 
 
 @torch.inference_mode()
+def scores(run: Trained, X: Tensor, device: torch.device) -> Tensor:
+    """Scores of one run, ``(n, c)`` float64 on the CPU; of a quantity one, standardised.
+
+    Args:
+        run: of any data.
+        X: the examples ``(n, d)``, in its type.
+        device: that computes.
+
+    Raises:
+        FolderError: as `probabilities`.
+    """
+    net = stack([run], device)
+    parts = [net.scores(x.to(device).unsqueeze(0))[0] for x in torch.split(X, EVALUATION_ROWS)]
+    return torch.cat(parts).double().cpu()
+
+
+@torch.inference_mode()
 def _parts(
     runs: Sequence[Trained], inputs: Inputs, device: torch.device
 ) -> Iterator[tuple[list[int], slice, Tensor]]:

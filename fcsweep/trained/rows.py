@@ -38,11 +38,6 @@ def preprocessing_of(run: Trained) -> Mapping[str, Any]:
             f"{run.folder} was trained on the images of {run.config.data.name}; fcsweep.predict "
             "takes runs on tables, python -m fcsweep.export writes any net as plain torch"
         )
-    if run.config.data.classes == 1:
-        raise FolderError(
-            f"{run.folder} predicts a quantity; fcsweep.predict and fcsweep.export take nets of "
-            "classes"
-        )
     path = run.folder / PREPROCESSING
     if path.exists():
         try:

@@ -14,13 +14,11 @@ from fcsweep.data.tables import loading
 from fcsweep.evaluate import lines_of_quantity
 from fcsweep.gradcheck import compute_numeric_gradient, rel_error
 from fcsweep.losses import LOSSES, OF_NUMBERS, mean_loss
-from fcsweep.messages.errors import ConfigError, DataError, FolderError
+from fcsweep.messages.errors import ConfigError, DataError
 from fcsweep.metrics import METRICS
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.records import load_history
 from fcsweep.solver import Solver
-from fcsweep.trained.rows import preprocessing_of
-from fcsweep.trained.runs import read_trained
 
 ERRORS = {"rmse": root_mean_squared_error, "mae": mean_absolute_error, "r2": r2_score}
 SHORT = ["solver.num_epochs=3", "solver.batch_size=50", "optimizer.learning_rate=0.05"]
@@ -157,5 +155,3 @@ def test_a_run_is_judged_and_evaluated_in_the_unit_of_the_target(tmp_path):
     assert lines[1].split()[1:3] == ["rmse", f"{result['value']:.4g}"]
     history = load_history(tmp_path / "run")
     assert history["val_rmse"].min() == result["value"] and history["val_accuracy"].isna().all()
-    with pytest.raises(FolderError, match="predicts a quantity"):
-        preprocessing_of(read_trained(tmp_path / "run"))

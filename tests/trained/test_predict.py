@@ -18,10 +18,12 @@ from fcsweep.config import FullyConnectedConfig, RunConfig, SolverConfig, TableC
 from fcsweep.data.choice import data_of, measured
 from fcsweep.data.tables.preprocessing import facts_of, inputs
 from fcsweep.ensemble.__main__ import ensemble
+from fcsweep.export.writing import export
 from fcsweep.predict import main, predict
 from fcsweep.records.reader import read_json, read_run
 from fcsweep.rerun.repeat import rerun
 from fcsweep.run import run
+from fcsweep.trained.runs import read_trained
 
 N = 200
 INPUTS = ["size", "weight", "colour", "code", "plate"]
@@ -121,6 +123,33 @@ def test_every_row_gets_its_class_and_probabilities(here, capsys, monkeypatch):
     assert out == Path("out.csv").read_text()
 
 
+def test_a_quantity_is_predicted_in_its_unit_and_exported(tmp_path):
+    frame = cells().assign(price=lambda c: 1000 + 300 * c["size"])[["id", "size", "price"]]
+    frame.to_csv(tmp_path / "prices.csv", index=False)
+    data = TableConfig(path=str(tmp_path / "prices.csv"), target="price", drop=["id"])
+    net = FullyConnectedConfig(hidden_dims=[8], weight_scale=0.3, loss_function="mse")
+    solver = SolverConfig(num_epochs=30, batch_size=20)
+    config = measured(RunConfig(net, data=data, solver=solver, objective="rmse"))
+    config.optimizer.learning_rate = 0.05
+    folder = prepared(tmp_path / "run", config)
+    run(config, folder)
+    table = predict(folder, tmp_path / "prices.csv")
+    assert [*table] == ["id", "price", "predicted"]
+    off = (table["predicted"] - frame["price"]).to_numpy()
+    loaded = data_of(config)
+    rows = [
+        np.abs((frame["price"] - loaded.target_mean) / loaded.target_scale - y).argmin()
+        for y in loaded.y_val.numpy()
+    ]
+    assert np.sqrt((off[rows] ** 2).mean()) == pytest.approx(
+        read_json(folder / "result.json")["value"]
+    )
+    files = export(read_trained(folder), tmp_path / "out").files
+    assert "softmax" not in files[0].read_text() and "target_scale" in files[0].read_text()
+    facts = read_json(tmp_path / "out" / "preprocessing.json")
+    assert facts["target_scale"] == loaded.target_scale and "classes" not in facts
+
+
 def read_config(here):
     facts = read_run(here / "copy/sweep/1").config
     keys = ("target", "drop", "categories", "missing", "scale")
@@ -204,7 +233,7 @@ def test_an_older_record_takes_it_from_the_table_while_that_is_as_it_was(here, t
 
 def test_what_is_too_large_for_a_record_is_left_out(trained, monkeypatch):
     monkeypatch.setattr("fcsweep.data.tables.preprocessing.LARGEST", 100)
-    assert facts_of([], ["a" * 100, "b"], "label", "refuse", ".") is None
+    assert facts_of([], {"classes": ["a" * 100, "b"]}, "refuse", ".") is None
 
 
 # --- Mistakes -------------------------------------------------------------------------------------

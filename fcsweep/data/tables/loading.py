@@ -222,9 +222,8 @@ class _Table:
     def preprocessing(self) -> dict[str, Any] | None:
         """What makes inputs of further rows; None where that is too much for a record."""
         asked = _as_table(self._config)
-        if isinstance(self.target, Quantity):  # fcsweep.predict writes classes
-            return None
-        return facts_of(self.columns, self.target.names, asked.target, asked.missing, asked.decimal)
+        target = {"target": asked.target, **(self.units or {"classes": [*self.target.names]})}
+        return facts_of(self.columns, target, asked.missing, asked.decimal)
 
     def sha256(self) -> str:
         """Of the values, for a table without files."""

@@ -35,18 +35,18 @@ SCALES: dict[str, type[Scaling]] = {
 
 
 def facts_of(
-    columns: Sequence[Column], classes: Sequence[str], target: str, missing: str, decimal: str
+    columns: Sequence[Column], target: Mapping[str, Any], missing: str, decimal: str
 ) -> dict[str, Any] | None:
     """What the file holds; None where it would be too large.
 
     Args:
         columns: as fitted to the training rows.
-        classes: their names.
-        target: the column that is predicted.
+        target: the column that is predicted, and the names of its classes; of a quantity mean and
+            standard deviation.
         missing: as ``data.missing``.
         decimal: the decimal point in CSV.
     """
-    told = {"target": target, "classes": [*classes], "decimal": decimal, "missing": missing}
+    told = {**target, "decimal": decimal, "missing": missing}
     facts = told | {"columns": [_facts(column) for column in columns]}
     try:
         size = len(json.dumps(facts, indent=2, allow_nan=False))
