@@ -95,7 +95,7 @@ def _fitting(rows: Sequence[Row], config: RunConfig) -> list[int]:
     data = data_of(config)
     bytes_of_one = 8 * len(data.y_val) * data.num_classes
     most = max(1, psutil.virtual_memory().available // 2 // bytes_of_one)
-    best_first = sorted(range(len(rows)), key=lambda place: -(rows[place].value or 0.0))
+    best_first = sorted(range(len(rows)), key=lambda k: -rows[k].sign * (rows[k].value or 0.0))
     return sorted(best_first[:most])
 
 
