@@ -24,6 +24,9 @@ from fcsweep.composition.job_files import JobFiles, Texts
 from fcsweep.config import RunConfig, flat, typed
 from fcsweep.config.allowed import Measured
 
+WITH_DATA = ("objective", "target", "model.loss_function", "solver.batch_size")
+"""Keys that have to fit the data, and are composed with them."""
+
 Compose = Callable[[str | None, list[str]], DictConfig]
 """Hydra's own composing, of a primary config and overrides."""
 
@@ -50,7 +53,7 @@ def settle(cfg: DictConfig) -> None:
 
 @dataclass(frozen=True)
 class Base:
-    """What Hydra composes from group choices and the keys of the data alone."""
+    """What Hydra composes from group choices, the keys of the data and `WITH_DATA` alone."""
 
     keys: frozenset[str]
     """Of the values that a job may set, dotted."""
@@ -168,7 +171,7 @@ class ComposedOnce:
         if not all(isinstance(one.value(), str) for one in choices):
             return None
         # The keys of a table decide its sizes, which are in the base.
-        data = [one for one in overrides if one.key_or_group.startswith("data.")]
+        data = [one for one in overrides if _is_of_data(one.key_or_group)]
         base = self._base(master, [str(one.input_line) for one in [*choices, *data]])
         if base is None:
             return None
@@ -220,6 +223,10 @@ def _check(base: Base, values: Sequence[Override]) -> RunConfig:
             section = section[key]
         section[last] = override.value()
     return typed(task)
+
+
+def _is_of_data(key: str) -> bool:
+    return key.startswith("data.") or key in WITH_DATA
 
 
 def _is_plain(override: Override) -> bool:

@@ -205,7 +205,15 @@ def test_jobs_do_not_share_what_they_hold(sweep):
     assert list(loader.load_sweep_config(master, ["model=two_layer"]).model.hidden_dims) == [100]
 
 
-def test_the_files_are_read_once(sweep, monkeypatch):
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["data.num_train=20", "solver.batch_size=10"],
+        ["data=diabetes", "model.loss_function=mse", "objective=rmse", "solver.batch_size=50"],
+    ],
+)
+def test_the_files_are_read_once(sweep, monkeypatch, words):
     loader, master = sweep
     composed = []
     real = ConfigLoaderImpl.load_configuration
@@ -217,6 +225,7 @@ def test_the_files_are_read_once(sweep, monkeypatch):
     monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counting)
     for rule in ("sgd", "adam"):
         for seed in range(5):
-            loader.check_job(master, [f"optimizer={rule}", f"seed={seed}"])
-            loader.load_sweep_config(master, [f"optimizer={rule}", f"seed={seed}"])
+            lines = [f"optimizer={rule}", f"seed={seed}", *words]
+            loader.check_job(master, lines)
+            loader.load_sweep_config(master, lines)
     assert len(composed) == 2
