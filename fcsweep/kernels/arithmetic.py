@@ -35,6 +35,7 @@ from torch import Tensor
 
 from fcsweep.kernels.processor import by_mkl, by_one_dnn
 from fcsweep.kernels.products import AtOnce, OneByOne, in_threads, threads_agree
+from fcsweep.kernels.threads import with_threads
 
 ALIGNMENT = 16
 """Bytes."""
@@ -201,9 +202,12 @@ def empty(trials: int, rows: int, columns: int, like: Tensor) -> Tensor:
 
 def total(values: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
     """Sum over one axis, counted from the end; sum over two axes by two calls."""
-    if values.numel() <= SPLIT or values.numel() > values.shape[axis] or not values.is_cpu:
+    if values.numel() <= SPLIT or not values.is_cpu:
         return torch.sum(values, axis, out=out)
-    alone = torch.stack([values, values]).sum(axis)[0]
+    with with_threads(1):  # several would divide the sums elsewhere in a larger stack
+        if values.numel() > values.shape[axis]:
+            return torch.sum(values, axis, out=out)
+        alone = torch.stack([values, values]).sum(axis)[0]
     return alone if out is None else out.copy_(alone)
 
 

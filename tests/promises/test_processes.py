@@ -296,11 +296,10 @@ from optuna.storages.journal import JournalFileBackend
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 def read():
     opened = []
-    for path in sweep.rglob("*"):
-        try:
-            opened.append(open(path, "rb"))
-        except (IsADirectoryError, FileNotFoundError):
-            continue
+    for folder, _, names in os.walk(sweep):  # which passes over folders that are gone
+        for name in names:
+            with suppress(FileNotFoundError):
+                opened.append(open(Path(folder, name), "rb"))
     contents = [file.read() for file in opened]
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(sweep / "study.journal")))
     for name in optuna.get_all_study_names(storage):
@@ -310,7 +309,8 @@ def read():
 """,
 }
 READING = """
-import sys
+import os, sys
+from contextlib import suppress
 from pathlib import Path
 sweep, done = Path(sys.argv[1]), Path(sys.argv[2])
 {how}

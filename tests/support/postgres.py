@@ -159,7 +159,7 @@ def pooled(started: Server):
         for path in (folder, users, settings) if user else ():
             shutil.chown(path, user)
         pool = subprocess.Popen(
-            [program, "-q", settings], user=user, cwd="/", stderr=subprocess.PIPE
+            [program, "-q", settings], user=user, cwd="/", stderr=subprocess.DEVNULL
         )
         try:
             _until_answered(port)
