@@ -13,7 +13,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -412,6 +412,7 @@ CONFIGS = st.builds(
 ).map(fitting)
 
 
+@settings(deadline=None)  # a table is read at the first of a kind
 @given(CONFIGS)
 def test_a_config_survives_saving_and_reading(tmp_path_factory, config):
     path = tmp_path_factory.mktemp("saved") / "config.yaml"
