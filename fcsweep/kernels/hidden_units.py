@@ -9,6 +9,7 @@ round an element in the same way wherever it lies in a stack.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -61,7 +62,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor, Tensor], None] | None] = {
 Pair = tuple[Tensor, Tensor]
 
 
-class Normalization:
+class Normalization(ABC):
     """Of a hidden layer, over its examples or over its units.
 
     ``forward`` turns ``x`` into ``z``, of mean 0 and variance 1, and writes ``y`` to ``out``;
@@ -83,13 +84,13 @@ class Normalization:
         self._averages = averages
         self._std = x.new_empty(())
 
+    @abstractmethod
     def forward(self) -> None:
         """Compute ``out``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def backward(self, dout: Tensor) -> None:
         """Turn the gradient at ``out`` into that at ``x``, once after ``forward``."""
-        raise NotImplementedError
 
     def _normalize(self, axis: int) -> tuple[Tensor, Tensor]:
         """Mean and variance over an axis."""

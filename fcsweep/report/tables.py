@@ -11,7 +11,7 @@ from typing import Any
 from fcsweep.analysis import findings
 from fcsweep.analysis.findings import is_number, missing, written
 from fcsweep.analysis.repeats import spread_in
-from fcsweep.objectives import is_other
+from fcsweep.objectives import is_other, of_quantity
 from fcsweep.report import words
 from fcsweep.report.contents import Run, Sweep
 from fcsweep.report.foreign_study import NOTES, PARAMS, REACHED
@@ -131,10 +131,11 @@ def _measured_columns(sweep: Sweep, rows: Sequence[Run]) -> list[tuple[str, str]
         return [*reached, *notes, ("seconds", "seconds")]
     names = {str(run["objective"]) for run in sweep.runs if not missing(run.get("objective"))}
     own = [("value", name) for name in names if is_other(name)] if len(names) == 1 else []
-    if rows and "seeds" in rows[0]:
-        known = MEASURED_OF_POINTS.items()
-        return [*own, *(("valued" if key == "epochs" else key, name) for key, name in known)]
-    return [*own, *MEASURED.items()]
+    headings = MEASURED_OF_POINTS if rows and "seeds" in rows[0] else MEASURED
+    known = [("valued" if name == "seeds" else key, name) for key, name in headings.items()]
+    if any(of_quantity(name) for _, name in own):  # which has no accuracies
+        known = [(key, name) for key, name in known if not key.endswith("accuracy")]
+    return [*own, *known]
 
 
 def _short(keys: Sequence[str]) -> list[str]:

@@ -18,6 +18,8 @@ from fcsweep.messages.errors import ConfigError, DataError
 from fcsweep.metrics import METRICS
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.records import load_history
+from fcsweep.report import contents
+from fcsweep.report.tables import tables
 from fcsweep.solver import Solver
 
 ERRORS = {"rmse": root_mean_squared_error, "mae": mean_absolute_error, "r2": r2_score}
@@ -155,3 +157,11 @@ def test_a_run_is_judged_and_evaluated_in_the_unit_of_the_target(tmp_path):
     assert lines[1].split()[1:3] == ["rmse", f"{result['value']:.4g}"]
     history = load_history(tmp_path / "run")
     assert history["val_rmse"].min() == result["value"] and history["val_accuracy"].isna().all()
+
+
+def test_the_table_of_a_page_has_no_accuracies_of_a_quantity(tmp_path):
+    keys = ["data=diabetes", "model.loss_function=mse", "objective=rmse", *SHORT, *NET]
+    fcsweep.sweep([*keys, "optimizer=sgd,momentum"], tmp_path / "sweep")
+    (runs,) = tables(contents.read(tmp_path / "sweep"))
+    headings = [column.name for column in runs.columns]
+    assert "rmse" in headings and not {"best val", "best train"} & {*headings}
