@@ -16,7 +16,8 @@ from support.many_workers import GRID, LONG, SEARCH, at_work, left, said_by, sta
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
 COMMANDS = {"search": SEARCH, "grid": GRID}
-CODES = {-signal.SIGKILL, 0, 130, 143}
+CODES = {0, 130, 143, -signal.SIGKILL}
+CODES |= {-signal.SIGINT, -signal.SIGTERM}  # before a process hears signals, and after its work
 
 
 @pytest.fixture(autouse=True)

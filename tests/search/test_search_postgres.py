@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from optuna.storages import RDBStorage
-from sqlalchemy import exc
+from sqlalchemy import event, exc
 from support.forked_workers import (
     CONFIG,
     COUNTS,
@@ -305,6 +305,40 @@ def test_a_worker_that_sleeps_beyond_the_lease_writes_nothing_more(
     assert ended(first) == 1
     assert known(url) == whole
     assert not (tmp_path / crew.ROLL).exists()
+
+
+def test_the_server_waits_for_no_worker_within_a_statement(url, tmp_path):
+    """One that is stopped between the messages of a pipeline would keep what it has locked."""
+
+    def refuse(*args):
+        assert not args[-1]  # executemany
+
+    event.listen(sa.Engine, "before_cursor_execute", refuse)
+    try:
+        assert work_on(tmp_path, 1, *AHEAD, at(url)) == [0]
+    finally:
+        event.remove(sa.Engine, "before_cursor_execute", refuse)
+
+
+def test_who_is_taken_for_dead_while_it_asks_writes_nothing(url, tmp_path, monkeypatch):
+    """A connection that is cut answers after seconds, in which others take over."""
+    study = optuna.create_study(study_name="s", storage=storage_of(url, tmp_path))
+    settle(study, "fcsweep", {})
+
+    def cut_off(*args):
+        for path in (tmp_path / crew.ROLL).iterdir():
+            path.unlink()
+        raise exc.OperationalError("UPDATE", None, psycopg.OperationalError("timeout expired"))
+
+    with (
+        pytest.raises(FolderError, match="taken this one for dead"),
+        crew_of(study, tmp_path, 0, 9),
+    ):
+        clock = database_crew._clock
+        monkeypatch.setattr(database_crew, "_clock", lambda: clock() + 100)
+        monkeypatch.setattr(Database, "send", cut_off)
+        crew.fence()
+    study._storage.remove_session()
 
 
 @pytest.mark.timeout(60)

@@ -160,7 +160,6 @@ class StudyCrew(Crew):
         Raises:
             LostClaim: somebody has.
         """
-        super().check()
         now = _clock()
         silent = now - max(self._confirmed, self._asked) > self._lease / 2  # stopped, or cut off
         if silent and not self._database.has_turn:  # in which its own writes would wait for it
@@ -168,6 +167,7 @@ class StudyCrew(Crew):
             self._give_sign()
         if self._database.lost:
             raise LostClaim
+        super().check()  # last: to wait for an answer may take as long as others need to take over
 
     def _live(self) -> None:
         """Give signs of life, and write what was reported meanwhile."""

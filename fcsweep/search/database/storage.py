@@ -161,7 +161,7 @@ class Database(BaseStorage):
         if rows or ends:
             self._require_membership(connection)
             tables.write_rows(connection, rows)
-            tables.write_ends(connection, ends.items())
+            tables.write_ends(connection, ends)
         return rows, ends
 
     def _require_membership(self, connection: Connection) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -144,7 +144,8 @@ def write_rows(connection: Connection, changes: Mapping[Change, Mapping[str, Any
     for (table, *_), row in sorted(changes.items(), key=lambda one: _place(one[0])):
         of_tables.setdefault(table, []).append(row)
     for table, rows in of_tables.items():
-        connection.execute(_upsert(table), rows)
+        columns = {name: [row[name] for row in rows] for name in _columns(table)}
+        connection.execute(_upsert(table), columns)
 
 
 def _place(change: Change) -> tuple[str, int, Any]:
@@ -153,26 +154,32 @@ def _place(change: Change) -> tuple[str, int, Any]:
     return table.name, trial, name
 
 
+def _columns(table: sa.Table) -> list[str]:
+    return [one.name for one in table.columns if not one.primary_key]
+
+
 @functools.cache
 def _upsert(table: sa.Table) -> Any:
-    statement = postgresql.insert(table)
-    key = ["trial_id", NAMES[table]]
-    rest = [one.name for one in table.columns if one.name not in key and not one.primary_key]
-    given = [*key, *rest]
-    statement = statement.values({name: sa.bindparam(name) for name in given})
-    return statement.on_conflict_do_update(
-        index_elements=key, set_={name: statement.excluded[name] for name in rest}
-    )
+    """Rows, given as a list for each column.
+
+    One statement: between the messages of several that are sent together the server would wait for
+    a worker that has been stopped for as long as it is, with all that it has locked.
+    """
+    names, key = _columns(table), ["trial_id", NAMES[table]]
+    given = (sa.bindparam(name, type_=sa.ARRAY(table.c[name].type)) for name in names)
+    rows = sa.func.unnest(*given).table_valued(*names).render_derived()
+    statement = postgresql.insert(table).from_select(names, sa.select(rows))
+    told = {name: statement.excluded[name] for name in names if name not in key}
+    return statement.on_conflict_do_update(index_elements=key, set_=told)
 
 
-def write_ends(connection: Connection, ends: Iterable[tuple[int, TrialState]]) -> None:
+def write_ends(connection: Connection, ends: Mapping[int, TrialState]) -> None:
     """End trials that are running; those that have ended already stay as they are."""
-    rows = [{"this": trial, "end": state, "now": _now()} for trial, state in sorted(ends)]
-    if rows:
-        running = TRIALS.c.state == TrialState.RUNNING
-        statement = sa.update(TRIALS).where(TRIALS.c.trial_id == sa.bindparam("this"), running)
-        told = {"state": sa.bindparam("end"), "datetime_complete": sa.bindparam("now")}
-        connection.execute(statement.values(told), rows)
+    for state in sorted(set(ends.values())):
+        these = [trial for trial, end in sorted(ends.items()) if end is state]
+        running = TRIALS.c.trial_id.in_(these) & (TRIALS.c.state == TrialState.RUNNING)
+        told = {"state": state, "datetime_complete": _now()}
+        connection.execute(sa.update(TRIALS).where(running).values(told))
 
 
 def lock_attribute(connection: Connection, study: int, key: str) -> bool:
