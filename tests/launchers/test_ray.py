@@ -5,7 +5,18 @@ import signal
 import time
 
 import pytest
-from support.many_workers import BRIEF, GRID, LONG, SEARCH, at_work, left, said_by, start
+from support.many_workers import (
+    BRIEF,
+    GRID,
+    LONG,
+    SEARCH,
+    at_work,
+    left,
+    nothing_left,
+    said_by,
+    start,
+    undisturbed,
+)
 from support.ray_cluster import cluster, raylet_of
 
 pytestmark = pytest.mark.slow
@@ -26,19 +37,9 @@ def words(ray):
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(tmp_path, monkeypatch):
-    """Whatever a test that fails has left running is ended."""
-    monkeypatch.setenv("STARTED_BY", str(tmp_path))
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    yield
-    for process in at_work(tmp_path):
-        process.kill()
-
-
-def undisturbed(folder, words):
-    """What one worker leaves."""
-    assert said_by(start(folder, words))[::2] == (0, "")
-    return left(folder / "out")
+def ended_with_the_test(tmp_path):
+    with nothing_left(tmp_path):
+        yield
 
 
 def environments(folder):

@@ -6,7 +6,18 @@ import shlex
 import signal
 
 import pytest
-from support.many_workers import BRIEF, GRID, LONG, SEARCH, at_work, left, said_by, start
+from support.many_workers import (
+    BRIEF,
+    GRID,
+    LONG,
+    SEARCH,
+    at_work,
+    left,
+    nothing_left,
+    said_by,
+    start,
+    undisturbed,
+)
 from support.slurm import call, cluster, jobs, wait_until
 
 pytestmark = pytest.mark.slow
@@ -23,19 +34,9 @@ def slurm():
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(slurm, tmp_path, monkeypatch):
-    """Whatever a test that fails has left running is ended."""
-    monkeypatch.setenv("STARTED_BY", str(tmp_path))
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    yield
-    for process in at_work(tmp_path):
-        process.kill()
-
-
-def undisturbed(folder, words):
-    """What one worker leaves."""
-    assert said_by(start(folder, words))[::2] == (0, "")
-    return left(folder / "out")
+def ended_with_the_test(slurm, tmp_path):
+    with nothing_left(tmp_path):
+        yield
 
 
 def environments(folder):

@@ -11,7 +11,17 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from support.many_workers import GRID, LONG, SEARCH, at_work, left, said_by, start
+from support.many_workers import (
+    GRID,
+    LONG,
+    SEARCH,
+    at_work,
+    left,
+    nothing_left,
+    said_by,
+    start,
+    undisturbed,
+)
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
@@ -21,13 +31,9 @@ CODES |= {-signal.SIGINT, -signal.SIGTERM}  # before a process hears signals, an
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(tmp_path, monkeypatch):
-    """Whatever a test that fails has left running is ended."""
-    monkeypatch.setenv("STARTED_BY", str(tmp_path))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    yield
-    for process in at_work(tmp_path):
-        process.kill()
+def ended_with_the_test(tmp_path):
+    with nothing_left(tmp_path, threads="1"):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +43,7 @@ def alone(tmp_path_factory):
 
     def of(name):
         if name not in known:
-            folder = tmp_path_factory.mktemp("alone")
-            assert said_by(start(folder, COMMANDS[name]))[::2] == (0, "")
-            known[name] = left(folder / "out")
+            known[name] = undisturbed(tmp_path_factory.mktemp("alone"), COMMANDS[name])
         return known[name]
 
     return of

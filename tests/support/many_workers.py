@@ -5,10 +5,12 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import psutil
+import pytest
 
+from support import preloaded
 from support.toy_app import study_of
 
 TASK = ["-m", "data=synthetic", "data.num_train=60", "data.num_val=20", "solver.batch_size=10"]
@@ -42,17 +44,50 @@ def at_work(folder):
     return found
 
 
+@contextmanager
+def nothing_left(folder, threads=None):
+    """Whatever a test that fails has left running is ended.
+
+    Args:
+        folder: of the test; what it starts has it in its environment.
+        threads: of what it starts, as the environment says; None says nothing.
+    """
+    with pytest.MonkeyPatch.context() as own:
+        own.setenv("STARTED_BY", str(folder))
+        own.delenv("OMP_NUM_THREADS", raising=False)
+        if threads is not None:
+            own.setenv("OMP_NUM_THREADS", threads)
+        yield
+    for process in at_work(folder):
+        process.kill()
+
+
+def command(words):
+    return [sys.executable, "-W", "error", "-m", "fcsweep", *words]
+
+
 def start(folder, words):
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-W", "error", "-m", "fcsweep", *words]
     return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(words), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
 def said_by(process):
     out, error = process.communicate(timeout=250)
     return process.returncode, out, error
+
+
+def undisturbed(folder, words):
+    """What one worker leaves."""
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as own:
+        own.delenv("STARTED_BY", raising=False)  # the process that forks outlives the test
+        done = preloaded.run(
+            command(words), cwd=folder, capture_output=True, text=True, timeout=250
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    return left(folder / "out")
 
 
 def left(out):
