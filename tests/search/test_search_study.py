@@ -5,12 +5,14 @@ import os
 import shutil
 import signal
 from collections import Counter
+from functools import partial
 from types import SimpleNamespace
 
 import optuna
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
+from support.kill_points import killed_at_every_place
 from support.toy_app import study_of, told
 
 from fcsweep.messages.errors import ConfigError, FolderError, StudyError, UserError
@@ -174,17 +176,21 @@ NINE = [3, 8, 21, 55, 90, 130, 171, 190, 210]
 def test_a_study_that_is_killed_goes_on_as_if_it_were_not(
     lines, torn, whole, tmp_path, monkeypatch
 ):
-    _goes_on(lines, torn, whole, tmp_path, monkeypatch)
+    assert killed(tmp_path, monkeypatch, lines, torn)
+    _goes_on(whole, tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
-def test_a_study_may_be_killed_after_any_line(whole, tmp_path, monkeypatch):
-    for lines in range(whole.lines):
-        _goes_on(lines, lines % 2 == 1, whole, tmp_path / str(lines), monkeypatch)
+def test_a_study_may_be_killed_at_any_place(whole, tmp_path, monkeypatch):
+    first = partial(search, tmp_path / "s", monkeypatch)
+    count = 0
+    for folder in killed_at_every_place(tmp_path / "s", first, torn=True):
+        _goes_on(whole, folder, monkeypatch)
+        count += 1
+    assert count >= 50
 
 
-def _goes_on(lines, torn, whole, folder, monkeypatch):
-    assert killed(folder, monkeypatch, lines, torn)
+def _goes_on(whole, folder, monkeypatch):
     before = starts(folder) if (folder / STARTS).exists() else Counter()
     assert search(folder, monkeypatch) == whole.trials
     again = {number for number, count in starts(folder).items() if count > 1}
@@ -232,16 +238,17 @@ def test_every_sampler_and_pruner_goes_on(group, name, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["successive_halving", "hyperband", "patient"])
-def test_a_pruner_that_keeps_notes_of_its_own_goes_on_after_any_line(name, tmp_path, monkeypatch):
+def test_a_pruner_that_keeps_notes_of_its_own_goes_on_at_any_place(name, tmp_path, monkeypatch):
     changes = {"n_trials": 12, "start": Start(**{**vars(plan().start), "seed": 4})}
     node = OmegaConf.create(PRUNERS[name])
+
+    def searched(folder):
+        return search(folder, monkeypatch, pruner=pruner_of(node), **changes)
+
     with quiet():
-        whole = search(tmp_path / "whole", monkeypatch, pruner=pruner_of(node), **changes)
-        for lines in range(5, len(_appended(tmp_path / "whole"))):
-            folder = tmp_path / str(lines)
-            assert killed(folder, monkeypatch, lines, pruner=pruner_of(node), **changes)
-            again = search(folder, monkeypatch, pruner=pruner_of(node), **changes)
-            assert again == whole, lines
+        whole = searched(tmp_path / "whole")
+        for folder in killed_at_every_place(tmp_path / "s", partial(searched, tmp_path / "s")):
+            assert searched(folder) == whole
 
 
 def test_a_finished_study_is_left_as_it_is(whole, tmp_path, monkeypatch):

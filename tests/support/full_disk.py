@@ -13,7 +13,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 SMALL = ["data=synthetic", "data.num_train=40", "data.num_val=20", "solver.num_epochs=3"]
@@ -136,8 +138,9 @@ def started(words: Sequence[str], folder: Path, strike: Any = None, page: bool =
     return Said(os.waitstatus_to_exitcode(status), *texts)
 
 
+@cache
 def imported() -> None:
-    """Everything that a child would import, once."""
+    """Everything that a child would import, read and compute first, once."""
     import torch
 
     import fcsweep.report
@@ -145,8 +148,11 @@ def imported() -> None:
     import fcsweep.search.sweep
     import fcsweep.terminal.run_view
     import fcsweep.terminal.stack_view  # noqa: F401
+    from fcsweep.notebook import train
 
     torch.set_num_threads(1)
+    with TemporaryDirectory() as folder:
+        train([word for word in SMALL if not word.startswith("hydra.")], f"{folder}/run")
 
 
 def numbers_of(sweep: Path) -> dict[str, Any]:
