@@ -75,11 +75,11 @@ def test_a_search_of_another_app_is_killed_and_goes_on(tmp_path):
 
 @pytest.mark.slow
 def test_a_search_of_another_app_is_killed_at_nine_points(tmp_path):
-    arguments = [*SEARCH, "hydra.sweeper.n_trials=24"]
+    arguments = [*SEARCH, "hydra.sweeper.n_trials=8"]
     whole = make_app(tmp_path / "whole", APP)
     run(whole, *arguments)
     total = lines(whole.parent / "s" / "study.journal")
-    assert len(records(whole.parent)) == 24
+    assert len(records(whole.parent)) == 8
     for point in range(9):
         app = make_app(tmp_path / str(point), APP)
         journal = app.parent / "s" / "study.journal"
