@@ -17,7 +17,7 @@ image (preprocess_cifar10 of EECS 498-007, assignment 3). Tables are in the pack
 ``synthetic.py``      7,000 generated images of CIFAR's shape
 ``cifar10.py``        finds and reads the 60,000 images of CIFAR-10
 ``cifar10_files.py``  its two published file formats, read without trusting them
-``download.py``       the published archive, from the first mirror that has it
+``download.py``       published files, each from the first mirror that has it
 ``cache.py``          the cache folder, and the copies in it for a fast second start
 ====================  ===========================================================================
 

@@ -10,8 +10,9 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -75,6 +76,12 @@ def staging(folder: Path, wait: bool) -> Iterator[Path | None]:
 def _may_be_a_copy(file: Path) -> bool:
     status = file.stat()
     return stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST
+
+
+def state_of(files: Sequence[Path]) -> tuple[object, ...]:
+    """Name, size and times of files; no tool can set the change time back, unlike the others."""
+    stats = [(file.name, file.stat()) for file in files]
+    return tuple((name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats)
 
 
 class Copy:
@@ -149,3 +156,16 @@ class Copy:
                     os.replace(fresh / self.file.name, self.file)
         except (OSError, SafetensorError) as error:
             log.info("no copy of the data is kept in %s (%s)", self.file.parent, error)
+
+
+def copy_of(name: str, test: bool, place: Path | None, state: tuple[object, ...]) -> Copy:
+    """The copy of a part of a set, named after its place: a changed source replaces its old copy.
+
+    Args:
+        name: The set.
+        test: Whether the part is that of the test images.
+        place: Where its files are; None for the published ones.
+        state: The state of its files, as of `state_of`.
+    """
+    where = "published" if place is None else sha256(os.fsencode(place)).hexdigest()[:16]
+    return Copy(f"{name}-{'test' if test else 'train'}-{where}", made_from=repr(state))

@@ -106,7 +106,7 @@ def require(name: str, *, root: str | Path | None = None) -> None:
     """
     _check(name, root, torch.float32)
     if (required := SETS[name].require) is not None:
-        required(root)
+        required(_source(SETS[name], root))
 
 
 def load_test(
@@ -171,7 +171,16 @@ def _rows(name: str, key: str, wanted: int | None, size: int) -> int:
 
 def _source(chosen: ImageSet, root: str | Path | None, test: bool = False) -> Hashable:
     """The place and the state of the images of a set with files; None for another set."""
-    return chosen.find(root, test) if chosen.find else None
+    if chosen.find is None:
+        return None
+    try:
+        return chosen.find(root, test)
+    except DataError as error:
+        raise DataError(f"data.root={root}: {error}") from error
+    # RuntimeError: a loop of links, or a ~ without a home; ValueError: a name with a null byte.
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"data.root={root}: cannot be read ({reason})") from error
 
 
 def _images(chosen: ImageSet, source: Hashable) -> Images:

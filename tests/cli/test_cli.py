@@ -394,12 +394,12 @@ def downloads(monkeypatch, tmp_path) -> list[str]:
     """The tries to download CIFAR-10; none succeeds, and the cache is empty."""
     tries: list[str] = []
 
-    def fail() -> None:
+    def fail(_: object) -> None:
         tries.append("archive")
         raise DataError("CIFAR-10 is not on this machine and could not be downloaded")
 
     monkeypatch.setenv("FCSWEEP_CACHE", str(tmp_path.with_name(f"{tmp_path.name}-cache")))
-    monkeypatch.setattr("fcsweep.data.download.archive", fail)
+    monkeypatch.setattr("fcsweep.data.cifar10.downloaded", fail)
     return tries
 
 

@@ -917,12 +917,16 @@ class _Answer(BaseHTTPRequestHandler):
         pass
 
 
+def publish(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    monkeypatch.setattr(cifar10, "PUBLISHED", replace(cifar10.PUBLISHED, **changes))
+
+
 @pytest.fixture
 def mirrors(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirrors]:
     server = Mirrors()
     thread = threading.Thread(target=functools.partial(server.serve_forever, 0.01))
     thread.start()
-    monkeypatch.setattr(download, "MIRRORS", (server.url("/first"), server.url("/second")))
+    publish(monkeypatch, mirrors=(server.url("/first"), server.url("/second")))
     yield server
     server.shutdown()
     server.server_close()
@@ -933,8 +937,7 @@ def mirrors(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirrors]:
 def published(tmp_path: Path, tiny: None, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """A small archive that takes the place of the published one."""
     raw = pack(write_python(tmp_path / "made"), tmp_path / "published.tar.gz").read_bytes()
-    monkeypatch.setattr(download, "BYTES", len(raw))
-    monkeypatch.setattr(download, "SHA256", hashlib.sha256(raw).hexdigest())
+    publish(monkeypatch, bytes=len(raw), sha256=hashlib.sha256(raw).hexdigest())
     return raw
 
 
@@ -974,10 +977,10 @@ def test_the_next_mirror_is_asked_when_one_fails(mirrors, published, caplog):
     ("status", "change", "expected"),
     [
         (404, lambda raw: raw, "answered 404"),
-        (200, lambda raw: b"<html>Please log in</html>", "sent a web page instead of the archive"),
+        (200, lambda raw: b"<html>Please log in</html>", "sent a web page instead of the file"),
         (200, lambda raw: raw[:-1] + b"x", "sent another file, its sha256 is wrong"),
         (200, lambda raw: raw[:100], r"sent 100 of \d+ bytes"),
-        (200, lambda raw: raw + b"x", "sent a file larger than the archive"),
+        (200, lambda raw: raw + b"x", "sent a file larger than the published one"),
     ],
 )
 def test_a_wrong_file_is_named_and_not_kept(
@@ -1001,7 +1004,7 @@ def test_a_connection_that_breaks_off_is_named(mirrors, published):
 def test_offline_is_one_line_that_says_what_to_do(monkeypatch, tiny, caplog):
     caplog.set_level(logging.INFO, logger="fcsweep")
     # Nobody listens on port 1 of the loopback.
-    monkeypatch.setattr(download, "MIRRORS", ("http://127.0.0.1:1/cifar-10-python.tar.gz",))
+    publish(monkeypatch, mirrors=("http://127.0.0.1:1/cifar-10-python.tar.gz",))
     began = time.monotonic()
     with pytest.raises(DataError) as error:
         load("cifar10")
@@ -1015,10 +1018,10 @@ def test_offline_is_one_line_that_says_what_to_do(monkeypatch, tiny, caplog):
 
 def test_nobody_waits_for_all_mirrors_without_a_network(monkeypatch, tiny):
     asked = []
-    monkeypatch.setattr(download, "MIRRORS", tuple(f"http://host{n}/" for n in range(9)))
+    publish(monkeypatch, mirrors=tuple(f"http://host{n}/" for n in range(9)))
     monkeypatch.setattr(download, "PATIENCE_SECONDS", 0.05)
 
-    def fetch(url: str, target: Path) -> str:
+    def fetch(wanted: download.Published, url: str, target: Path) -> str:
         asked.append(url)
         time.sleep(0.03)
         return download.NO_CONNECTION
@@ -1032,7 +1035,7 @@ def test_nobody_waits_for_all_mirrors_without_a_network(monkeypatch, tiny):
 def test_a_proxy_with_a_password_is_in_no_message(monkeypatch, tiny, caplog):
     monkeypatch.delenv("NO_PROXY")
     monkeypatch.setenv("http_proxy", "http://user:hunter2@127.0.0.1:1")
-    monkeypatch.setattr(download, "MIRRORS", ("http://mirror.invalid/cifar-10-python.tar.gz",))
+    publish(monkeypatch, mirrors=("http://mirror.invalid/cifar-10-python.tar.gz",))
     caplog.set_level(logging.DEBUG)
     with pytest.raises(DataError, match="the proxy refuses it") as error:
         load("cifar10")
@@ -1107,7 +1110,7 @@ def test_of_two_downloads_at_once_one_is_made_and_both_are_served(
     results: list[bytes] = []
 
     def fetch() -> None:
-        results.append(download.archive().read_bytes())
+        results.append(download.downloaded(cifar10.PUBLISHED).read_bytes())
 
     threads = [threading.Thread(target=fetch) for _ in range(3)]
     for thread in threads:
@@ -1122,7 +1125,7 @@ def test_of_two_downloads_at_once_one_is_made_and_both_are_served(
 
 def test_a_cache_folder_without_room_is_named(mirrors, published, private_cache, monkeypatch):
     mirrors.answers["/first"] = (200, published)
-    monkeypatch.setattr(download._Archive, "write", raises(OSError(28, "No space left on device")))
+    monkeypatch.setattr(download._Received, "write", raises(OSError(28, "No space left on device")))
     with pytest.raises(
         DataError, match=r"cannot keep CIFAR-10 in .*archive \(No space left on dev"
     ):
@@ -1131,5 +1134,6 @@ def test_a_cache_folder_without_room_is_named(mirrors, published, private_cache,
 
 
 def test_the_mirrors_name_the_archive_and_are_encrypted():
-    assert len(download.MIRRORS) > 1
-    assert all(url.startswith("https://") and download.NAME in url for url in download.MIRRORS)
+    assert len(cifar10.PUBLISHED.mirrors) > 1
+    for url in cifar10.PUBLISHED.mirrors:
+        assert url.startswith("https://") and cifar10.PUBLISHED.name in url

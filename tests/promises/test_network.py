@@ -11,7 +11,7 @@ import pytest
 from support.notebooks import NOTEBOOKS, executed
 from support.programs import Command, said
 
-from fcsweep.data import cifar10, download
+from fcsweep.data import cifar10
 from fcsweep.data.cifar10_files import CLASSES, ROW, TEST, TRAINING
 from fcsweep.data.images import Images
 
@@ -110,7 +110,7 @@ def test_cifar10_that_is_there_needs_no_network(tmp_path, watched, monkeypatch):
     env, told = watched
     monkeypatch.setenv("FCSWEEP_CACHE", str(tmp_path / "cache"))
     root = write_cifar10(tmp_path / "cifar-10-batches-bin")
-    published = cifar10.Source(None, None, (download.SHA256,))
+    published = cifar10.Source(None, None, (cifar10.PUBLISHED.sha256,))
     for part in (TRAINING, TEST):
         images = cifar10.read(cifar10.find(root, part), part)
         cifar10._copy(published, part).write(Images(images.pixels, images.labels))

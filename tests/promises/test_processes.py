@@ -216,10 +216,10 @@ ARCHIVE = b"not CIFAR-10, but as good for this" * 10_000
 
 DOWNLOAD = f"""
 import hashlib, sys
-from fcsweep.data import download
-download.MIRRORS = (sys.argv[1],)
-download.BYTES, download.SHA256 = {len(ARCHIVE)}, "{sha256(ARCHIVE).hexdigest()}"
-print(hashlib.sha256(download.archive().read_bytes()).hexdigest() == download.SHA256)
+from fcsweep.data.download import Published, downloaded
+sum = "{sha256(ARCHIVE).hexdigest()}"
+wanted = Published("archive", {len(ARCHIVE)}, sum, (sys.argv[1],), "CIFAR-10", "nothing")
+print(hashlib.sha256(downloaded(wanted).read_bytes()).hexdigest() == sum)
 """
 
 
