@@ -1,4 +1,3 @@
-import functools
 import gzip
 import hashlib
 import io
@@ -13,13 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from support.mirrors import Mirrors, serving
 
 from fcsweep.data import (
     SETS,
@@ -886,51 +885,15 @@ def test_a_copy_is_read_under_its_name_and_for_its_source_only(private_cache):
 # --- the download --------------------------------------------------------------------------------
 
 
-class Mirrors(ThreadingHTTPServer):
-    """A server on the loopback that answers each path with a status and some bytes."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
-        self.answers: dict[str, tuple[int, bytes]] = {}
-        self.asked: list[str] = []
-        self.cut: set[str] = set()
-        self.go_on = threading.Event()
-        self.go_on.set()
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}{path}"
-
-
-class _Answer(BaseHTTPRequestHandler):
-    server: Mirrors  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        self.server.go_on.wait(20)
-        status, raw = self.server.answers[self.path]
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw[: len(raw) // 2] if self.path in self.server.cut else raw)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
 def publish(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     monkeypatch.setattr(cifar10, "PUBLISHED", replace(cifar10.PUBLISHED, **changes))
 
 
 @pytest.fixture
 def mirrors(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirrors]:
-    server = Mirrors()
-    thread = threading.Thread(target=functools.partial(server.serve_forever, 0.01))
-    thread.start()
-    publish(monkeypatch, mirrors=(server.url("/first"), server.url("/second")))
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        publish(monkeypatch, mirrors=(server.url("/first"), server.url("/second")))
+        yield server
 
 
 @pytest.fixture
