@@ -64,6 +64,26 @@ class Cifar10Config:
 
 
 @dataclass
+class MnistConfig:
+    """MNIST or Fashion-MNIST: 28 x 28 grey images, 784 inputs, 10 classes."""
+
+    rows: ClassVar[Rows] = Rows(50_000, 10_000, 10_000)
+    inputs: ClassVar[int] = 784
+    classes: ClassVar[int] = 10
+
+    name: str = "mnist"
+    num_train: int | None = key(None, COUNT, optional=True)
+    """Training rows to use, the first of the split; >= 1, null = all 50,000."""
+    num_val: int | None = key(None, COUNT, optional=True)
+    """Validation rows to use, the first of the split; >= 1, null = all 10,000."""
+    root: str | None = key(None, FilePath("./MNIST/raw"), optional=True)
+    """The folder of the four files, packed or not, or the root that torchvision was given.
+
+    null = the cached copy, downloaded first if there is none. Made absolute by :func:`typed`.
+    """
+
+
+@dataclass
 class SyntheticConfig:
     """Made-up images of CIFAR-10's shape, learnable; no photographs."""
 
@@ -147,4 +167,6 @@ class SklearnConfig(Measured):
 
 
 MeasuredConfig: TypeAlias = TableConfig | SklearnConfig
-DataConfig: TypeAlias = DigitsConfig | Cifar10Config | SyntheticConfig | MeasuredConfig
+DataConfig: TypeAlias = (
+    DigitsConfig | Cifar10Config | SyntheticConfig | MnistConfig | MeasuredConfig
+)

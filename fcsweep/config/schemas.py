@@ -33,7 +33,7 @@ from fcsweep.config.allowed import (
     UNDER_ONE,
     Device,
 )
-from fcsweep.config.data_sets import DataConfig, DigitsConfig, SklearnConfig
+from fcsweep.config.data_sets import DataConfig, DigitsConfig, MnistConfig, SklearnConfig
 from fcsweep.config.fields import key as _key
 from fcsweep.config.fields import sizes as _sizes
 from fcsweep.config.optimizers import OptimizerConfig, SgdConfig
@@ -176,6 +176,7 @@ GROUPS: dict[str, dict[str, type[Any]]] = {
     "optimizer": _by_name(OptimizerConfig),
     "data": {
         **_by_name(DataConfig),
+        "fashion_mnist": MnistConfig,
         **dict.fromkeys(("breast_cancer", "wine", "diabetes"), SklearnConfig),
     },
     "solver": {"default": SolverConfig},

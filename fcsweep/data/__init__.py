@@ -1,4 +1,4 @@
-"""What is trained on: the images ``digits``, ``cifar10`` and ``synthetic``, and tables.
+"""What is trained on: images, such as ``digits``, and tables.
 
 ::
 
@@ -17,6 +17,7 @@ image (preprocess_cifar10 of EECS 498-007, assignment 3). Tables are in the pack
 ``synthetic.py``      7,000 generated images of CIFAR's shape
 ``cifar10.py``        finds and reads the 60,000 images of CIFAR-10
 ``cifar10_files.py``  its two published file formats, read without trusting them
+``mnist.py``          finds and reads the 70,000 images each of MNIST and Fashion-MNIST
 ``download.py``       published files, each from the first mirror that has it
 ``cache.py``          the cache folder, and the copies in it for a fast second start
 ====================  ===========================================================================

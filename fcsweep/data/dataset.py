@@ -14,10 +14,11 @@ from torch import Tensor
 from fcsweep.data.cifar10 import CIFAR10
 from fcsweep.data.digits import DIGITS
 from fcsweep.data.images import Images, ImageSet
+from fcsweep.data.mnist import FASHION_MNIST, MNIST
 from fcsweep.data.synthetic import SYNTHETIC
 from fcsweep.messages.errors import DataError
 
-SETS = {one.name: one for one in (DIGITS, CIFAR10, SYNTHETIC)}
+SETS = {one.name: one for one in (DIGITS, CIFAR10, MNIST, FASHION_MNIST, SYNTHETIC)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +72,14 @@ def load(
     again.
 
     Args:
-        name: ``digits``, ``cifar10`` or ``synthetic``: one of `SETS`.
+        name: One of `SETS`, such as ``digits``.
         num_train: The number of training rows, taken from the start; None for all. The subtracted
             mean is that of all training rows either way.
         num_val: The number of validation rows, taken from the start; None for all.
         root: For ``cifar10``: the archive, the folder of its batches, or a folder that holds one of
-            them. None for the published archive, which is downloaded unless it, or a copy of what
-            it holds, is in the cache folder.
+            them. For ``mnist`` and ``fashion_mnist``: the folder of their files, or torchvision's
+            root. None for the published files, which are downloaded unless they, or a copy of what
+            they hold, are in the cache folder.
         dtype: The type of ``X_train`` and ``X_val``, a floating-point one.
 
     Raises:

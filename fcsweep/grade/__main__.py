@@ -37,7 +37,7 @@ def main() -> None:
         help="the objective that counts as success; as each run has it if absent",
     )
     parser.add_argument(
-        "--data-root", help="where CIFAR-10 lies here, as data.root; the cached copy if absent"
+        "--data-root", help="where the data lie here, as data.root; the cached copy if absent"
     )
     parser.add_argument("--device", help="cpu, cuda or cuda:N; as each run was trained if absent")
     parser.add_argument(

@@ -50,6 +50,7 @@ _USUAL = {
     "checkpoint_seconds": "checkpoint_every save_every checkpoint_interval",
     "fully_connected": "mlp fc fcn fcnet fully_connected_net dense",
     "cifar10": "cifar_10 cifar",
+    "fashion_mnist": "fashion fashionmnist fmnist",
     "sgd": "gd vanilla_sgd gradient_descent",
     "nesterov": "nag nesterov_momentum sgd_nesterov",
     "rmsprop": "rms_prop",

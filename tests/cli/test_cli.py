@@ -68,7 +68,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
         "cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum, val50",
         "mean cifar10?",
     ),
-    "data=mnist": ("data is 'mnist'; expected one of breast_cancer, cifar10, diabetes, digits,",),
+    "data=emnist": ("data is 'emnist'; expected one of breast_cancer, cifar10, diabetes, digits,",),
     "model=3": ("model is 3; expected one of five_layer, fully_connected, three_layer, two",),
     "model=null": ("model is null; expected one of five_layer",),
     "optimizer=[sgd,adam]": ("to run each option: -m optimizer=sgd,adam",),
@@ -525,7 +525,7 @@ def test_help(fcsweep, tmp_path):
     assert len(examples) == 5
     assert not [line for line in said.out.splitlines() if len(line) > 80]
     for line in (
-        "data: breast_cancer, cifar10, diabetes, digits, iris, synthetic, table, wine",
+        "data: breast_cancer, cifar10, diabetes, digits, fashion_mnist, iris, mnist,",
         "experiment: cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum",
         "model: five_layer, fully_connected, three_layer, two_layer",
         "optimizer: adam, adamw, custom, momentum, nesterov, rmsprop, sgd",

@@ -10,7 +10,6 @@ from fcsweep.accuracy import EVALUATION_ROWS
 from fcsweep.config import (
     GROUPS,
     AdamConfig,
-    Cifar10Config,
     DigitsConfig,
     FullyConnectedConfig,
     RunConfig,
@@ -23,7 +22,8 @@ from fcsweep.config import (
 )
 from fcsweep.config.allowed import Measured
 from fcsweep.data.choice import data_of, held_out_of, measured
-from fcsweep.data.cifar10 import CIFAR10, ROW
+from fcsweep.data.cifar10 import ROW
+from fcsweep.data.mnist import SIDE
 from fcsweep.optim import RULES
 from fcsweep.run import run
 from fcsweep.run.build import NO_CONSTANT, net_of, solver_of
@@ -46,10 +46,11 @@ def test_every_rule_can_be_chosen():
     assert sorted(schema.rule for schema in OWN_RULES.values()) == sorted(RULES)
 
 
+FILES = {name for name, one in data.SETS.items() if one.find}
 TABLES = {name for name, schema in GROUPS["data"].items() if issubclass(schema, Measured)}
 
 
-@pytest.mark.parametrize("name", sorted(GROUPS["data"].keys() - {"cifar10"} - TABLES))
+@pytest.mark.parametrize("name", sorted(GROUPS["data"].keys() - FILES - TABLES))
 def test_a_data_set_is_as_its_schema_says(name):
     schema, loaded = GROUPS["data"][name], data.load(name)
     X_test, y_test = data.load_test(name)
@@ -60,9 +61,12 @@ def test_a_data_set_is_as_its_schema_says(name):
     assert labels.tolist() == list(range(schema.classes))
 
 
-def test_cifar10_is_as_its_schema_says():
-    assert Cifar10Config.rows == CIFAR10.sizes
-    assert (Cifar10Config.inputs, Cifar10Config.classes) == (ROW, CIFAR10.classes)
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_set_with_files_is_as_its_schema_says(name):
+    schema, published = GROUPS["data"][name], data.SETS[name]
+    inputs = ROW if name == "cifar10" else SIDE**2
+    assert schema.rows == published.sizes
+    assert (schema.inputs, schema.classes) == (inputs, published.classes)
 
 
 def test_every_data_set_can_be_chosen():

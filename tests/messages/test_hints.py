@@ -46,7 +46,7 @@ def test_a_key(word, meant):
         ("RMS_prop", GROUPS["optimizer"], "rmsprop"),
         ("mlp", GROUPS["model"], "fully_connected"),
         ("CIFAR-10", GROUPS["data"], "cifar10"),
-        ("mnist", GROUPS["data"], None),  # the digits here are others
+        ("fashion", GROUPS["data"], "fashion_mnist"),
         ("asha", PRUNERS, "successive_halving"),
         ("bayes", SAMPLERS, "tpe"),
         ("test_accuracy", OBJECTIVE.words, "val_accuracy"),
