@@ -2,7 +2,8 @@
 
 ``python analysis/make_sample.py CIFAR10_FOLDER`` takes some minutes. Of each run it keeps the
 config, the result, the history and the provenance, and the losses where they are short; of a sweep
-what it was asked. Folders of this machine are left out of them; what that changes is sealed again.
+what it was asked. Folders and the name of this machine are left out of them; what that changes is
+sealed again.
 """
 
 import json
@@ -74,11 +75,12 @@ def pack(sweep: Path, target: Path) -> None:
 
 
 def seal(run: Path) -> None:
-    """Seal the changed config, and the command without its folder."""
+    """Seal the changed config, and the facts without this machine's name and folders."""
     facts = json.loads((run / PROVENANCE).read_text())
     facts["command"] = re.sub(r" data\.root=[^ ]*", "", facts["command"])
     facts["files"][CONFIG] = sha256((run / CONFIG).read_bytes()).hexdigest()
-    facts.pop("sha256")
+    for name in ("host", "process", "sha256"):
+        facts.pop(name, None)
     (run / PROVENANCE).write_bytes(as_json(add_seal(facts)))
 
 

@@ -1,9 +1,10 @@
-"""What the records of a run hold: a row an epoch, and how it ended."""
+"""What the records of a run hold: a row an epoch, how it ended, and who trained it when."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fcsweep.objectives import OBJECTIVES, digits_of, is_other, of_quantity
@@ -129,6 +130,64 @@ KINDS: Mapping[str, type] = {
     "seconds": float,
 }
 """Types of the keys of ``result.json`` that are not text; an int is accepted for a float."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Which worker trained a run, and when; of a resumed run the last one that did.
+
+    The keys of ``provenance.json``. The times are those of the machine's clock, in UTC.
+    """
+
+    host: str
+    process: int
+    """Its number on that machine."""
+    started: datetime
+    """Equal for the trials of a stack."""
+    ended: datetime | None
+    """None while it trains, and where its process was killed."""
+
+    @property
+    def cells(self) -> Sequence[str]:
+        """Of the columns of ``trials.csv``."""
+        ended = "" if self.ended is None else _written(self.ended)
+        return [self.host, str(self.process), _written(self.started), ended]
+
+
+TRAINED = tuple(field.name for field in fields(Training))
+LONGEST_HOST, LARGEST_PROCESS = 255, 2**63
+
+
+def moment() -> str:
+    """This moment, as the records write it."""
+    return _written(datetime.now(UTC))
+
+
+def training_of(facts: Mapping[Any, Any], prefix: str = "") -> Training | None:
+    """Which worker trained a run; None if its record does not say so, as older ones do not.
+
+    Args:
+        facts: what ``provenance.json`` holds.
+        prefix: of its keys.
+    """
+    host, process, *times = (facts.get(prefix + name) for name in TRAINED)
+    started, ended = map(_read, times)
+    if started is None or not isinstance(host, str) or not isinstance(process, int):
+        return None
+    believed = len(host) <= LONGEST_HOST and 0 < process < LARGEST_PROCESS
+    return Training(host, process, started, ended) if believed else None
+
+
+def _written(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds")
+
+
+def _read(text: object) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return time if time.utcoffset() == timedelta(0) else None
 
 
 def value_text(value: float | None, objective: str) -> str:

@@ -21,6 +21,7 @@ from fcsweep.config import read
 from fcsweep.messages.errors import ConfigError
 from fcsweep.objectives import digits_of, is_other, sign_of
 from fcsweep.records.filenames import jobs_of
+from fcsweep.records.formats import TRAINED, Training, training_of
 from fcsweep.records.reader import Reading, read_run
 from fcsweep.system.atomic import write_atomically
 
@@ -66,6 +67,12 @@ class Row:
     def failed(self) -> bool:
         """Whether the job left no result that counts."""
         return self.status in ("failed", "missing", "damaged", "running", "interrupted")
+
+    @property
+    def training(self) -> Training | None:
+        """Which worker trained it; None where no record that is to be believed tells."""
+        found = self.found
+        return None if found is None or found.damage else training_of(found.provenance)
 
 
 @dataclass(frozen=True)
@@ -161,8 +168,9 @@ class Point:
 def write(folder: str | Path, rows: Sequence[Row] | None = None) -> Sequence[Row]:
     """Write the runs of a sweep to ``trials.csv`` in its folder, atomically.
 
-    Columns: ``number, status, value``, the config keys that differ, ``seconds, folder``. Floats are
-    written by ``repr``, lists as JSON; a cell is empty where a run has no such value.
+    Columns: ``number, status, value``, the config keys that differ, ``seconds, folder``, and of
+    runs of this program the keys of `Training`. Floats are written by ``repr``, lists as JSON; a
+    cell is empty where a run has no such value.
 
     Args:
         folder: of the sweep.
@@ -184,11 +192,13 @@ def write_rows(folder: str | Path, rows: Sequence[Row]) -> None:
     keys = differing(rows)
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
-    out.writerow(["number", "status", "value", *keys, "seconds", "folder"])
+    workers = TRAINED if any(row.found for row in rows) else ()
+    out.writerow(["number", "status", "value", *keys, "seconds", "folder", *workers])
     for row in rows:
         config = [as_text(row.config.get(key)) for key in keys]
         ends = [as_text(row.seconds), row.folder.as_posix()]
-        out.writerow([row.number, row.status, as_text(row.value), *config, *ends])
+        who = row.training.cells if row.training else [""] * len(workers)
+        out.writerow([row.number, row.status, as_text(row.value), *config, *ends, *who])
     write_atomically(Path(folder) / FILE, text.getvalue().encode())
 
 

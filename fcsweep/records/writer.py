@@ -35,7 +35,7 @@ from fcsweep.records.filenames import (
     PROVENANCE,
     RESULT,
 )
-from fcsweep.records.formats import HistoryRow, Result, columns_of
+from fcsweep.records.formats import HistoryRow, Result, columns_of, moment
 from fcsweep.records.ownership import remove_checkpoints, remove_half_written
 from fcsweep.records.reader import look, read_json
 from fcsweep.records.seal import add_seal, as_json
@@ -190,7 +190,8 @@ class RunRecord:
         self._losses_file.flush(self._npy, self._npy_header())
         result = as_json(vars(self.result))
         if seal:
-            facts = as_json(add_seal(self._facts | {"files": self._hashes(result)}))
+            ends = {"ended": moment(), "files": self._hashes(result)}
+            facts = as_json(add_seal(self._facts | ends))
             rewrite_atomically(self.folder / PROVENANCE, facts, self._spare)
         rewrite_atomically(self.folder / RESULT, result, self._spare)
 
@@ -227,9 +228,9 @@ def _unseal(folder: Path) -> None:
     """Remove the seal of a run that was killed between its first and its last record."""
     with suppress(OSError, ValueError):
         facts = read_json(folder / PROVENANCE)
-        if facts.pop("files", None) is not None:
-            facts.pop("sha256", None)
-            write_json(folder / PROVENANCE, facts)
+        if "files" in facts:
+            left = {key: facts[key] for key in facts if key not in ("ended", "files", "sha256")}
+            write_json(folder / PROVENANCE, left)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

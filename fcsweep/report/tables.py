@@ -12,6 +12,7 @@ from fcsweep.analysis import findings
 from fcsweep.analysis.findings import is_number, missing, written
 from fcsweep.analysis.repeats import spread_in
 from fcsweep.objectives import is_other, of_quantity
+from fcsweep.records.formats import TRAINED
 from fcsweep.report import words
 from fcsweep.report.contents import Run, Sweep
 from fcsweep.report.foreign_study import NOTES, PARAMS, REACHED
@@ -26,7 +27,10 @@ MEASURED = {
 }
 """The columns of what came out of runs, and their headings."""
 MEASURED_OF_POINTS = MEASURED | {"epochs": "seeds"}
-OF_ONE_RUN = ("provenance.files.", "provenance.sha256", "provenance.stack_place")
+OF_ONE_RUN = tuple(
+    f"provenance.{name}"
+    for name in ("files.", "sha256", "stack_place", *TRAINED[TRAINED.index("process") :])
+)
 """Facts that say nothing about the sweep."""
 
 

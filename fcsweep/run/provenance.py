@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from functools import lru_cache
@@ -21,6 +22,7 @@ from fcsweep.config.import_paths import import_paths
 from fcsweep.data.dataset import Dataset
 from fcsweep.kernels.processor import library
 from fcsweep.messages.secrets import mask
+from fcsweep.records.formats import moment
 from fcsweep.run.own_code import source_sha256
 
 CODE = Path(__file__).parents[1]
@@ -54,6 +56,11 @@ def provenance(
         "stack_size": stack,
         "stack_place": place,
     }
+
+
+def this_worker() -> dict[str, Any]:
+    """Which process trains what starts now, a whole stack: the first keys of `Training`."""
+    return {"host": socket.gethostname(), "process": os.getpid(), "started": moment()}
 
 
 def _own_code(config: RunConfig) -> dict[str, str | None]:

@@ -24,7 +24,7 @@ from fcsweep.records.events import Observer, OnEpoch, Report
 from fcsweep.records.formats import HistoryRow, Result
 from fcsweep.run.build import best_file, device_of, solver_of
 from fcsweep.run.checkpoint import Checkpoint, Checkpoints, find, groups, made_with, resume
-from fcsweep.run.provenance import provenance
+from fcsweep.run.provenance import provenance, this_worker
 from fcsweep.run.trial import Trial, out_of_memory
 from fcsweep.solver import Solver
 from fcsweep.system.atomic import writing
@@ -247,9 +247,10 @@ def _drop_ended(training: Sequence[Trial], solver: Solver) -> list[Trial]:
 def _add_provenance(
     trials: Sequence[Trial], device: torch.device, dataset: data.Dataset | None
 ) -> None:
+    worker = this_worker()
     for place, trial in enumerate(trials):
         with trial.alone():
-            facts = provenance(trial.config, device, dataset, place, len(trials))
+            facts = provenance(trial.config, device, dataset, place, len(trials)) | worker
             trial.made_with = made_with(trial.config, facts)
             trial.record.provenance(facts)
 

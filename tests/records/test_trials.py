@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -38,10 +39,38 @@ def test_the_file_of_a_sweep(two_rules):
     rows = sweep_table.write(two_rules)
     assert [row.number for row in rows] == [0, 1]
     assert (two_rules / "trials.csv").read_text() == (
-        "number,status,value,optimizer.name,optimizer.learning_rate,seconds,folder\n"
-        f"0,completed,0.30000000000000004,sgd,0.01,1.25,{two_rules}/0\n"
-        f"1,completed,0.95,momentum,0.1,1.25,{two_rules}/1\n"
+        "number,status,value,optimizer.name,optimizer.learning_rate,seconds,folder,"
+        "host,process,started,ended\n"
+        f"0,completed,0.30000000000000004,sgd,0.01,1.25,{two_rules}/0,,,,\n"
+        f"1,completed,0.95,momentum,0.1,1.25,{two_rules}/1,,,,\n"
     )
+
+
+STARTED = "2026-03-01T23:59:59.500+00:00"
+WORKER = {"host": "node1", "process": 4711, "started": STARTED, "ended": STARTED}
+
+
+WORKERS = {
+    "a worker": (WORKER, f",node1,4711,{STARTED},{STARTED}"),
+    "killed": (WORKER | {"ended": None}, f",node1,4711,{STARTED},"),
+    "an older record": ({"threads": 1}, ",,,,"),
+    "a name that is none": (WORKER | {"host": ["node1"]}, ",,,,"),
+    "a name that is too long": (WORKER | {"host": "x" * 256}, ",,,,"),
+    "a number that is none": (WORKER | {"process": "4711"}, ",,,,"),
+    "a time that is none": (WORKER | {"started": "yesterday"}, ",,,,"),
+    "a time of no zone": (WORKER | {"started": STARTED[:-6]}, ",,,,"),
+}
+
+
+@pytest.mark.parametrize(("facts", "told"), WORKERS.values(), ids=WORKERS)
+def test_which_worker_trained_a_run_as_far_as_its_record_tells(facts, told, two_rules):
+    (two_rules / "0" / "provenance.json").write_text(json.dumps(facts | {"files": {}}))
+    (two_rules / "1" / "provenance.json").write_text("{")
+    (two_rules / "0" / "result.json").write_text('{"status": "running"}')  # which has no seal yet
+    sweep_table.write(two_rules)
+    _, one, damaged = (two_rules / "trials.csv").read_text().splitlines()
+    assert one == f"0,running,,sgd,0.01,,{two_rules}/0{told}"
+    assert damaged.endswith("/1,,,,")
 
 
 def test_the_file_may_be_written_again(two_rules):

@@ -289,6 +289,7 @@ CAUSES = {
     "device": ({"cpu_capability": "NEON"}, "the instructions of the CPU (NEON, now "),
     "code": ({"code_sha256": None}, "the code of fcsweep (null, now "),
     "nothing": ({}, "none that the two provenance records show"),
+    "the worker": ({"host": "b", "process": 1, "started": ""}, "none that the two provenance"),
 }
 
 

@@ -1,10 +1,13 @@
 """Where the numbers come from: every field, no secret, and cheap enough for a thousand runs."""
 
 import json
+import os
 import re
+import socket
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from packaging.requirements import Requirement
-from support.short_runs import config_of, folders_in, result_of
+from support.short_runs import config_of, config_with, folders_in, result_of
 
 from fcsweep.records.seal import add_seal, as_json
 from fcsweep.run import provenance as module
@@ -21,6 +24,7 @@ from fcsweep.run.provenance import provenance
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
+WORKER = ("host", "process", "started", "ended")
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +61,35 @@ def test_what_it_says():
     assert (facts["seed"], facts["dtype"], facts["data_sha256"]) == (3, "float32", "ab")
     assert (facts["stack_place"], facts["stack_size"]) == (2, 5)
     assert len(facts["code_sha256"]) == 64
+
+
+def test_which_worker_trained_a_stack_and_when(tmp_path):
+    before = datetime.now(UTC)
+    one, other = folders_in(tmp_path, "one", "other")
+    run_many([config_of(seed=seed) for seed in (0, 1)], [one, other])
+    facts, others = facts_of(one), facts_of(other)
+    assert (facts["host"], facts["process"]) == (socket.gethostname(), os.getpid())
+    assert [facts[key] for key in WORKER[:3]] == [others[key] for key in WORKER[:3]]
+    started, ended = (datetime.fromisoformat(facts[key]) for key in WORKER[2:])
+    assert before - timedelta(milliseconds=1) <= started <= ended <= datetime.now(UTC)
+    assert (ended - started).total_seconds() >= result_of(one)["seconds"] - 0.001
+
+
+def test_of_a_resumed_run_the_last_worker_counts(tmp_path, monkeypatch):
+    def stop(reports):
+        if reports[0].row.epoch == 3:
+            raise KeyboardInterrupt
+        return ()
+
+    monkeypatch.setattr(module.socket, "gethostname", lambda: "first")
+    with pytest.raises(KeyboardInterrupt):
+        run(config_with(), tmp_path, stop)
+    first = facts_of(tmp_path)
+    monkeypatch.setattr(module.socket, "gethostname", lambda: "second")
+    run(config_with(), tmp_path)
+    second = facts_of(tmp_path)
+    assert (first["host"], second["host"]) == ("first", "second")
+    assert first["started"] <= first["ended"] <= second["started"] <= second["ended"]
 
 
 @pytest.mark.parametrize(

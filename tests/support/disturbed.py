@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fcsweep.records.formats import TRAINED
+
 TASK = ["data=synthetic", "data.num_train=60", "data.num_val=20", "solver.batch_size=10"]
 TASK += ["model.hidden_dims=[8]", "solver.checkpoint_seconds=0.01", "hydra.sweep.dir=out"]
 SEARCH = [*TASK, "solver.num_epochs=60", "hydra/sweeper=optuna", "hydra.sweeper.ahead=6"]
@@ -15,7 +17,7 @@ RECORDS = (".hydra/config.yaml", "history.csv", "losses.npy", "best.safetensors"
 
 
 def left(out: Path) -> dict[Any, Any]:
-    """The records of all trials and the rows of the table, without times."""
+    """The records of all trials and the rows of the table, without times and workers."""
     found: dict[Any, Any] = {}
     for path in out.glob("*/result.json"):
         run = path.parent
@@ -24,7 +26,8 @@ def left(out: Path) -> dict[Any, Any]:
             if (run / name).exists():
                 found[run.name, name] = (run / name).read_bytes()
     rows = csv.DictReader((out / "trials.csv").read_text().splitlines())
-    return found | {("table", row["number"]): {**row, "seconds": 0} for row in rows}
+    where_and_when = dict.fromkeys(["seconds", *TRAINED])
+    return found | {("table", row["number"]): row | where_and_when for row in rows}
 
 
 def differences(expected: dict[Any, Any], found: dict[Any, Any]) -> list[Any]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 import psutil
 import pytest
 
+from fcsweep.records.formats import TRAINED
 from support import preloaded
 from support.toy_app import study_of
 
@@ -91,14 +92,14 @@ def undisturbed(folder, words):
 
 
 def left(out):
-    """All that a sweep leaves, without times, places in stacks and the name of its folder."""
+    """All that a sweep leaves, without times, workers, places in stacks and its folder's name."""
     found = {}
     for path in out.glob("*/result.json"):
         run = path.parent
         files = {name: (run / name).read_bytes() for name in NUMBERS if (run / name).exists()}
         found[run.name] = json.loads(path.read_text()) | {"seconds": 0}, files
     rows = csv.DictReader((out / "trials.csv").read_text().splitlines())
-    found["table"] = [{**row, "seconds": 0} for row in rows]
+    found["table"] = [row | dict.fromkeys(["seconds", *TRAINED]) for row in rows]
     names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*"))
     found["names"] = [name for name in names if not name.startswith(LOGS)]
     if (out / "study.journal").exists():
