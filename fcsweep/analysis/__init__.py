@@ -16,6 +16,7 @@ brings them when it is first asked for, and findings need them only for tables o
 ``curves.py``      curves over epochs and steps
 ``repeats.py``     runs that differ in their seed alone, as points with means
 ``landscapes.py``  values over parameters and trials
+``workers.py``     which worker trained which runs, and when
 ``style.py``       the style; `save` for a file
 =================  ==============================================================
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ class Comparison(Sweep):
     def single(self) -> bool:
         """Whether it is one run."""
         return False
+
+    @cached_property
+    def time_line(self) -> None:
+        """Sweeps that are compared share no workers."""
 
     @property
     def tops(self) -> list[Run]:

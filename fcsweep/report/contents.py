@@ -11,6 +11,7 @@ from typing import Any
 
 from fcsweep.analysis import findings, repeats
 from fcsweep.analysis.findings import Axis
+from fcsweep.analysis.workers import TimeLine, time_line
 from fcsweep.messages.errors import FolderError
 from fcsweep.objectives import Direction
 from fcsweep.records import sweep_table
@@ -81,6 +82,12 @@ class Sweep:
             return self.study.front()
         best = findings.best_place(self.points, self.study and self.objectives["value"])
         return [] if best is None else [self.points[best]]
+
+    @cached_property
+    def time_line(self) -> TimeLine | None:
+        """Where several workers trained the sweep, as far as its records tell."""
+        found = time_line(self.runs)
+        return found if found and len(found.workers) > 1 else None
 
     def verdict(self, run: Mapping[str, Any]) -> str:
         """How a run or a point ended, in words."""

@@ -60,6 +60,7 @@ def embedded(sweep: Sweep) -> dict[str, Any]:
             _curve(curve, run, most) for curve, run in zip(sweep.curves, sweep.runs, strict=True)
         ],
         "steps": _steps(sweep.folder) if sweep.single and any(sweep.curves) else None,
+        "time_line": _time_line(sweep),
         "importance": {
             key.removeprefix(PARAMS): round(part, 4) for key, part in sweep.parts.items()
         },
@@ -128,6 +129,24 @@ def _rows(sweep: Sweep, rows: Sequence[Run]) -> dict[str, Any]:
             }
             for column in named.values()
         ],
+    }
+
+
+def _time_line(sweep: Sweep) -> dict[str, Any] | None:
+    """The workers, and of each stack the place of its worker, start, end and runs."""
+    if (line := sweep.time_line) is None:
+        return None
+    second, unit = line.unit
+    times = [
+        [place, *(round(time / second, 4) for time in (stack.start, stack.end)), [*stack.runs]]
+        for place, worker in enumerate(line.workers)
+        for stack in worker.stacks
+    ]
+    return {
+        "unit": unit,
+        "hosts": [printable(worker.host) for worker in line.workers],
+        "processes": [worker.process for worker in line.workers],
+        "stacks": times,
     }
 
 

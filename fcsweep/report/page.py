@@ -23,13 +23,22 @@ from fcsweep.report import comparison, contents, ensembles, words
 from fcsweep.report.contents import Run, Sweep
 from fcsweep.report.embedded import as_script, embedded
 from fcsweep.report.figures import figures
-from fcsweep.report.tables import Table, best_rows, cell, failures, provenance, tables, trial
+from fcsweep.report.tables import (
+    Table,
+    best_rows,
+    cell,
+    failures,
+    provenance,
+    tables,
+    trial,
+    workers,
+)
 from fcsweep.system.atomic import write_atomically
 
 FILE, COMPARISON = "report.html", "comparison.html"
 SCRIPTS = (
     *("data", "filter", "state", "paint", "svg", "ticks", "pointer", "plot"),
-    *("columns", "curves", "charts", "parallel", "table", "start"),
+    *("columns", "curves", "charts", "time_line", "parallel", "table", "start"),
 )
 """Of ``scripts/``, in this order one program."""
 MOST_ALIGNED = 40
@@ -109,6 +118,8 @@ def content(sweep: Sweep) -> dict[str, Any]:
         "summaries": [],
         "notes": [],
         "tables": [_html(table, sweep) for table in tables(sweep)],
+        "workers": workers(sweep),
+        "about_workers": words.workers(sweep.time_line),
         "failures": failures(sweep),
         "data": as_script(embedded(sweep)) if shown or not sweep.single else None,
     }

@@ -174,6 +174,24 @@ def trial(row: Run, top: Path) -> str:
     return str(inside) if alone else str(row["number"])
 
 
+def workers(sweep: Sweep) -> dict[str, Any] | None:
+    """The workers of a sweep that had several, by their first start; else None."""
+    if (line := sweep.time_line) is None:
+        return None
+    second, unit = line.unit
+    head = ["worker", "machine", "idle", "stacks", "trials", f"from ({unit})", f"to ({unit})"]
+    rows = [
+        [
+            *(number, worker.host, f"{worker.idle:.0%}", len(worker.stacks)),
+            sum(len(stack.runs) for stack in worker.stacks),
+            *(f"{time / second:.1f}" for time in (worker.start, worker.end)),
+            worker.process,
+        ]
+        for number, worker in enumerate(line.workers, 1)
+    ]
+    return {"head": [*head, "process"], "rows": rows}
+
+
 def failures(sweep: Sweep) -> list[dict[str, str]]:
     """Runs whose status is one of `FAILURES`, with the reason; equal ones grouped."""
     found = [run for run in sweep.runs if run["status"] in FAILURES]

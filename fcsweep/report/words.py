@@ -8,6 +8,7 @@ from typing import Any
 
 from fcsweep.analysis.findings import Axis, missing, standard_error, written
 from fcsweep.analysis.repeats import spread_in
+from fcsweep.analysis.workers import TimeLine
 from fcsweep.objectives import digits_of, reaches, sign_of, words_of
 from fcsweep.report.foreign_study import REACHED, Study
 
@@ -125,6 +126,17 @@ def trust(
         if len(different) > 1:
             notes.append(f"The runs come from {len(different)} {what}.")
     return notes
+
+
+def workers(line: TimeLine | None) -> str:
+    """What the times of the workers are; nothing where there is no time line."""
+    if line is None:
+        return ""
+    return (
+        f"Times are from {line.since:%Y-%m-%d %H:%M:%S} UTC, the first start, by each machine's "
+        "clock. A worker is idle while it trains nothing between its first start and its last end. "
+        "Of a resumed trial only its last worker is known."
+    )
 
 
 def warning(runs: Sequence[Run], most: int = 5) -> str | None:

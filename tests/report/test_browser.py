@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.written_sweeps import SEARCHED, config_of, write_run, write_sweep
+from support.written_sweeps import SEARCHED, config_of, trained_by, write_run, write_sweep
 
 from fcsweep import report
 
@@ -33,6 +33,7 @@ ENDS: list[tuple[tuple[float, ...], str, str | None]] = [
 ]
 PICTURES = ("png", "svg")
 FIGURES = ["learning_curves", "landscape", "history", "importance", "parallel"]
+OF_A_SWEEP = [*FIGURES, "time_line"]
 TEXTS = {
     "completed": lambda row: row["status"] == "completed",
     "learning_rate >= 0.1 and status = completed": lambda row: (
@@ -70,7 +71,11 @@ def sweep(tmp_path_factory):
         config["model"]["reg"] = 0.1 * (number % 2)
         accuracies, status, reason = ENDS[number % len(ENDS)]
         some = tuple(one - number / 1000 for one in accuracies)
-        write_run(folder / str(number), config, some, status, reason=reason, target=None)
+        start = 10 * (number // 4)
+        worker = trained_by("node1", 1 + number // 4 % 2, start, start + 8 + number % 4)
+        write_run(
+            folder / str(number), config, some, status, reason=reason, target=None, worker=worker
+        )
     report.write(folder)
     return folder
 
@@ -116,7 +121,7 @@ def test_what_a_page_looks_like(sweep, tmp_path, width, dark):
     seen, console = read(sweep / "report.html", "look, print", tmp_path, width, dark)
     assert console == ""
     assert seen["width"] == width and seen["wide"] <= 0 and seen["outside"] == 0
-    assert list(seen["painted"]) == FIGURES and len(seen["painted"]["learning_curves"]) == 4
+    assert list(seen["painted"]) == OF_A_SWEEP and len(seen["painted"]["learning_curves"]) == 4
     assert all(count > 1000 for counts in seen["painted"].values() for count in counts)
     assert all(label and len(label) > 20 for label in seen["labels"])
     paper, ink = brightness(seen["paper"]), brightness(seen["ink"])
@@ -125,7 +130,7 @@ def test_what_a_page_looks_like(sweep, tmp_path, width, dark):
 
 
 def test_a_reader_selects_sorts_filters_and_zooms(sweep, tmp_path):
-    steps = "sort, filter, select, zoom, choose, keys, save, again"
+    steps = "sort, filter, select, zoom, choose, keys, workers, save, again"
     seen, console = read(sweep / "report.html", steps, tmp_path)
     assert console == ""
     there = [[float(cell) for cell in seen[way] if cell] for way in ("up", "down")]
@@ -140,6 +145,7 @@ def test_a_reader_selects_sorts_filters_and_zooms(sweep, tmp_path):
     assert keys["said"].startswith("trial 1 (completed)") and keys["chosen"] == [1]
     assert keys["focused"] and keys["zoomed"] and len(keys["row"]) == 1
     assert seen["numbers"] == 1 + 48
+    check_workers(seen["workers"])
     again = seen["again"]
     assert again["chosen"] == [0, 7] and again["beside"] == 3 and again["sort"] == "seconds"
     assert again["x"] == "best_val_accuracy" and again["filter"] == "weight_scale > 0.001"
@@ -155,6 +161,18 @@ def check_filters(seen):
     for text, said in WRONG.items():
         assert (seen["filters"][text]["said"], seen["filters"][text]["invalid"]) == (said, "true")
     assert seen["hidden"][0] == 48 and "hide=diverged" in seen["hidden"][1]
+
+
+def check_workers(seen):
+    assert seen["told"].splitlines() == [
+        "worker 1: process 1 on node1",
+        "0 to 11 s",
+        "trials 0, 1, 2, 3",
+    ]
+    assert seen["chosen"] == [0, 1, 2, 3] and seen["marked"]
+    assert len(seen["rows"]) == 15  # stacks
+    assert seen["rows"][1] == ["1", "node1", "1", "20", "31", "8 9 10 11"]
+    assert seen["filtered"] == [["1", "node1", "1", "0", "11", "0"]]
 
 
 def check_selection(seen):

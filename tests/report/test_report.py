@@ -111,6 +111,13 @@ def test_nothing_is_fetched_and_only_our_script_and_style_may_run(search):
     assert rules["default-src"] == rules["base-uri"] == "'none'" and "unsafe" not in policy
 
 
+def test_what_marks_the_place_of_the_pointer_is_not_printed():
+    """Chromium prints a canvas that nothing was drawn on as white, here over the figure."""
+    style = (Path(report.__file__).parent / "page.css").read_text()
+    rules = style.partition("@media print")[2].split("}")
+    assert any(".plot .marked" in rule and "display: none" in rule for rule in rules)
+
+
 def test_uplot_is_as_it_was_published():
     """What ``npm pack uplot@1.6.32`` brings; its license is in every page."""
     folder = Path(report.__file__).parent / "uplot"

@@ -1,8 +1,10 @@
 """Sweeps for the tests of the analysis: their folders, as runs would have left them."""
 
 import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -14,6 +16,17 @@ SEARCHED = {
     "model.weight_scale": "tag(log,interval(1e-4,10))",
     "optimizer.learning_rate": "tag(log,interval(1e-4,1))",
 }
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def trained_by(host: str, process: int, start: float, end: float | None) -> dict[str, Any]:
+    """What the record of a run has of its worker; times in seconds after `NOON`."""
+    times = {"started": start} if end is None else {"started": start, "ended": end}
+    told = {name: NOON + timedelta(seconds=time) for name, time in times.items()}
+    written = {name: time.isoformat(timespec="milliseconds") for name, time in told.items()}
+    return {"host": host, "process": process, **written}
 
 
 def write_sweep(folder: Path, params: dict[str, str], task: tuple[str, ...] = ()) -> Path:
@@ -32,13 +45,19 @@ def write_run(
     *,
     reason: str | None = None,
     target: float | None = 1.0,
+    worker: dict[str, Any] | None = None,
 ) -> Path:
-    """A run that was judged by its train accuracy, by the program's own writer."""
+    """A run that was judged by its train accuracy, by the program's own writer.
+
+    ``worker`` is as of `trained_by`, with its end.
+    """
+    trained = worker or {}
     (folder / ".hydra").mkdir(parents=True)
     OmegaConf.save(OmegaConf.create(config), folder / ".hydra" / "config.yaml")
     record = RunRecord(folder, "train_accuracy", target)
     record.start()
-    record.provenance({"threads": 1, "git_commit": "c0ffee", "versions": {"torch": "2.13.0"}})
+    facts = {"threads": 1, "git_commit": "c0ffee", "versions": {"torch": "2.13.0"}}
+    record.provenance(facts | {key: trained[key] for key in trained if key != "ended"})
     best = -1.0
     for epoch, accuracy in enumerate(accuracies, 1):
         loss = math.inf if status == "diverged" and epoch == len(accuracies) else 2.3 / epoch
@@ -47,7 +66,8 @@ def write_run(
         losses = np.array([loss, loss], np.float32)
         record.add(row, losses, epoch / 8, b"parameters" if accuracy > best else None)
         best = max(best, accuracy)
-    record.finish(status, reason)
+    with patch("fcsweep.records.writer.moment", lambda: trained.get("ended")):
+        record.finish(status, reason)
     return folder
 
 

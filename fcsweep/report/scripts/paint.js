@@ -91,6 +91,27 @@ function paintBand(ctx, xs, low, high, style) {
   ctx.restore();
 }
 
+// Along the x axis, and never too short to be seen.
+function barOf({ px, py, style }, scale) {
+  const height = style.width * scale;
+  return [px[0], py[0] - height / 2, Math.max(px[1] - px[0], 2 * scale), height];
+}
+
+function paintBar(ctx, mark, scale) {
+  ctx.fillStyle = mark.style.colour;
+  ctx.fillRect(...barOf(mark, scale));
+}
+
+function paintFrame(ctx, mark, scale) {
+  ctx.save();
+  ctx.strokeStyle = theme.ink;
+  ctx.lineWidth = 2.5 * scale;
+  ctx.beginPath();
+  ctx.rect(...barOf(mark, scale));
+  ctx.stroke();
+  ctx.restore();
+}
+
 const OUTLINES = {
   disc: (ctx, x, y, r) => ctx.arc(x, y, r, 0, 2 * Math.PI),
   ring: (ctx, x, y, r) => ctx.arc(x, y, r, 0, 2 * Math.PI),

@@ -2,7 +2,7 @@
 //
 // A chart is made of a function that tells what it shows now: {x, y, marks, legend, numbers}.
 // An axis has a label, a scale (log, linear or choice), a range and, for a choice, names. A mark is
-// a line, a band, a rule or a dot; one with runs answers the pointer.
+// a line, a band, a bar, a rule or a dot; one with runs answers the pointer.
 
 const charts = [];
 const REACH = 40; // CSS pixels from the pointer to a mark
@@ -136,8 +136,10 @@ class Plot {
     let least = (REACH * scale) ** 2;
     for (const mark of this.placed) {
       if (!mark.runs) continue;
-      for (let n = 0; n < mark.px.length; n++) {
-        const distance = (mark.px[n] - x) ** 2 + (mark.py[n] - y) ** 2;
+      const within = (px) => Math.max(px[0], Math.min(px[1], x));
+      const px = mark.kind === "bar" ? [within(mark.px)] : mark.px;
+      for (let n = 0; n < px.length; n++) {
+        const distance = (px[n] - x) ** 2 + (mark.py[n] - y) ** 2;
         if (distance < least) [found, least] = [{ mark, n }, distance];
       }
     }
@@ -208,6 +210,7 @@ function paintMark(ctx, mark, scale) {
   const { style } = mark;
   if (mark.kind === "dot") paintDot(ctx, mark.px[0], mark.py[0], style, scale);
   else if (mark.kind === "band") paintBand(ctx, mark.px, mark.low, mark.high, style);
+  else if (mark.kind === "bar") paintBar(ctx, mark, scale);
   else paintLine(ctx, mark.px, mark.py, style, scale);
   if (mark.ring) paintRing(ctx, mark.px[0], mark.py[0], (style.size ?? 4) + 5, scale);
   if (mark.text) paintNote(ctx, mark, scale);
@@ -230,6 +233,7 @@ function paintNote(ctx, mark, scale) {
 function paintChosen(ctx, mark, scale) {
   if (mark.kind === "dot")
     return paintRing(ctx, mark.px[0], mark.py[0], (mark.style.size ?? 4) + 3, scale);
+  if (mark.kind === "bar") return paintFrame(ctx, mark, scale);
   const colour = mark.style.behind ? theme.ink : mark.style.colour;
   paintLine(ctx, mark.px, mark.py, { ...mark.style, colour, width: 3, alpha: 1 }, scale);
 }

@@ -127,6 +127,13 @@ const FIGURES = {
     [new Plot(figure, landscapeChart, { height: 340 })],
     ...["x", "y", "colour"].map((name) => choice(name, name, items.columns)),
   ],
+  time_line: (figure) => [
+    [
+      new Plot(figure, timeLineChart, {
+        height: 80 + 24 * Math.min(MOST_WORKERS, data.time_line.hosts.length),
+      }),
+    ],
+  ],
   parallel: (figure) => [[new Parallel(figure)]],
   importance: (figure) => [[new Importance(figure)]],
 };
@@ -134,6 +141,7 @@ const FIGURES = {
 function start() {
   for (const one of document.querySelectorAll(".scripted:not(#selection)")) one.hidden = false;
   document.body.append(tip, voice);
+  listeners.push(renderCharts); // before the numbers below them are told
   for (const figure of document.querySelectorAll("figure")) {
     const [own, ...controls] = FIGURES[figure.id](figure);
     tools(figure, own, ...controls);
@@ -143,7 +151,6 @@ function start() {
     for (const table of document.querySelectorAll("table.sorted")) new Sheet(table);
     listeners.push(renderSelection, () => sheets.forEach((sheet) => sheet.render()));
   }
-  listeners.push(renderCharts);
   keepLive();
   watch();
   readTheme();
