@@ -23,11 +23,11 @@ def stacks_of(worker):
 def test_runs_that_one_process_started_together_are_a_stack():
     line = time_line(
         [
+            run("a", 7, 6, 9),  # resumed last
             run("b", 7, 2, 5),
             run("a", 7, 1, 4),
             run("a", 7, 1, 3),  # pruned before the others of its stack
             run("a", 8, 1, 4),
-            run("a", 7, 6, 9),
         ]
     )
     assert line is not None and line.since == NOON + timedelta(seconds=1)
@@ -36,8 +36,8 @@ def test_runs_that_one_process_started_together_are_a_stack():
         ("a", 8),
         ("b", 7),
     ]
-    assert stacks_of(line.workers[0]) == [(0, 3, [1, 2]), (5, 8, [4])]
-    assert stacks_of(line.workers[2]) == [(1, 4, [0])]
+    assert stacks_of(line.workers[0]) == [(0, 3, [2, 3]), (5, 8, [0])]
+    assert stacks_of(line.workers[2]) == [(1, 4, [1])]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_runs_that_one_process_started_together_are_a_stack():
         "one stack": ([(0, 10)], 0),
         "a pause": ([(0, 4), (6, 10)], 0.2),
         "one after the other": ([(0, 4), (4, 10)], 0),
-        "one within another": ([(0, 10), (2, 3)], 0),
+        "some within another": ([(0, 10), (2, 3), (4, 5)], 0),
         "two that overlap": ([(0, 4), (3, 5), (8, 10)], 0.3),
         "no time": ([(3, 3)], 0),
         "a clock that was set back": ([(0, 4), (5, 2)], 0.2),
