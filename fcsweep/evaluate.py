@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fcsweep.accuracy import evaluate_on
 from fcsweep.config import RunConfig
+from fcsweep.config.import_paths import TRUST
 from fcsweep.data.choice import data_of, held_out_of, measured
 from fcsweep.messages.errors import FolderError, UserError
 from fcsweep.messages.wording import printable
@@ -45,29 +46,31 @@ def main() -> None:
     text = "folder of a run, such as outputs/2026-..., or sweep; or the ensemble.json of a sweep"
     parser.add_argument("dir", type=Path, help=text)
     parser.add_argument("--device", help="cpu, cuda or cuda:N; as the run was configured if absent")
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     arguments = parser.parse_args()
     with command(PROGRAM, ERRORS):
         run_dir = arguments.dir
         if run_dir.name == ensemble.FILE:
-            found, told = evaluate_ensemble(run_dir, arguments.device)
+            found, told = evaluate_ensemble(run_dir, arguments.device, arguments.trust)
             print(printable(told))
         else:
             if jobs_of(run_dir):
                 run_dir, told = best_of(run_dir)
                 print(printable(told))
-            found = evaluate(run_dir, arguments.device)
-            for line in lines_of_quantity(run_dir, arguments.device) if found is None else ():
+            found = evaluate(run_dir, arguments.device, arguments.trust)
+            asked = run_dir, arguments.device, arguments.trust
+            for line in lines_of_quantity(*asked) if found is None else ():
                 print(line)
         for split, (correct, rows) in (found or {}).items():
             print(f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})")
 
 
-def lines_of_quantity(run_dir: Path, device: str | None = None) -> list[str]:
+def lines_of_quantity(run_dir: Path, device: str | None = None, trust: bool = False) -> list[str]:
     """A line for each split: of a quantity RMSE and MAE in its unit, and R2.
 
     Arguments and errors as those of `evaluate`.
     """
-    run = read_trained(run_dir)
+    run = read_trained(run_dir, trust)
     try:
         found = errors(run.config, run.params, device)
     except ValueError as error:
@@ -78,7 +81,9 @@ def lines_of_quantity(run_dir: Path, device: str | None = None) -> list[str]:
     ]
 
 
-def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, int]] | None:
+def evaluate(
+    run_dir: Path, device: str | None = None, trust: bool = False
+) -> dict[str, tuple[int, int]] | None:
     """Correct answers and rows of each split, with the parameters of the best epoch.
 
     Of a quantity there is nothing to count: None, see `lines_of_quantity`.
@@ -86,6 +91,7 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
     Args:
         run_dir: folder of a run.
         device: instead of the configured one.
+        trust: whether to import a model that the config names by import path.
 
     Raises:
         ConfigError: the saved config does not fit the schemas.
@@ -93,7 +99,7 @@ def evaluate(run_dir: Path, device: str | None = None) -> dict[str, tuple[int, i
         DataError: its data are not here.
         DeviceError: the device is not here.
     """
-    run = read_trained(run_dir)
+    run = read_trained(run_dir, trust)
     if measured(run.config).data.classes == 1:
         return None
     try:
@@ -157,20 +163,21 @@ def _splits(config: RunConfig) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def evaluate_ensemble(
-    path: Path, device: str | None = None
+    path: Path, device: str | None = None, trust: bool = False
 ) -> tuple[dict[str, tuple[int, int]], str]:
     """Correct answers and rows of each split, by averaged probabilities; and what it is, in a line.
 
     Args:
         path: of an ``ensemble.json``, in the folder of its sweep.
         device: instead of the configured one.
+        trust: as of `evaluate`.
 
     Raises:
         ConfigError, DataError, DeviceError: as `evaluate`.
         FolderError: the file or a member is not as it was.
     """
     known = ensemble.read(path)
-    runs = members_of(known, path.parent)
+    runs = members_of(known, path.parent, trust)
     check_data(runs[0].config, known.data_sha256, path.parent)
     weights = [member.weight for member in known.members]
     trials = f"{len(runs)} trial{'s' * (len(runs) > 1)}"

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fcsweep.config.import_paths import TRUST
 from fcsweep.messages.errors import DataError, FolderError, UserError
 from fcsweep.messages.wording import printable
 from fcsweep.system.command import command, plain
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("input", type=Path, help="a table: CSV, TSV, Parquet, Feather, NPZ or NPY")
     parser.add_argument("output", type=Path, nargs="?", help="a CSV; standard output if absent")
     parser.add_argument("--device", help="cpu, cuda or cuda:N; as the run was configured if absent")
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     asked = parser.parse_args()
     with command(PROGRAM):
         _check(asked.run, asked.input, asked.output)
@@ -44,7 +46,7 @@ def main() -> None:
             from fcsweep.kernels.threads import one_thread
             from fcsweep.system.atomic import write_atomically
         one_thread()
-        table = predict(asked.run, asked.input, asked.device)
+        table = predict(asked.run, asked.input, asked.device, asked.trust)
         text = table.to_csv(index=False, lineterminator="\n")
         if asked.output is None:
             print(text, end="")
@@ -66,13 +68,14 @@ def _check(run: Path, table: Path, output: Path | None) -> None:
         raise DataError(f"{output} is the input itself; name another file")
 
 
-def predict(run: Path, table: Path, device: str | None = None) -> pd.DataFrame:
+def predict(run: Path, table: Path, device: str | None = None, trust: bool = False) -> pd.DataFrame:
     """The output for the rows of a table, in their order.
 
     Args:
         run: folder of a run or a sweep, or an ``ensemble.json``.
         table: the file.
         device: instead of the configured one.
+        trust: whether to import a model that a config names by import path.
 
     Raises:
         UserError: the run or the table cannot be used; one line.
@@ -82,7 +85,7 @@ def predict(run: Path, table: Path, device: str | None = None) -> pd.DataFrame:
     from fcsweep.run import device_of
     from fcsweep.trained.rows import Rows, preprocessing_of
 
-    runs, weights = _nets(run)
+    runs, weights = _nets(run, trust)
     facts = preprocessing_of(runs[0])
     try:
         rows = Rows(table, facts)
@@ -127,7 +130,7 @@ def _quantity(
     return {PREDICTED: standardised * facts["target_scale"] + facts["target_mean"]}
 
 
-def _nets(run: Path) -> tuple[Sequence[Trained], Sequence[float]]:
+def _nets(run: Path, trust: bool) -> tuple[Sequence[Trained], Sequence[float]]:
     """The nets that predict, with their weights."""
     from fcsweep.evaluate import best_of
     from fcsweep.records.filenames import jobs_of
@@ -137,9 +140,9 @@ def _nets(run: Path) -> tuple[Sequence[Trained], Sequence[float]]:
 
     if run.name == ensemble.FILE:
         known = ensemble.read(run)
-        return members_of(known, run.parent), [one.weight for one in known.members]
+        return members_of(known, run.parent, trust), [one.weight for one in known.members]
     folder = best_of(run)[0] if jobs_of(run) else run
-    return [read_trained(folder)], [1.0]
+    return [read_trained(folder, trust)], [1.0]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from fcsweep.cli.swept_settings import refuse_swept_settings
 from fcsweep.composition.conditional import applying
 from fcsweep.composition.loader import STAMP
 from fcsweep.composition.secrets import overrides_of
-from fcsweep.config import CustomConfig, RunConfig, conditional_keys, flat, typed
+from fcsweep.config import CustomConfig, RunConfig, TorchConfig, conditional_keys, flat, typed
+from fcsweep.config.import_paths import import_paths
 from fcsweep.launchers.protocols import CheckingLoader, GridSweeper, PlanningSweeper
 from fcsweep.launchers.starters.command import is_worker
 from fcsweep.messages.errors import ConfigError
@@ -49,12 +50,18 @@ def require_own_code(configs: Iterable[RunConfig]) -> None:
     Raises:
         ConfigError: A path leads to nothing that does.
     """
+    tried = set[str]()
     for config in configs:
-        if isinstance(config.optimizer, CustomConfig):
-            with held_back():  # imports torch: not for other rules
-                from fcsweep.run.own_code import custom_rule
+        if not import_paths(config):
+            continue
+        with held_back():  # imports torch: not for other rules
+            from fcsweep.run.own_code import custom_net, custom_rule
 
+        if isinstance(config.optimizer, CustomConfig):
             custom_rule(config)
+        if isinstance(config.model, TorchConfig) and repr(config.model) not in tried:
+            custom_net([config], config.data.inputs, config.data.classes)
+            tried.add(repr(config.model))
 
 
 def require_trackers(config: RunConfig) -> None:

@@ -229,7 +229,7 @@ class ImportPath:
         return isinstance(value, str) and bool(_IMPORT_PATH.fullmatch(value))
 
     def __str__(self) -> str:
-        return "module:name, such as my_rules:nesterov"
+        return "module:name, such as my_code:make"
 
     def keep(self, value: str) -> str:
         """The path itself."""
@@ -257,6 +257,31 @@ class Numbers:
     def keep(self, value: dict[str, float]) -> dict[str, float]:
         """A mapping of its own, each number a float."""
         return {name: float(number) for name, number in value.items()}
+
+
+class Keywords:
+    """A mapping from names to numbers, words, truth values, null, or lists of these."""
+
+    words = ()
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, dict):
+            return False
+        items = cast("dict[object, object]", value).items()
+        return all(isinstance(k, str) and k.isidentifier() and _is_keyword(v) for k, v in items)
+
+    def __str__(self) -> str:
+        return "keywords of the function, such as {width: 64, p: 0.5}"
+
+    def keep(self, value: dict[str, Any]) -> dict[str, Any]:
+        """A mapping of its own."""
+        return dict(value)
+
+
+def _is_keyword(value: object) -> bool:
+    if isinstance(value, list):
+        return all(_is_keyword(one) for one in cast("list[object]", value))
+    return value is None or isinstance(value, bool | str) or value in FINITE
 
 
 FINITE = Range(-math.inf)

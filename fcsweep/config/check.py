@@ -15,7 +15,7 @@ from fcsweep.config.data_sets import DataConfig, TableConfig
 from fcsweep.config.fields import MISSING
 from fcsweep.config.optimizers import MomentumConfig, NesterovConfig, SgdConfig
 from fcsweep.config.saved import flat
-from fcsweep.config.schemas import GROUPS, HIDDEN_LAYERS, RunConfig, known_keys, names
+from fcsweep.config.schemas import GROUPS, HIDDEN_LAYERS, RunConfig, TorchConfig, known_keys, names
 from fcsweep.config.sizes import rows_in_use
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import hint, join, nearest, render
@@ -166,7 +166,12 @@ def check_sizes(config: RunConfig) -> None:
 
 
 def _check_row_space(config: RunConfig) -> None:
-    """Refuse the row space of rows that span all inputs."""
+    """Refuse the row space of rows that span all inputs, and of a model with layers of its own."""
+    if config.solver.first_layer == "row_space" and isinstance(config.model, TorchConfig):
+        raise ConfigError(
+            "solver.first_layer is row_space; expected plain with model=torch, whose layers are "
+            "its own"
+        )
     inputs, (train, val) = config.data.inputs, rows_in_use(config)
     if config.solver.first_layer == "row_space" and train + val >= inputs:
         raise ConfigError(

@@ -8,9 +8,9 @@ is `MISSING` must be given.
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from fcsweep.config.allowed import POSITIVE, Allowed, ColumnNames, Numbers, Sizes
+from fcsweep.config.allowed import POSITIVE, Allowed, ColumnNames, Keywords, Numbers, Sizes
 
 T = TypeVar("T")
 
@@ -39,6 +39,12 @@ def numbers() -> dict[str, float]:
     """A field that holds numbers by name, of each trial its own."""
     about = {"allowed": Numbers(), "optional": False, "per_trial": True}
     return field(default_factory=dict[str, float], metadata=about)
+
+
+def keywords() -> dict[str, Any]:
+    """A field that holds keywords of a function; of decimal numbers each trial has its own."""
+    about = {"allowed": Keywords(), "optional": False, "per_trial": True}
+    return field(default_factory=dict[str, Any], metadata=about)
 
 
 def columns() -> list[str]:

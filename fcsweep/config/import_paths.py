@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.machinery import PathFinder
 
 from fcsweep.config.optimizers import CustomConfig
-from fcsweep.config.schemas import RunConfig
+from fcsweep.config.schemas import RunConfig, TorchConfig
+
+TRUST = "import the code that a config names by import path, such as model.build"
+"""What the flag ``--trust`` is for."""
 
 
 def import_paths(config: RunConfig) -> dict[str, str]:
     """What a run imports of the user's own: each path by its key."""
-    rule = config.optimizer
-    return {"optimizer.rule": rule.rule} if isinstance(rule, CustomConfig) else {}
+    rule, model = config.optimizer, config.model
+    return {
+        **({"optimizer.rule": rule.rule} if isinstance(rule, CustomConfig) else {}),
+        **({"model.build": model.build} if isinstance(model, TorchConfig) else {}),
+    }
+
+
+def refusal(folder: object, paths: Mapping[str, str], who: str) -> str | None:
+    """What is said of a folder whose use would import code; None if it names none.
+
+    Args:
+        folder: of a run.
+        paths: as of `import_paths`.
+        who: would import it, such as ``a rerun``.
+    """
+    for key, path in paths.items():
+        return (
+            f"{folder} was trained with {key}={path}; {who} imports it ({source(path)}): if you "
+            "trust that code, add --trust"
+        )
+    return None
 
 
 def source(path: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeAlias, get_args
+from typing import Any, ClassVar, TypeAlias, get_args
 
 from fcsweep.config.allowed import (
     ACTIVATION,
@@ -32,9 +32,12 @@ from fcsweep.config.allowed import (
     TRACKERS,
     UNDER_ONE,
     Device,
+    ImportPath,
 )
 from fcsweep.config.data_sets import DataConfig, DigitsConfig, MnistConfig, SklearnConfig
+from fcsweep.config.fields import MISSING
 from fcsweep.config.fields import key as _key
+from fcsweep.config.fields import keywords as _keywords
 from fcsweep.config.fields import sizes as _sizes
 from fcsweep.config.optimizers import OptimizerConfig, SgdConfig
 
@@ -92,6 +95,32 @@ class FullyConnectedConfig:
 
 
 @dataclass
+class TorchConfig:
+    """An ``nn.Module`` of your own."""
+
+    hidden_dims: ClassVar[list[int]] = [256, 256]
+    """A guess for the size of a stack: what a module holds is known when it is built."""
+    normalization: ClassVar[str] = "none"
+
+    name: str = "torch"
+    build: str = _key(MISSING, ImportPath())
+    """Import path of a function, or of a class, that returns an untrained module.
+
+    It gets ``kwargs``, and ``input_dim`` and ``num_classes`` if it has arguments of these names.
+    """
+    kwargs: dict[str, Any] = _keywords()
+    """Keywords of ``build``. Trials that differ in decimal numbers alone may share a stack."""
+    reg: float = _key(0.0, NOT_NEGATIVE, per_trial=True)
+    """Strength of the L2 term over all parameters with two axes or more; >= 0."""
+    loss_function: str = _key("softmax", LOSS)
+    """``softmax`` (nats) or ``svm`` (margin 1); of a quantity ``mse`` or ``huber`` (delta 1)."""
+    label_smoothing: float = _key(0.0, UNDER_ONE, per_trial=True)
+    """Share of each label that ``softmax`` spreads over all classes; in [0, 1)."""
+    class_weights: str = _key("none", CLASS_WEIGHTS, per_trial=True)
+    """How ``softmax`` weighs rows: ``none``, or ``balanced``, so that all classes count alike."""
+
+
+@dataclass
 class SolverConfig:
     """How long and in what steps a run trains, and on what it is measured."""
 
@@ -129,7 +158,8 @@ class SolverConfig:
     """
 
 
-ModelConfig: TypeAlias = TwoLayerConfig | FullyConnectedConfig
+LayeredConfig: TypeAlias = TwoLayerConfig | FullyConnectedConfig
+ModelConfig: TypeAlias = LayeredConfig | TorchConfig
 
 
 @dataclass
@@ -172,6 +202,7 @@ GROUPS: dict[str, dict[str, type[Any]]] = {
         "three_layer": FullyConnectedConfig,
         "five_layer": FullyConnectedConfig,
         "fully_connected": FullyConnectedConfig,
+        "torch": TorchConfig,
     },
     "optimizer": _by_name(OptimizerConfig),
     "data": {

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from fcsweep.config.schemas import RunConfig
+from fcsweep.config.schemas import RunConfig, TorchConfig
 
 EVALUATION_ROWS = 500
 """Rows scored at once (``fcsweep.accuracy.EVALUATION_ROWS``)."""
+
+
+OWN_MODEL = 2**26
+"""Most numbers that a model of one's own may keep."""
 
 
 def units(config: RunConfig) -> list[int]:
@@ -23,6 +27,11 @@ def parameters(config: RunConfig) -> int:
     each = {"none": 0, "layer": 2, "batch": 4}[config.model.normalization]
     normalized = each * sum(config.model.hidden_dims)
     return sum((i + 1) * o for i, o in pairwise(units(config))) + normalized
+
+
+def most_parameters(config: RunConfig) -> int:
+    """No fewer than the numbers that a net keeps: `parameters`, or a bound for one of one's own."""
+    return OWN_MODEL if isinstance(config.model, TorchConfig) else parameters(config)
 
 
 def rows_in_use(config: RunConfig) -> tuple[int, int]:

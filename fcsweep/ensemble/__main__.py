@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from fcsweep import report
+from fcsweep.config.import_paths import TRUST
 from fcsweep.ensemble.candidates import candidates_of
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import join, printable
@@ -34,18 +35,22 @@ def main() -> None:
     parser.add_argument(
         "--device", help="cpu, cuda or cuda:N; as the runs were configured if absent"
     )
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     arguments = parser.parse_args()
     with command(PROGRAM):
-        ensemble(arguments.sweep, arguments.rounds, arguments.device)
+        ensemble(arguments.sweep, arguments.rounds, arguments.device, arguments.trust)
 
 
-def ensemble(sweep: Path, rounds: int = ROUNDS, device: str | None = None) -> Ensemble:
+def ensemble(
+    sweep: Path, rounds: int = ROUNDS, device: str | None = None, trust: bool = False
+) -> Ensemble:
     """Select, write ``ensemble.json``, print what it brings, and write the page again.
 
     Args:
         sweep: its folder.
         rounds: of the selection, from 1 to 1,000.
         device: instead of the configured one.
+        trust: whether to import a model that a config names by import path.
 
     Raises:
         UserError: there is nothing to select from, or data or device are missing; one line.
@@ -59,7 +64,7 @@ def ensemble(sweep: Path, rounds: int = ROUNDS, device: str | None = None) -> En
         from fcsweep.ensemble.making import make
         from fcsweep.kernels.threads import one_thread
     one_thread()
-    made = make(sweep, candidates, rounds, device)
+    made = make(sweep, candidates, rounds, device, trust)
     write(sweep / FILE, made)
     for line in _told(made, candidates.other_data):
         print(printable(line))

@@ -33,6 +33,7 @@ def make(
     candidates: Candidates,
     rounds: int,
     device: str | None = None,
+    trust: bool = False,
     by: str = "accuracy",
 ) -> Ensemble:
     """Select the members on the validation rows; only then look at the test rows.
@@ -42,13 +43,14 @@ def make(
         candidates: of the sweep.
         rounds: of the selection.
         device: instead of the configured one.
+        trust: whether to import a model that a config names by import path.
         by: what the selection is to raise, one of `SCORES`.
 
     Raises:
         FolderError: the trials are damaged, or their data have changed.
         DataError, DeviceError: the data or the device are not here.
     """
-    rows, runs, left_out = _readable(candidates)
+    rows, runs, left_out = _readable(candidates, trust)
     check_data(runs[0].config, candidates.data_sha256, sweep)
     fitting = _fitting(rows, runs[0].config)
     if len(fitting) < len(rows):
@@ -71,12 +73,14 @@ def make(
     )
 
 
-def _readable(candidates: Candidates) -> tuple[list[Row], list[Trained], dict[str, int]]:
+def _readable(
+    candidates: Candidates, trust: bool
+) -> tuple[list[Row], list[Trained], dict[str, int]]:
     """The trials whose parameters can be read; how many cannot, by why."""
     rows, runs, errors = list[Row](), list[Trained](), list[UserError]()
     for row in candidates.rows:
         try:
-            runs.append(read_trained(row.folder))
+            runs.append(read_trained(row.folder, trust))
             rows.append(row)
         except (ConfigError, FolderError) as error:
             errors.append(error)

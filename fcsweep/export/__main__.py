@@ -12,6 +12,7 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
+from fcsweep.config.import_paths import TRUST
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import printable
 from fcsweep.records.filenames import jobs_of
@@ -29,12 +30,13 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="a new or empty folder (default: RUN/export)")
     parser.add_argument("--onnx", action="store_true", help="also write model.onnx")
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     asked = parser.parse_args()
     with command(PROGRAM):
-        _export(asked.run, asked.out, asked.onnx)
+        _export(asked.run, asked.out, asked.onnx, asked.trust)
 
 
-def _export(run: Path, out: Path | None, onnx: bool) -> None:
+def _export(run: Path, out: Path | None, onnx: bool, trust: bool) -> None:
     if not run.is_dir():
         raise FolderError(f"{run} is no folder; expected that of a run or a sweep")
     if onnx and find_spec("onnx") is None:
@@ -51,7 +53,7 @@ def _export(run: Path, out: Path | None, onnx: bool) -> None:
     folder = run / "export" if out is None else out
     if not is_free(folder):
         raise FolderError(f"{folder} holds something else; name a new or an empty folder by --out")
-    made = export(read_trained(run), folder, onnx)
+    made = export(read_trained(run, trust), folder, onnx)
     print(made.compared)
     for file in made.files:
         print(printable(file))

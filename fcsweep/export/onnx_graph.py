@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcsweep.config import RunConfig, sizes
+from fcsweep.export.plain_torch import layers_of
 from fcsweep.kernels.hidden_units import EPS, SLOPE
 
 OPSET, IR = 17, 8
@@ -38,7 +39,7 @@ def graph(config: RunConfig, params: Mapping[str, NDArray[Any]]) -> Any:
     if classes > 1:
         nodes.append(helper.make_node("Softmax", ["scores"], ["probabilities"], axis=-1))
         names.append("probabilities")
-    if config.model.activation == "gelu":
+    if layers_of(config).activation == "gelu":
         dtype = np.dtype(config.dtype)
         constants = {"half": 0.5, "one": 1.0, "sqrt_half": math.sqrt(0.5)}
         initial += [numpy_helper.from_array(np.array(v, dtype), n) for n, v in constants.items()]
@@ -65,16 +66,16 @@ def _hidden_layer(config: RunConfig, number: int, x: str) -> list[Any]:
 
     affine, normal = f"h{number}", f"n{number}"
     nodes = [make_node("Gemm", [x, f"W{number}", f"b{number}"], [affine])]
-    normalization = config.model.normalization
+    normalization = layers_of(config).normalization
     if normalization == "none":
-        return nodes + _activation(config.model.activation, affine, f"a{number}")
+        return nodes + _activation(layers_of(config).activation, affine, f"a{number}")
     given = [f"{name}{number}" for name in ("gamma", "beta")]
     kind = "LayerNormalization"  # over the last axis, unless told otherwise
     if normalization == "batch":
         kind = "BatchNormalization"
         given += [f"{name}{number}" for name in ("running_mean", "running_var")]
     nodes.append(make_node(kind, [affine, *given], [normal], epsilon=EPS))
-    return nodes + _activation(config.model.activation, normal, f"a{number}")
+    return nodes + _activation(layers_of(config).activation, normal, f"a{number}")
 
 
 def _activation(name: str, x: str, out: str) -> list[Any]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from fcsweep.config import RunConfig, sizes
+from fcsweep.config import LayeredConfig, RunConfig, TorchConfig, sizes
 from fcsweep.kernels.hidden_units import SLOPE
 
 ACTIVATIONS = {
@@ -97,15 +97,21 @@ def state_dict(config: RunConfig, params: Mapping[str, Tensor]) -> dict[str, Ten
     return state
 
 
+def layers_of(config: RunConfig) -> LayeredConfig:
+    """The model of a run, whose layers the config knows."""
+    assert not isinstance(config.model, TorchConfig)  # it is plain torch already
+    return config.model
+
+
 def _parts(config: RunConfig) -> Iterator[Part]:
     """The modules, first to last."""
     *hidden, last = pairwise(sizes.units(config))
     for number, (inputs, outputs) in enumerate(hidden, 1):
         yield "Linear", (inputs, outputs), _named(AFFINE, number)
-        if config.model.normalization != "none":
-            name, params = NORMALIZATIONS[config.model.normalization]
+        if layers_of(config).normalization != "none":
+            name, params = NORMALIZATIONS[layers_of(config).normalization]
             yield name, (outputs,), _named(params, number)
-        yield *ACTIVATIONS[config.model.activation], {}
+        yield *ACTIVATIONS[layers_of(config).activation], {}
     yield "Linear", last, _named(AFFINE, len(hidden) + 1)
 
 

@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from fcsweep.config import RunConfig
+from fcsweep.config import RunConfig, TorchConfig
 from fcsweep.config.allowed import Measured
 from fcsweep.data.choice import data_of
 from fcsweep.data.dataset import normalization
 from fcsweep.export import onnx_graph, plain_torch
 from fcsweep.messages.errors import DataError, FolderError
-from fcsweep.records.filenames import PREPROCESSING
+from fcsweep.records.filenames import BEST, PREPROCESSING
 from fcsweep.records.seal import as_json
 from fcsweep.system.atomic import write_atomically
 from fcsweep.trained.probabilities import stack
@@ -53,6 +53,11 @@ def export(run: Trained, out: Path, onnx: bool = False) -> Exported:
         DataError: the data of a net for images are missing, whose mean colour belongs to it.
         RecordError: a file cannot be written.
     """
+    if isinstance(run.config.model, TorchConfig):
+        raise FolderError(
+            f"{run.folder} holds a module of your own, which is plain torch already: {BEST} is its "
+            "state dict (module.load_state_dict(safetensors.torch.load_file(...)))"
+        )
     (X, what), state = _rows(run.config), plain_torch.state_dict(run.config, run.params)
     expected = stack([run], torch.device("cpu")).scores(X.unsqueeze(0))[0]
     net = plain_torch.build(run.config)

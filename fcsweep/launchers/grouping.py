@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from fcsweep.config import RunConfig, sizes
-from fcsweep.config.allowed import Numbers
+from fcsweep.config.allowed import Keywords, Numbers
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import render
 from fcsweep.system.signals import held_back
@@ -95,15 +95,17 @@ def bytes_held(config: RunConfig) -> int:
 
 
 def _common(part: object) -> object:
-    """The values of a config that are not per trial; of a mapping per trial, its names."""
+    """The values of a config that are not per trial; a mapping's decimal numbers are."""
     if isinstance(part, dict):
-        return sorted(cast("dict[str, float]", part))
+        items = sorted(cast("dict[str, object]", part).items())
+        return [(name, None if isinstance(value, float) else value) for name, value in items]
     if not is_dataclass(part):
         return part
     return type(part).__name__, [
         (spec.name, _common(getattr(part, spec.name)))
         for spec in fields(part)
-        if not spec.metadata.get("per_trial") or isinstance(spec.metadata["allowed"], Numbers)
+        if not spec.metadata.get("per_trial")
+        or isinstance(spec.metadata["allowed"], Numbers | Keywords)
     ]
 
 

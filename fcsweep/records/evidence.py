@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fcsweep.config import RunConfig, read, sizes, typed
 from fcsweep.config.allowed import COUNT, Device
-from fcsweep.config.import_paths import import_paths, source
+from fcsweep.config.import_paths import import_paths, refusal
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import (
@@ -133,11 +133,8 @@ def _config(folder: Path) -> RunConfig:
 
 
 def _refuse_imports(folder: Path, config: RunConfig) -> None:
-    for key, path in import_paths(config).items():
-        raise FolderError(
-            f"{folder} was trained with {key}={path}; a rerun imports it ({source(path)}): if you "
-            "trust that code, add --trust"
-        )
+    if refused := refusal(folder, import_paths(config), "a rerun"):
+        raise FolderError(refused)
 
 
 def _result(folder: Path, config: RunConfig) -> dict[str, Any]:
@@ -185,7 +182,7 @@ def largest(config: RunConfig, epochs: int) -> dict[str, int]:
     return {
         HISTORY: ROW_BYTES * (epochs + 1),
         LOSSES: 8 * sizes.steps(config, epochs) + header,
-        BEST: 8 * sizes.parameters(config) + header,
+        BEST: 8 * sizes.most_parameters(config) + header,
     }
 
 

@@ -154,10 +154,11 @@ def commands(run: Run, single: bool) -> list[tuple[str, str]]:
     """What can be done with a run: repeat it, test it, train its config for longer."""
     the = "it" if single else "the best run"
     folder = shlex.quote(str(run["folder"]))
-    trust = "--trust " if run.get("optimizer.name") == "custom" else ""  # imports its rule
+    of_rule = "--trust " * (run.get("optimizer.name") == "custom")  # imports what it names
+    of_net = "--trust " * (run.get("model.name") == "torch")
     offered = [
-        (f"Repeat {the} and compare", f"python -m fcsweep.rerun {trust}{folder}"),
-        (f"Test {the}", f"python -m fcsweep.evaluate {folder}"),
+        (f"Repeat {the} and compare", f"python -m fcsweep.rerun {of_net or of_rule}{folder}"),
+        (f"Test {the}", f"python -m fcsweep.evaluate {of_net}{folder}"),
     ]
     try:
         command = longer(Path(run["folder"]))

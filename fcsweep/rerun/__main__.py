@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from fcsweep.composition.folders import longer
+from fcsweep.config.import_paths import TRUST
 from fcsweep.messages.wording import printable
 from fcsweep.records.filenames import CONFIG
 from fcsweep.records.reader import look
@@ -27,8 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=PROGRAM, description=plain(__doc__))
     parser.add_argument("run_dir", type=Path, nargs="+", help="folder of a run or of a sweep")
     parser.add_argument("--out", type=Path, help="a new folder, to keep the new runs in")
-    trust = "import the code that a config names by import path, such as optimizer.rule"
-    parser.add_argument("--trust", action="store_true", help=trust)
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     arguments = parser.parse_intermixed_args()
     logging.getLogger("fcsweep").addHandler(logging.NullHandler())
     keep_freed()

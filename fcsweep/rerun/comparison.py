@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from fcsweep.config import TorchConfig
 from fcsweep.messages.wording import render
 from fcsweep.records.evidence import Evidence, short_line
 from fcsweep.records.filenames import (
@@ -40,6 +41,7 @@ UNTRUSTED = (CONFIG, PROVENANCE, BEST, PREPROCESSING)
 CAUSES = {
     "data_sha256": "the data",
     "optimizer_rule_sha256": "the code of optimizer.rule",
+    "model_build_sha256": "the code of model.build",
     "versions.torch": "torch",
     "versions.numpy": "numpy",
     "versions.scikit-learn": "scikit-learn",
@@ -84,9 +86,15 @@ class Verdict(StrEnum):
     """Every number but the times has the same bits."""
     SAME = f"same to {TOLERANCE:.0e} on another processor".replace("e-0", "e-")
     """The processor is another one, and no number is further off than `TOLERANCE`."""
+    SAME_ALONE = f"same to {TOLERANCE:.0e} outside its stack".replace("e-0", "e-")
+    """It has a model of the user's own and was trained in a stack, with gaps as above."""
     DIFFERENT = "different"
     CHANGED = "changed after its end"
     """A file of the run is not as the run left it, by its seal."""
+
+
+NEAR = (Verdict.SAME, Verdict.SAME_ALONE)
+"""Not the same bits, but as near as can be expected."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +113,14 @@ class Comparison:
         """What is said of a run."""
         if self.verdict is Verdict.IDENTICAL:
             return f"identical: {run.folder} ({run.epochs} epochs)"
-        if self.verdict is Verdict.SAME:
+        if self.verdict in NEAR:
             return f"{self.verdict}: {run.folder} ({run.epochs} epochs): {self.why}"
         return f"different: {run.folder}: {self.why}"
 
     @property
     def why(self) -> str:
         """What differs and the likely cause; nothing if they are identical."""
-        first = None if self.verdict is Verdict.SAME else self.difference
+        first = None if self.verdict in NEAR else self.difference
         parts = [str(part) for part in (first, self.gap) if part is not None]
         return "; ".join([*parts, f"likely cause: {self.cause}"]) if parts else ""
 
@@ -131,8 +139,11 @@ def compare(run: Evidence, again: Path, now: Mapping[str, Any]) -> Comparison:
     cause = likely_cause(difference, run, now)
     if run.altered:
         return Comparison(Verdict.CHANGED, difference, cause)
-    gap = largest_gap(run, again) if on_another_processor(run.provenance, now) else None
-    verdict = Verdict.SAME if gap is not None and gap.tolerable else Verdict.DIFFERENT
+    elsewhere = on_another_processor(run.provenance, now)
+    alone = isinstance(run.config.model, TorchConfig) and run.provenance.get("stack_size") != 1
+    gap = largest_gap(run, again) if elsewhere or alone else None
+    near = Verdict.SAME if elsewhere else Verdict.SAME_ALONE
+    verdict = near if gap is not None and gap.tolerable else Verdict.DIFFERENT
     return Comparison(verdict, difference, cause, gap)
 
 
@@ -177,8 +188,13 @@ def likely_cause(difference: Difference, run: Evidence, now: Mapping[str, Any]) 
     others = [*_other_files(run, now), *_other_facts(run.provenance, now)]
     if others:
         return "; ".join(others[:3])
-    if str(run.provenance.get("device")).startswith("cuda") and run.provenance["stack_size"] != 1:
-        return f"on a GPU, in a stack of {run.provenance['stack_size']}; now alone"
+    kinds = {
+        "on a GPU": str(run.provenance.get("device")).startswith("cuda"),
+        "a model of one's own": isinstance(run.config.model, TorchConfig),
+    }
+    if any(kinds.values()) and run.provenance["stack_size"] != 1:
+        kind = next(kind for kind, so in kinds.items() if so)
+        return f"{kind}, in a stack of {run.provenance['stack_size']}; now alone"
     return "none that the two provenance records show"
 
 

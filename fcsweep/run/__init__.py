@@ -4,7 +4,7 @@
 ``stack.py``       `run`, `run_many`: train trials of one shape as one stack
 ``trial.py``       a trial while it trains: its config, its records, its log
 ``build.py``       data, net, rule and Solver of a config
-``own_code.py``    what a user names by import path
+``own_code.py``    rules and models that a user names by import path
 ``checkpoint.py``  how a killed run resumes
 ``provenance.py``  where the numbers come from
 =================  =============================================================================

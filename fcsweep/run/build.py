@@ -5,19 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.numpy import save
 
 from fcsweep import data
-from fcsweep.config import CustomConfig, OptimizerConfig, RunConfig, TwoLayerConfig
+from fcsweep.config import (
+    CustomConfig,
+    OptimizerConfig,
+    RunConfig,
+    TorchConfig,
+    TwoLayerConfig,
+)
 from fcsweep.labels import balanced_weights
 from fcsweep.messages.errors import DeviceError
+from fcsweep.modules import ModuleNet
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.optim import RULES, Function, UpdateRule
 from fcsweep.row_space import NetInRowSpace, RowSpace
-from fcsweep.run.own_code import custom_rule
+from fcsweep.run.own_code import custom_net, custom_rule
 from fcsweep.solver import Solver
 
 
@@ -28,7 +35,7 @@ def solver_of(configs: Sequence[RunConfig], dataset: data.Dataset, device: torch
     examples: data.Dataset | RowSpace = dataset
     if solver.first_layer == "row_space":
         examples = RowSpace(dataset, solver.num_val_samples)
-        net = NetInRowSpace(net, examples)
+        net = NetInRowSpace(cast("FullyConnectedNet", net), examples)
     return Solver(
         net,
         examples,
@@ -90,11 +97,18 @@ def _constants(rule: OptimizerConfig) -> dict[str, float]:
 
 def net_of(
     configs: Sequence[RunConfig], dataset: data.Dataset, device: torch.device
-) -> FullyConnectedNet:
-    """A stack with a trial for each config, with its initial weights."""
+) -> FullyConnectedNet | ModuleNet:
+    """A stack with a trial for each config, with its initial weights.
+
+    Raises:
+        ConfigError: a model of the user's own that cannot be built or stacked.
+    """
+    weights = _class_weights(configs, dataset)
+    if isinstance(configs[0].model, TorchConfig):
+        return custom_net(configs, dataset.X_train.shape[1], dataset.num_classes, device, weights)
     options = {
         **_model_options(configs),
-        "class_weights": _class_weights(configs, dataset),
+        "class_weights": weights,
         "input_dim": dataset.X_train.shape[1],
         "num_classes": dataset.num_classes,
         "seed": [config.seed for config in configs],

@@ -49,7 +49,7 @@ DECISIVE = ("device", "device_name", "cpu_capability", "determinism", "code_sha2
 """The facts of ``provenance.json`` that, besides config, threads and torch, decide the bits."""
 
 
-OWN_CODE = ("optimizer_rule_sha256",)
+OWN_CODE = ("optimizer_rule_sha256", "model_build_sha256")
 """Facts that only runs with code of the user's own have; as decisive."""
 
 
@@ -207,7 +207,7 @@ def _largest(config: RunConfig) -> int:
     Its tensors are the parameters, the best ones and the state of the rule.
     """
     epochs, each = config.solver.num_epochs, max(6, 2 + config.optimizer.state_tensors)
-    numbers = each * sizes.parameters(config) + sizes.steps(config, epochs)
+    numbers = each * sizes.most_parameters(config) + sizes.steps(config, epochs)
     return 8 * numbers + 1_000 * (epochs + 100)
 
 

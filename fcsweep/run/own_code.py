@@ -1,23 +1,23 @@
-"""Code of the user's own, named by import path on the command line or in YAML.
+"""Rules and models of the user's own, imported: what a run takes for them, or why it cannot.
 
-Only a run imports it, and what checks a run before it starts: no reader of records does, and a
-rerun asks first. Importing this module does not import torch.
+Importing this module does not import torch.
 """
 
 from __future__ import annotations
 
-import sys
-from functools import lru_cache
-from hashlib import sha256
-from importlib import import_module
-from pathlib import Path
+from collections.abc import Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any, cast
 
-from fcsweep.config import CustomConfig, RunConfig
+from fcsweep.config import CustomConfig, RunConfig, TorchConfig
+from fcsweep.courses.imported import load
 from fcsweep.messages.errors import ConfigError
-from fcsweep.messages.wording import hint, join, one_line
+from fcsweep.messages.wording import join, one_line
 
 if TYPE_CHECKING:
+    import torch
+
+    from fcsweep.modules import ModuleNet
     from fcsweep.optim import Function, UpdateRule
 
 
@@ -50,39 +50,56 @@ def custom_rule(config: RunConfig) -> UpdateRule | Function:
     return cast("Function", rule)
 
 
-def load(key: str, path: str) -> Any:
-    """What an import path leads to.
+def custom_net(
+    configs: Sequence[RunConfig],
+    input_dim: int,
+    num_classes: int,
+    device: torch.device | str = "cpu",
+    class_weights: torch.Tensor | None = None,
+) -> ModuleNet:
+    """The stack of the modules of runs with ``model=torch``, imported and built.
+
+    torch's global generator has the seed of its run while a module is built.
 
     Args:
-        key: of the config, for the error.
-        path: ``module:name``.
+        configs: of the runs, which may share a stack.
+        input_dim: numbers in an example.
+        num_classes: how many classes; 1 of a quantity.
+        device: where the parameters lie.
+        class_weights: of each trial, ``(k, c)``; None: 1.
 
     Raises:
-        ConfigError: the module cannot be imported, or has no such name.
+        ConfigError: it cannot be imported, built or stacked.
     """
-    module, _, name = path.partition(":")
-    if module == "__main__":
-        raise ConfigError(f"{key} is {path}; expected a module that a rerun can import, too")
+    import torch
+
+    from fcsweep.modules import ModuleNet
+
+    models = [config.model for config in configs if isinstance(config.model, TorchConfig)]
+    path, first = models[0].build, configs[0]
+    build = load("model.build", path)
+    given = {"input_dim": input_dim, "num_classes": num_classes}
     try:
-        found = import_module(module)
+        takes = signature(build).parameters
+        given = {name: value for name, value in given.items() if name in takes}
+        modules: list[Any] = []
+        with torch.random.fork_rng(devices=[]):
+            for config, model in zip(configs, models, strict=True):
+                torch.default_generator.manual_seed(config.seed)
+                modules.append(build(**{**given, **model.kwargs}))
+        return ModuleNet(
+            modules,
+            input_dim,
+            num_classes,
+            reg=[model.reg for model in models],
+            loss_function=models[0].loss_function,
+            label_smoothing=[model.label_smoothing for model in models],
+            class_weights=class_weights,
+            seed=[config.seed for config in configs],
+            dtype=getattr(torch, first.dtype),
+            device=device,
+        )
     except Exception as error:
-        missing = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
-        advice = "; start where that module is, or put its folder on PYTHONPATH" if missing else ""
-        raise ConfigError(f"{key} is {path}, {one_line(error)}{advice}") from error
-    if not hasattr(found, name):
-        names = [one for one in vars(found) if not one.startswith("_")]
-        raise ConfigError(f"{key} is {path}; {module} has no {name}{hint(name, names)}")
-    return getattr(found, name)
-
-
-def source_sha256(key: str, path: str) -> str | None:
-    """A sha256 of the file of an imported module; None if it has none. Arguments as of `load`."""
-    load(key, path)
-    return _sha256(path.partition(":")[0])
-
-
-@lru_cache
-def _sha256(module: str) -> str | None:
-    """Of a module's file, read once: later changes of the file are not what was imported."""
-    file = getattr(sys.modules[module], "__file__", None)
-    return sha256(Path(file).read_bytes()).hexdigest() if file else None
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            raise
+        raise ConfigError(f"model.build is {path}: {one_line(error)}") from error

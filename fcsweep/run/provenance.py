@@ -19,11 +19,11 @@ import torch
 
 from fcsweep.config import RunConfig
 from fcsweep.config.import_paths import import_paths
+from fcsweep.courses.imported import source_facts
 from fcsweep.data.dataset import Dataset
 from fcsweep.kernels.processor import library
 from fcsweep.messages.secrets import mask
 from fcsweep.records.formats import moment
-from fcsweep.run.own_code import source_sha256
 
 CODE = Path(__file__).parents[1]
 CHECKOUT = CODE.parent
@@ -64,9 +64,12 @@ def this_worker() -> dict[str, Any]:
 
 
 def _own_code(config: RunConfig) -> dict[str, str | None]:
-    """A sha256 of each module that the config names by import path."""
-    paths = import_paths(config).items()
-    return {f"{key.replace('.', '_')}_sha256": source_sha256(key, path) for key, path in paths}
+    """The file of each module that the config names by import path, and its sha256."""
+    return {
+        f"{key.replace('.', '_')}_{name}": fact
+        for key, path in import_paths(config).items()
+        for name, fact in source_facts(key, path).items()
+    }
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fcsweep.config import RunConfig
+from fcsweep.config import RunConfig, TorchConfig
 from fcsweep.messages.wording import printable
 from fcsweep.objectives import is_other, of_quantity, sign_of
 from fcsweep.records import formats
@@ -75,13 +75,20 @@ class RunView(Observer):
 
 def heading(title: str, config: RunConfig) -> str:
     """One line: the net, the rule, the data, the seed, the folder."""
-    model, optimizer = config.model, config.optimizer
-    hidden = "-".join(map(str, model.hidden_dims))
+    optimizer = config.optimizer
     rate = f"learning_rate {optimizer.learning_rate:g}"
     return (
-        f"{model.name} ({hidden}), {optimizer.name} ({rate}), {config.data.name}, "
+        f"{net(config)}, {optimizer.name} ({rate}), {config.data.name}, "
         f"seed {config.seed} -> {printable(title)}"
     )
+
+
+def net(config: RunConfig) -> str:
+    """The net of a run: ``three_layer (100-100)``, ``torch (my_nets:make)``."""
+    model = config.model
+    if isinstance(model, TorchConfig):
+        return f"{model.name} ({model.build})"
+    return f"{model.name} ({'-'.join(map(str, model.hidden_dims))})"
 
 
 def ending(result: Result) -> str:

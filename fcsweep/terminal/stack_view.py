@@ -23,7 +23,7 @@ from fcsweep.objectives import sign_of
 from fcsweep.records.events import Observer, Report
 from fcsweep.records.formats import Result, value_text
 from fcsweep.terminal.console import Screen
-from fcsweep.terminal.run_view import measured
+from fcsweep.terminal.run_view import measured, net
 
 EACH = 20
 BEST = 5
@@ -83,10 +83,9 @@ class Board:
 
     def heading(self) -> str:
         """One line: how many trials, the net, the rule, the data, the folders."""
-        model, count = self.config.model, len(self.folders)
-        hidden = "-".join(map(str, model.hidden_dims))
+        count = len(self.folders)
         names = f"{printable(os.path.relpath(self.folders[0]))} to {self.folders[-1].name}"
-        what = f"{model.name} ({hidden}), {self.config.optimizer.name}, {self.config.data.name}"
+        what = f"{net(self.config)}, {self.config.optimizer.name}, {self.config.data.name}"
         return f"stack of {count}: {what} -> {names}"
 
     def line(self, epoch: int) -> str:

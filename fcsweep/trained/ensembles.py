@@ -13,15 +13,20 @@ from fcsweep.records.models.ensemble import FILE, Ensemble
 from fcsweep.trained.runs import Trained, read_trained
 
 
-def members_of(ensemble: Ensemble, sweep: Path) -> Sequence[Trained]:
+def members_of(ensemble: Ensemble, sweep: Path, trust: bool = False) -> Sequence[Trained]:
     """The members, in the order of the file.
+
+    Args:
+        ensemble: as it was selected.
+        sweep: its folder.
+        trust: as of `read_trained`.
 
     Raises:
         ConfigError, FolderError: a member is damaged, or not the one that was selected.
     """
     runs: list[Trained] = []
     for member in ensemble.members:
-        run = read_trained(sweep / str(member.trial))
+        run = read_trained(sweep / str(member.trial), trust)
         if run.sha256 != member.best_sha256:
             raise FolderError(
                 f"{run.folder / BEST} is not the one that {sweep / FILE} names; run python -m "

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from fcsweep.accuracy import EVALUATION_ROWS
-from fcsweep.config import RunConfig
+from fcsweep.config import RunConfig, TorchConfig
 from fcsweep.launchers.grouping import cut, largest
 from fcsweep.messages.errors import FolderError
+from fcsweep.modules import ModuleNet
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.records.filenames import BEST
+from fcsweep.run.own_code import custom_net
 from fcsweep.trained.runs import Trained
 
 Inputs: TypeAlias = Callable[[RunConfig], Tensor]
@@ -101,29 +103,21 @@ def _stacks(configs: Sequence[RunConfig]) -> Iterator[list[int]]:
     alike: dict[str, list[int]] = {}
     for place, config in enumerate(configs):
         model = config.model
-        shape = model.hidden_dims, model.activation, model.normalization, config.dtype
-        alike.setdefault(repr(shape), []).append(place)
+        shape: object = model
+        if not isinstance(model, TorchConfig):
+            shape = model.hidden_dims, model.activation, model.normalization
+        alike.setdefault(repr((shape, config.dtype)), []).append(place)
     for found in alike.values():
         yield from map(list, cut(found, largest(configs[found[0]])))
 
 
-def stack(runs: Sequence[Trained], device: torch.device) -> FullyConnectedNet:
+def stack(runs: Sequence[Trained], device: torch.device) -> FullyConnectedNet | ModuleNet:
     """The nets of runs of one shape, with their best parameters.
 
     Raises:
         FolderError: the parameters of a run do not fit its config.
     """
-    config = runs[0].config
-    net = FullyConnectedNet(
-        config.model.hidden_dims,
-        config.data.inputs,
-        config.data.classes,
-        seed=[0] * len(runs),
-        dtype=getattr(torch, config.dtype),
-        device=device,
-        activation=config.model.activation,
-        normalization=config.model.normalization,
-    )
+    net = _untrained([run.config for run in runs], device)
     for run in runs:
         _check(run, net)
     net.params.assign(
@@ -132,7 +126,23 @@ def stack(runs: Sequence[Trained], device: torch.device) -> FullyConnectedNet:
     return net
 
 
-def _check(run: Trained, net: FullyConnectedNet) -> None:
+def _untrained(configs: Sequence[RunConfig], device: torch.device) -> FullyConnectedNet | ModuleNet:
+    config = configs[0]
+    sizes = config.data.inputs, config.data.classes
+    if isinstance(config.model, TorchConfig):
+        return custom_net(configs, *sizes, device)
+    return FullyConnectedNet(
+        config.model.hidden_dims,
+        *sizes,
+        seed=[0] * len(configs),
+        dtype=getattr(torch, config.dtype),
+        device=device,
+        activation=config.model.activation,
+        normalization=config.model.normalization,
+    )
+
+
+def _check(run: Trained, net: FullyConnectedNet | ModuleNet) -> None:
     """Refuse parameters that are not those of the net."""
     expected = {name: tuple(p.shape[1:]) for name, p in net.params.items()}
     given = {name: tuple(p.shape) for name, p in run.params.items()}

@@ -11,6 +11,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from fcsweep.config import RunConfig, read, typed
+from fcsweep.config.import_paths import import_paths, refusal
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.evidence import largest
@@ -31,20 +32,25 @@ class Trained:
     """Of the file that holds them."""
 
 
-def read_trained(folder: Path) -> Trained:
+def read_trained(folder: Path, trust: bool = False) -> Trained:
     """The best parameters of a run, as its record vouches for them.
 
     Args:
         folder: of the run.
+        trust: whether its use may import the model that its config names by import path.
 
     Raises:
         ConfigError: the saved config does not fit the schemas.
-        FolderError: the folder holds no run, one that was never evaluated, or a damaged one.
+        FolderError: the folder holds no run, one that was never evaluated, a damaged one, or one
+            whose use imports code.
     """
     saved = folder / CONFIG
     if not saved.is_file():
         raise FolderError(f"{folder} holds no run: there is no {saved}")
     config = _config(saved)
+    used = {key: path for key, path in import_paths(config).items() if key != "optimizer.rule"}
+    if not trust and (refused := refusal(folder, used, "its net")):
+        raise FolderError(refused)
     return Trained(folder, config, *_best_params(folder, largest(config, 1)[BEST]))
 
 

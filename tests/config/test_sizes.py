@@ -24,6 +24,7 @@ from fcsweep.config.allowed import Measured
 from fcsweep.data.choice import data_of, held_out_of, measured
 from fcsweep.data.cifar10 import ROW
 from fcsweep.data.mnist import SIDE
+from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import RULES
 from fcsweep.run import run
 from fcsweep.run.build import NO_CONSTANT, net_of, solver_of
@@ -109,6 +110,7 @@ def test_a_net_has_the_parameters_that_are_counted(model, dtype):
     net = net_of([config], data_of(config), torch.device("cpu"))
     assert sizes.parameters(config) == sum(p.numel() for p in net.params.values())
     assert {p.element_size() for p in net.params.values()} == {sizes.itemsize(config)}
+    assert isinstance(net, FullyConnectedNet)
     assert sizes.units(config) == list(net.params.dims)
     wide = sum(b.shape[-1] for _, b in net.params.layers)
     assert sizes.activations(config, 5) == 5 * wide

@@ -113,10 +113,10 @@ def test_who_goes_on_together():
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: optimizer.name)
 @pytest.mark.parametrize("epoch", [1, 2, 5, 6])
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, optimizer, epoch):
-    config = config_with(dropout=0.2, reg=0.01)
+    normalization = "batch" if epoch == 2 else "none"
+    config = config_with(dropout=0.2, reg=0.01, normalization=normalization)
     config.optimizer, config.solver.eval_every = replace(optimizer, clip_norm=0.5), 2
     config.solver.schedule, config.solver.warmup, config.solver.patience = "cosine", 1, 3
-    config.model.normalization = "batch" if epoch == 2 else "none"
     whole, killed = folders_in(tmp_path, "whole", "killed")
     run(config, whole)
     with pytest.raises(Killed):
@@ -245,9 +245,8 @@ STACK = [(0.1, 0), (0.2, 1), (0.3, 0), (1e30, 2)]
 @pytest.fixture
 def stack(tmp_path):
     """Configs, folders of each alone and undisturbed, and folders of a stack that was killed."""
-    configs = [config_with(learning_rate=rate, seed=seed, dropout=0.1) for rate, seed in STACK]
-    for config in configs:
-        config.model.normalization = "batch"
+    options = {"dropout": 0.1, "normalization": "batch"}
+    configs = [config_with(learning_rate=rate, seed=seed, **options) for rate, seed in STACK]
     alone = folders_in(tmp_path, *(f"alone{k}" for k in range(4)))
     for config, folder in zip(configs, alone, strict=True):
         run(config, folder)

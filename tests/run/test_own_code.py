@@ -9,9 +9,9 @@ from support import preloaded
 from support.short_runs import assert_same_numbers
 
 import fcsweep
+from fcsweep.courses import imported
 from fcsweep.messages.errors import ConfigError, UserError
 from fcsweep.rerun.repeat import rerun
-from fcsweep.run import own_code
 
 RULES = """
 import pathlib
@@ -48,7 +48,7 @@ def here(tmp_path, monkeypatch):
     (tmp_path / "my_rules.py").write_text(RULES)
     yield tmp_path
     sys.modules.pop("my_rules", None)
-    own_code._sha256.cache_clear()
+    imported.forget()
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_a_function_is_trained_alone_and_in_a_stack_and_repeated(here, capsys):
     changed = RULES.replace("0.99 * m", "0.98 * m")
     (here / "my_rules.py").write_text(changed)
     del sys.modules["my_rules"]
-    own_code._sha256.cache_clear()
+    imported.forget()
     assert not rerun([here / "run"], trust=True)
     assert "likely cause: the code of optimizer.rule (" in capsys.readouterr().out
 

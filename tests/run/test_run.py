@@ -78,7 +78,7 @@ def test_the_weights_of_classes_are_those_of_the_rows_in_use_and_of_a_trial(tmp_
     weights = net.softmax_options["class_weights"]
     torch.testing.assert_close(weights[1] * count, torch.full((10,), 15.0))
     assert (weights[[0, 2]] == 1).all()
-    assert "class_weights" not in net_of(configs[:1], dataset, net.device).softmax_options
+    assert "class_weights" not in net_of(configs[:1], dataset, net.params.device).softmax_options
 
 
 @pytest.mark.parametrize("threads", [1, 2])
