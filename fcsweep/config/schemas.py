@@ -98,7 +98,7 @@ class FullyConnectedConfig:
 class TorchConfig:
     """An ``nn.Module`` of your own."""
 
-    hidden_dims: ClassVar[list[int]] = [256, 256]
+    hidden_dims: ClassVar[list[int]] = [64, 64]
     """A guess for the size of a stack: what a module holds is known when it is built."""
     normalization: ClassVar[str] = "none"
 

@@ -27,6 +27,7 @@ from fcsweep.config import (
     RunConfig,
     SolverConfig,
     TableConfig,
+    TorchConfig,
     TwoLayerConfig,
     data_sets,
     differences,
@@ -44,6 +45,7 @@ from fcsweep.config.allowed import (
     Device,
     FilePath,
     ImportPath,
+    Keywords,
     Measured,
     Numbers,
     Range,
@@ -119,7 +121,7 @@ def test_what_may_differ_within_a_stack_is_marked():
         "warmup",
         "patience",
     }
-    assert marked == constants | rates | {"constants", "initialization"}
+    assert marked == constants | rates | {"constants", "kwargs", "initialization"}
 
 
 def test_the_course_has_these_defaults():
@@ -327,6 +329,10 @@ def values(allowed: Any) -> st.SearchStrategy[Any]:
         case Numbers():
             finite = st.floats(allow_nan=False, allow_infinity=False)
             return st.dictionaries(st.sampled_from(["beta", "nu", "_x"]), finite)
+        case Keywords():
+            words = st.sampled_from(["deep", "0.1", "null"])
+            word = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-1, 1) | words
+            return st.dictionaries(st.sampled_from(["width", "_x"]), word | st.lists(word))
         case ColumnName():
             return st.sampled_from(["label", "0", "size, in cm"])
         case ColumnNames():
@@ -362,8 +368,9 @@ def fitting(config: RunConfig) -> RunConfig:
     measured = not isinstance(data, Measured) or data.sizes is not None
     rows = data.rows if measured else Rows(10**9, 10**9, 0)
     depth = {"three_layer": 2, "five_layer": 4}.get(config.model.name)
-    dims = config.model.hidden_dims
-    model = replace(config.model, hidden_dims=dims if depth is None else dims[:1] * depth)
+    model = replace(config.model)
+    if depth is not None and not isinstance(model, TorchConfig):
+        model.hidden_dims = model.hidden_dims[:1] * depth
     of_numbers = ("mse", "huber")
     task = "regression" if measured and data.classes <= 1 else "classification"
     if measured and (model.loss_function in of_numbers) != (task == "regression"):
@@ -387,12 +394,13 @@ def fitting(config: RunConfig) -> RunConfig:
         num_train_samples=cut(config.solver.num_train_samples, rows.train),
         num_val_samples=cut(config.solver.num_val_samples, rows.val),
     )
-    if solver.batch_size == 1 and model.normalization == "batch":
-        model.normalization = "layer"
+    if not isinstance(model, TorchConfig) and model.normalization == "batch":
+        model.normalization = "layer" if solver.batch_size == 1 else "batch"
     known = {"objective": objective.name, "target": target}
     fitted = replace(config, model=model, data=data, solver=solver, **known)
     too_many = measured and sum(sizes.rows_in_use(fitted)) >= data.inputs
-    if too_many or not isinstance(config.optimizer, LINEAR):
+    own = isinstance(model, TorchConfig)
+    if own or too_many or not isinstance(config.optimizer, LINEAR):
         solver.first_layer = "plain"
     return fitted
 
@@ -490,6 +498,7 @@ def composed(*overrides: str) -> dict[str, Any]:
 NEEDED = {
     "custom": ["optimizer.rule=rules:mine"],
     "table": ["data.path=cells.csv", "data.target=label"],
+    "torch": ["model.build=nets:make"],
 }
 """What some options do not go without."""
 

@@ -208,4 +208,4 @@ def test_what_is_no_model_is_refused_before_anything_is_made(here, words, told):
 
 def test_a_class_can_be_named_too(here):
     run = fcsweep.train(["model=torch", "model.build=my_nets:Small", *SHORT], "run")
-    assert run["value"] > 0.3
+    assert run["value"].item() > 0.3
