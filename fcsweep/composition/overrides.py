@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -17,7 +18,7 @@ from fcsweep.messages.wording import hint, render
 
 def parse(overrides: list[str]) -> list[Override]:
     """The overrides of a command line, or a ConfigError that names the one that cannot be read."""
-    parser = OverridesParser.create()
+    parser = _parser()
     parsed: list[Override] = []
     for line in overrides:
         try:
@@ -37,6 +38,12 @@ def parse(overrides: list[str]) -> list[Override]:
             quote = "text with brackets, commas, quotes, = or ~ goes in quotes: KEY=\"'a,b'\""
             raise ConfigError(f"cannot read {line!r} ({why or 'no such form'}); {quote}") from error
     return parsed
+
+
+@cache
+def _parser() -> OverridesParser:
+    """Hydra's, which looks at the signatures of its functions when it is made."""
+    return OverridesParser.create()
 
 
 def is_unicode(text: str) -> bool:

@@ -59,6 +59,8 @@ def prune(values: Mapping[int, float], step: int) -> set[int]:
     session = opened()
     if session is None or len(session.study.directions) > 1:
         return set()
+    from optuna.pruners import NopPruner
+
     from fcsweep.search.study.storage import reports_together  # imports Optuna
 
     finite = {number: value for number, value in values.items() if math.isfinite(value)}
@@ -71,6 +73,8 @@ def prune(values: Mapping[int, float], step: int) -> set[int]:
             reported = report(trials[number], session.repeats, job, value, step)
             if reported is not None and session.listener is not None:
                 session.listener.reported(number, step, reported)
+    if isinstance(session.study.pruner, NopPruner):
+        return set()
     stopped = {number for number, trial in trials.items() if _decide(trial, step)}
     return {job for job in finite if session.repeats.trial(job) in stopped}
 

@@ -12,6 +12,7 @@ import optuna
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
+from optuna.pruners import NopPruner
 from support.kill_points import killed_at_every_place
 from support.toy_app import study_of, told
 
@@ -30,7 +31,7 @@ from fcsweep.search.study.batches import next_batch
 from fcsweep.search.study.samplers import pruner_of, quiet, sampler_of
 from fcsweep.search.study.storage import reports_together, storage_of
 from fcsweep.search.study.study import Start, check_data, open_study, started_with
-from fcsweep.search.study.trial import Kept
+from fcsweep.search.study.trial import Kept, Session
 from fcsweep.search.study.window import Batches
 from fcsweep.system.crew import Crew
 
@@ -507,3 +508,25 @@ def test_the_reports_of_a_stack_are_one_write(tmp_path):
     read = optuna.load_study(study_name="s", storage=storage_of(None, tmp_path))
     assert [one.intermediate_values for one in read.trials] == [{1: 0.5}, {1: 1.5}]
     assert [one.intermediate_values for one in study.trials] == [{1: 0.5}, {1: 1.5}]
+
+
+def test_a_journal_is_opened_again_only_when_it_has_grown(tmp_path, monkeypatch):
+    study = optuna.create_study(study_name="s", storage=storage_of(None, tmp_path))
+    another = optuna.load_study(study_name="s", storage=storage_of(None, tmp_path))
+    assert study.trials == []
+    another.ask()
+    assert len(study.trials) == 1
+    monkeypatch.setattr("builtins.open", None)
+    assert len(study.trials) == 1
+    monkeypatch.undo()
+    another.ask()
+    assert len(study.trials) == 2
+
+
+def test_without_a_pruner_reports_are_kept_and_nothing_is_decided(tmp_path, monkeypatch):
+    study = optuna.create_study(storage=storage_of(None, tmp_path), pruner=NopPruner())
+    study.ask()
+    monkeypatch.setattr("fcsweep.search.study.trial._session", Session(study))
+    monkeypatch.setattr(pruning, "_decide", None)
+    assert pruning.prune({0: 1.5}, 1) == set()
+    assert study.trials[0].intermediate_values == {1: 1.5}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -295,6 +295,11 @@ class Journal(JournalFileBackend):
             logs, self._waiting = self._waiting, None
             if logs:
                 self.append_logs(logs)
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any]]:
+        """The operations from a number on; the file is only opened if it holds more."""
+        if self._log_number_offset.get(log_number_from) != os.stat(self._file_path).st_size:
+            yield from super().read_logs(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append operations.

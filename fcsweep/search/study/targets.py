@@ -11,6 +11,7 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, TypeGuard
 
@@ -162,8 +163,13 @@ def arguments_of(group: str, kind: Any, fields: Mapping[str, Any]) -> dict[str, 
 
 def make(kind: Any, arguments: Mapping[str, Any], seed: int | None = None) -> Any:
     """A sampler or pruner of Optuna, with what its fields describe."""
-    seeded = seed is not None and "seed" in inspect.signature(kind).parameters
+    seeded = seed is not None and _takes_seed(kind)
     return kind(**({"seed": seed} if seeded else {}), **with_objects(arguments, seed))
+
+
+@cache
+def _takes_seed(kind: Any) -> bool:
+    return "seed" in inspect.signature(kind).parameters
 
 
 def with_objects(arguments: Mapping[str, Any], seed: int | None) -> dict[str, Any]:
