@@ -21,7 +21,7 @@ from fcsweep.config import read
 from fcsweep.messages.errors import ConfigError
 from fcsweep.messages.wording import printable
 from fcsweep.objectives import Direction, direction_of, reaches, sign_of
-from fcsweep.records.sweep_table import Spread, comparable, repeats, spread_of
+from fcsweep.records.sweep_table import REPEATED, Spread, comparable, repeat_of, repeats, spread_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +117,7 @@ def plane(runs: pd.DataFrame, searched: Sequence[Axis]) -> list[Axis]:
     Raises:
         ConfigError: the runs differ in no parameter.
     """
-    axes = [axis for axis in searched if axis.key != "seed"]
+    axes = [axis for axis in searched if axis.key not in REPEATED]
     if not axes:
         raise ConfigError("the runs of this sweep differ in no parameter but the seed")
     parts = importance(runs, axes)
@@ -185,7 +185,7 @@ def importance(runs: pd.DataFrame | Sequence[Row], searched: Sequence[Axis]) -> 
     parts: dict[str, float] = {}
     for axis in searched:
         having = [run for run in done if not missing(run.get(axis.key))]
-        if axis.key == "seed" or len(having) < LEAST_FOR_IMPORTANCE:
+        if axis.key in REPEATED or len(having) < LEAST_FOR_IMPORTANCE:
             continue
         outcomes, values = ([run[key] for run in having] for key in ("value", axis.key))
         part = explained(outcomes, values, axis.kind == "choice")
@@ -201,7 +201,7 @@ def groups(
     Runs that differ in their seed alone share a label. With more labels than ``most``, the best
     ``most - 1`` points, each by the numbers of its runs.
     """
-    axes = [axis for axis in searched if axis.key != "seed"]
+    axes = [axis for axis in searched if axis.key not in REPEATED]
     found: dict[str, list[str]] = {}
     rows = rows_of(runs)
     for row in rows:
@@ -223,7 +223,7 @@ def spread(runs: Sequence[Mapping[Any, Any]], name: str = "value", kind: str = "
         kind: how they are judged: a key of `fcsweep.records.sweep_table.JUDGED`.
     """
     values = [None if missing(run.get(name)) else float(run[name]) for run in runs]
-    found = spread_of(zip([run.get("seed") for run in runs], values, strict=True), kind)
+    found = spread_of(zip(map(repeat_of, runs), values, strict=True), kind)
     return replace(found, sign=sign_of(runs[0].get("objective")) if name == "value" else 1)
 
 

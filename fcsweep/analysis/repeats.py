@@ -1,4 +1,4 @@
-"""Repeats: runs of a sweep that differ in their seed alone, together one point with a mean.
+"""Repeats: runs of a sweep that differ in their seed or fold alone, together one point with a mean.
 
 ``points(load_runs(folder))`` is to points what `fcsweep.records.frames.load_runs` is to runs;
 `point_rows` are the same without pandas.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcsweep.analysis.findings import Row, best_place, configs_of, missing, rows_of, spread
 from fcsweep.objectives import digits_of, reaches
-from fcsweep.records.sweep_table import repeats, repeats_as, together
+from fcsweep.records.sweep_table import REPEATED, repeats, repeats_as, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,9 +29,10 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
     (fractions) and ``seconds``, means over the seeds that have one, each with its sample standard
     deviation in ``value_std`` and so on, missing below two; ``judged``, which is ``mean`` unless a
     search has another ``hydra.sweeper.repeats_as``, and then ``value`` is that; ``seeds``, how many
-    there are, and ``valued``, how many of them have a value; ``runs``, their numbers as a text;
+    there are, or how many folds (``repeated`` says ``seed``, ``fold``, or ``repeat`` for both), and
+    ``valued``, how many of them have a value; ``runs``, their numbers as a text;
     ``best_run``, the folder of the best of them; ``status``, of all or how many of each;
-    ``target_reached``, by ``value``. There is no ``seed``.
+    ``target_reached``, by ``value``. There is no ``seed`` and no ``data.fold``.
 
     `fcsweep.analysis.findings.best` takes points, too: one with a seed that has no value comes
     after the others.
@@ -43,7 +44,7 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
 
     rows = point_rows(rows_of(runs))
     kinds = {"target_reached": "boolean", "number": runs["number"].dtype}
-    heads = [str(name) for name in runs.columns if name != "seed"]
+    heads = [str(name) for name in runs.columns if name not in REPEATED]
     heads += [name for name in (rows[0] if rows else ()) if name not in (*heads, "folders")]
     table = pd.DataFrame(rows, columns=heads)
     return table.astype({name: kind for name, kind in kinds.items() if name in table})
@@ -62,13 +63,14 @@ def _point(runs: Sequence[Row], judged: str) -> dict[str, Any]:
     each = {name: spread(runs, name) for name in MEANS}
     target: Any = runs[0].get("target")
     return {
-        **{key: cell for key, cell in runs[0].items() if key != "seed"},
+        **{key: cell for key, cell in runs[0].items() if key not in REPEATED},
         **{name: one.mean for name, one in each.items()},
         **{f"{name}_std": one.deviation for name, one in each.items()},
         "best_run": _best_run(runs),
         "value": value.judged,
         "judged": judged,
         "seeds": value.seeds,
+        "repeated": value.unit,
         "valued": len(value.values),
         "runs": _numbers(runs),
         "folders": [str(run["folder"]) for run in runs],

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fcsweep.config.allowed import FRACTION, LOSS, POSITIVE, Allowed, Measured, Range
-from fcsweep.config.data_sets import DataConfig, TableConfig
+from fcsweep.config.data_sets import DataConfig, MeasuredConfig, TableConfig
 from fcsweep.config.fields import MISSING
 from fcsweep.config.optimizers import MomentumConfig, NesterovConfig, SgdConfig
 from fcsweep.config.saved import flat
@@ -199,11 +199,26 @@ def _check_table(data: DataConfig) -> None:
             f"data.val_fraction is {data.val_fraction:g} and data.test_fraction "
             f"{data.test_fraction:g}; expected a sum < 1"
         )
+    _check_folds(data)
     if isinstance(data, TableConfig) and data.split_column and (data.val_path or data.test_path):
         raise ConfigError(
             f"data.split_column is {data.split_column}, but data.val_path or data.test_path names "
             "another file; give one of them"
         )
+
+
+def _check_folds(data: MeasuredConfig) -> None:
+    """Refuse a fold that is not there, and folds of rows that are split already."""
+    if data.fold >= (data.folds or 1):
+        folds = "null: give it" if data.folds is None else f"{data.folds}: expected less"
+        raise ConfigError(f"data.fold is {data.fold}, but data.folds is {folds}")
+    if data.folds is not None and isinstance(data, TableConfig):
+        for name in ("split_column", "val_path"):
+            if getattr(data, name) is not None:
+                raise ConfigError(
+                    f"data.folds is {data.folds}, but data.{name} says which rows validate; give "
+                    "one of them"
+                )
 
 
 def _check_task(config: RunConfig) -> None:

@@ -18,6 +18,7 @@ from fcsweep.config.allowed import (
     Counts,
     FilePath,
     Measured,
+    Range,
     Rows,
     Words,
 )
@@ -26,6 +27,8 @@ from fcsweep.config.fields import MISSING, columns, key
 TASK = Words(("classification", "regression"))
 SCALE = Words(("standard", "quantile", "none"))
 FILL = Words(("refuse", "mean", "median"))
+FOLDS = Range(2, 100, whole=True)
+FOLD = Range(0, 99, whole=True)
 
 
 @dataclass
@@ -131,6 +134,13 @@ class TableConfig(Measured):
     """Share of the rows that only ``fcsweep.evaluate`` reads; in [0, 1)."""
     split_seed: int = key(0, SEED)
     """Which rows these are; in [0, 2**32). ``seed`` does not change them."""
+    folds: int | None = key(None, FOLDS, optional=True)
+    """Parts of all rows but those for test, one of which validates; null = ``val_fraction``.
+
+    A search trains every trial once with each of them.
+    """
+    fold: int = key(0, FOLD)
+    """Which part validates; in [0, ``folds``)."""
     split_column: str | None = key(None, COLUMN, optional=True)
     """A column of ``train``, ``val`` and ``test`` in place of fractions; null = none."""
     val_path: str | None = key(None, FilePath("val.csv"), optional=True)
@@ -158,6 +168,13 @@ class SklearnConfig(Measured):
     """Share of the rows that only ``fcsweep.evaluate`` reads; in [0, 1)."""
     split_seed: int = key(0, SEED)
     """Which rows these are; in [0, 2**32). ``seed`` does not change them."""
+    folds: int | None = key(None, FOLDS, optional=True)
+    """Parts of all rows but those for test, one of which validates; null = ``val_fraction``.
+
+    A search trains every trial once with each of them.
+    """
+    fold: int = key(0, FOLD)
+    """Which part validates; in [0, ``folds``)."""
     num_train: int | None = key(None, COUNT, optional=True)
     """Training rows to use, the first of the split; >= 1, null = all."""
     num_val: int | None = key(None, COUNT, optional=True)

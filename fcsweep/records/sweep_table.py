@@ -1,8 +1,8 @@
 """A sweep as one table: ``trials.csv`` in its folder, and what is shown at its end.
 
 A row a job, read from the records that the runs left, as data. A record that is missing or damaged
-is a row that says so. Jobs that differ in their seed alone are repeats of one point, which is
-judged by the mean of their values.
+is a row that says so. Jobs that differ in their seed or fold alone are repeats of one point, which
+is judged by the mean of their values.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
 
-from fcsweep.config import read
+from fcsweep.config import flat, read
 from fcsweep.messages.errors import ConfigError
 from fcsweep.objectives import digits_of, is_other, sign_of
 from fcsweep.records.filenames import jobs_of
@@ -28,6 +28,10 @@ from fcsweep.system.atomic import write_atomically
 FILE = "trials.csv"
 JUDGED = {"mean": fmean, "median": median, "worst": min}  # of values that are to be high
 """How the values of repeats are one, by the name that ``hydra.sweeper.repeats_as`` has for it."""
+Repeat = tuple[object, ...]
+REPEATED = ("seed", "data.fold")
+"""Keys in which the repeats of a point may differ."""
+SIZES = "data.sizes"  # what is measured of the data follows from their other keys
 VAL, TRAIN = "best val", "best train"
 ACCURACIES = {VAL: "best_val_accuracy", TRAIN: "best_train_accuracy"}
 """The columns for what a run has reached, and their keys in its record."""
@@ -87,6 +91,8 @@ class Spread:
     sign: int = 1
     digits: str = ".4f"
     """As those of `Row`."""
+    unit: str = "seed"
+    """What tells the repeats apart, as of `unit_of`."""
 
     @property
     def complete(self) -> bool:
@@ -124,7 +130,7 @@ class Spread:
     def told(self) -> str:
         """``3 seeds, mean 0.9650 ± 0.0012``; before the mean what is judged, if it is another."""
         judged = "" if self.kind == "mean" else f"{self.kind} {self.judged:{self.digits}}, "
-        return f"{self.count} seeds, {judged}mean {self}"
+        return f"{self.count} {self.unit}s, {judged}mean {self}"
 
     def __str__(self) -> str:
         """``0.9650 ± 0.0012``; of a single value itself, without any nothing."""
@@ -135,13 +141,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class Point:
-    """Jobs of a sweep that differ in their seed alone, by number; often a single one."""
+    """Jobs of a sweep that differ in `REPEATED` alone, by number; often a single one."""
 
     rows: Sequence[Row]
 
     @property
     def first(self) -> Row:
-        """Its first job, whose config stands for those of all but for the seed."""
+        """Its first job, whose config stands for those of all but for `REPEATED`."""
         return self.rows[0]
 
     @property
@@ -160,13 +166,13 @@ class Point:
         return replace(spread, digits=".4f") if name in ACCURACIES else spread
 
     def _spread(self, values: Iterable[float | None]) -> Spread:
-        first, seeds = self.first, (row.config.get("seed") for row in self.rows)
-        each = spread_of(zip(seeds, values, strict=True), first.repeats_as)
-        return replace(each, sign=first.sign, digits=first.digits)
+        first, each = self.first, (repeat_of(row.config) for row in self.rows)
+        spread = spread_of(zip(each, values, strict=True), first.repeats_as)
+        return replace(spread, sign=first.sign, digits=first.digits)
 
 
 def write(folder: str | Path, rows: Sequence[Row] | None = None) -> Sequence[Row]:
-    """Write the runs of a sweep to ``trials.csv`` in its folder, atomically.
+    """Write the runs of a sweep to ``trials.csv`` in its folder, atomically; return its rows.
 
     Columns: ``number, status, value``, the config keys that differ, ``seconds, folder``, and of
     runs of this program the keys of `Training`. Floats are written by ``repr``, lists as JSON; a
@@ -175,9 +181,6 @@ def write(folder: str | Path, rows: Sequence[Row] | None = None) -> Sequence[Row
     Args:
         folder: of the sweep.
         rows: what `load` has read there; read now if absent.
-
-    Returns:
-        The rows.
 
     Raises:
         RecordError: The file cannot be written; what was there before is unchanged.
@@ -239,37 +242,54 @@ def best_point(points: Sequence[Point]) -> Point | None:
     return top if top is not None and top.value.values and top.first.sign else None
 
 
+def repeat_of(config: Mapping[Any, Any]) -> Repeat:
+    """Which repeat of its point a config is; a table has NaN for what a run does not have."""
+    return tuple(None if (value := config.get(key)) != value else value for key in REPEATED)
+
+
 def repeats(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
-    """Which configs differ in their seed alone: the places of those of each point.
+    """Which configs differ in `REPEATED` alone: the places of those of each point.
 
     Each is a point of its own where no two of them do so; one that could not be read always is.
     """
     alike: dict[object, list[int]] = {}
     for place, config in enumerate(configs):
-        rest = {key: comparable(value) for key, value in config.items() if value is not None}
-        rest.pop("seed", None)
+        rest = {key: comparable(value) for key, value in config.items() if _counts(key, value)}
         alike.setdefault(frozenset(rest.items()) or place, []).append(place)
-    repeated = any(len({configs[n].get("seed") for n in one}) > 1 for one in alike.values())
+    repeated = any(len({repeat_of(configs[n]) for n in one}) > 1 for one in alike.values())
     return list(alike.values()) if repeated else [[place] for place in range(len(configs))]
 
 
-def spread_of(values: Iterable[tuple[object, float | None]], kind: str = "mean") -> Spread:
-    """The values of repeats, from pairs of seed and value.
+def _counts(key: str, value: object) -> bool:
+    """Whether a value of a config tells points apart."""
+    return value is not None and key not in REPEATED and not key.startswith(SIZES)
 
-    A seed counts once, however often it was trained: its runs are equal.
+
+def spread_of(values: Iterable[tuple[Repeat, float | None]], kind: str = "mean") -> Spread:
+    """The values of repeats, from pairs of what `repeat_of` says and a value.
+
+    A repeat counts once, however often it was trained: its runs are equal.
     """
-    each: dict[object, float | None] = {}
-    for seed, value in values:
-        if each.get(seed) is None:
-            each[seed] = value
-    return Spread(len(each), [value for value in each.values() if value is not None], kind)
+    each: dict[Repeat, float | None] = {}
+    for repeat, value in values:
+        if each.get(repeat) is None:
+            each[repeat] = value
+    there = [value for value in each.values() if value is not None]
+    return Spread(len(each), there, kind, unit=unit_of(each))
+
+
+def unit_of(repeats: Iterable[Repeat]) -> str:
+    """What tells repeats apart, as a noun: ``seed``, ``fold``, or ``repeat`` for both."""
+    seeds, folds = (len({*values}) > 1 for values in zip(*repeats, strict=True))
+    return "seed" if not folds else "repeat" if seeds else "fold"
 
 
 def repeats_as(folder: Path) -> str:
     """How a sweep judges repeats: as its search does, by ``multirun.yaml``; a grid by the mean."""
     try:
-        sweeper = read(folder / "multirun.yaml")["hydra"]["sweeper"]
-        kind = sweeper["repeats_as"] if sweeper["repeats"] > 1 else "mean"
+        config = flat(read(folder / "multirun.yaml"))
+        several = config.get("data.folds") or config["hydra.sweeper.repeats"] > 1
+        kind = config["hydra.sweeper.repeats_as"] if several else "mean"
     except (ConfigError, KeyError, TypeError):
         return "mean"
     return kind if kind in JUDGED else "mean"
@@ -296,7 +316,7 @@ def differing(rows: Sequence[Row]) -> list[str]:
     values: dict[str, set[str]] = {}
     for row in rows:
         for key, value in row.config.items():
-            if not key.startswith("data.sizes"):
+            if not key.startswith(SIZES):
                 values.setdefault(key, set()).add(comparable(value))
     return [key for key, found in values.items() if len(found) > 1]
 
@@ -325,10 +345,8 @@ def _row(folder: Path, kind: str) -> Row:
 
 def as_text(value: object) -> str:
     """A value as a user would write it on the command line; nothing for null."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
+    if value is None or isinstance(value, str):
+        return value or ""
     return repr(value) if isinstance(value, float) else json.dumps(value, default=str)
 
 

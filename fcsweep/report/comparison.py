@@ -14,6 +14,7 @@ from fcsweep.analysis.findings import Axis, missing, standard_error, written
 from fcsweep.analysis.repeats import point_rows, spread_in
 from fcsweep.messages.errors import FolderError
 from fcsweep.objectives import digits_of
+from fcsweep.records.sweep_table import REPEATED
 from fcsweep.report import contents, words
 from fcsweep.report.contents import Run, Sweep
 
@@ -141,7 +142,7 @@ def _common_axes(sweeps: Sequence[Sweep]) -> list[Axis]:
     return [
         Axis(key, "log" if kinds[key] == "log" else findings.kind(there[key], ""))
         for key in keys
-        if key != "seed"
+        if key not in REPEATED
     ]
 
 
@@ -228,7 +229,7 @@ def _trust(compared: Comparison) -> list[str]:
         note = f"One standard error of the best validation accuracy is {error:.4f}"
         notes.append(f"{note}; {close} of the other {len(ranked) - 1} bests are within two of it.")
     if any(sweep.repeated for sweep in compared.sweeps):
-        notes.append("± is the standard deviation over the seeds.")
+        notes.append(f"± is the standard deviation over the {_unit(compared)}s.")
     return notes
 
 
@@ -237,8 +238,14 @@ def _best_of_each(compared: Comparison) -> dict[str, Any]:
     for name, sweep in zip(compared.names, compared.sweeps, strict=True):
         top = next(iter(sweep.tops), None)
         rows.append([name, _judged_by(sweep), str(len(sweep.runs)), *_best_cells(sweep, top)])
-    head = ["sweep", "judged by", "runs", "best", "value", "standard error", "seeds", "with"]
+    head = ["sweep", "judged by", "runs", "best", "value", "standard error"]
+    head += [f"{_unit(compared)}s", "with"]
     return {"id": "best", "title": "The best of each", "head": head, "rows": rows}
+
+
+def _unit(compared: Comparison) -> str:
+    """What tells the repeats of all sweeps apart."""
+    return words.unit_in([point for sweep in compared.sweeps for point in sweep.points])
 
 
 def _best_cells(sweep: Sweep, top: Run | None) -> list[str]:
@@ -255,7 +262,7 @@ def _best_cells(sweep: Sweep, top: Run | None) -> list[str]:
 def _what_differs(compared: Comparison) -> list[dict[str, Any]]:
     """The config keys in which the best of the sweeps differ; one column per sweep."""
     tops = compared.tops
-    keys = [key for key in findings.differing(tops) if key != "seed"]
+    keys = [key for key in findings.differing(tops) if key not in REPEATED]
     if compared.study is not None:
         keys = [axis.key for axis in compared.searched if axis.key != SWEEP]
     rows = [[key, *(written(top.get(key), 6) or "–" for top in tops)] for key in keys]

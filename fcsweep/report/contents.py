@@ -118,7 +118,7 @@ def read(folder: Path, readings: Sequence[Reading] | None = None) -> Sweep:
     points = runs
     if any(len(places) > 1 for places in sweep_table.repeats(findings.configs_of(runs))):
         points = repeats.point_rows(runs)
-        searched = [axis for axis in searched if axis.key != "seed"]
+        searched = [axis for axis in searched if axis.key not in sweep_table.REPEATED]
     return Sweep(folder, runs, [*map(_curve, readings)], searched, points, parts)
 
 

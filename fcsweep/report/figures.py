@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fcsweep.analysis.findings import CHANCE, LEARNS_NOTHING, Axis, missing
+from fcsweep.records.sweep_table import REPEATED
+from fcsweep.report import words
 from fcsweep.report.contents import Sweep
 
 
@@ -44,10 +46,12 @@ def _training_figures(sweep: Sweep) -> Iterator[Figure]:
         accuracies = "" if _of_quantity(sweep) else " and accuracies"
         caption = f"Losses{accuracies} per epoch; the best are coloured."
         if sweep.repeated:
-            caption += " A thin line is a run, a thick one the mean over the seeds, in its range."
+            over = f"{words.unit_in(sweep.points)}s, in its range."
+            caption += f" A thin line is a run, a thick one the mean over the {over}"
         yield Figure("learning_curves", "Learning curves", caption)
     if sweep.repeated and valued(sweep):
-        caption = "A dot is a run, one for each seed; a line is their mean."
+        unit = words.unit_in(sweep.points)
+        caption = f"A dot is a run, one for each {unit}; a line is their mean."
         yield Figure("repeats", "Repeats", caption)
 
 
@@ -57,7 +61,7 @@ def _of_quantity(sweep: Sweep) -> bool:
 
 
 def _search(sweep: Sweep) -> Iterator[Figure]:
-    searched = [axis for axis in sweep.searched if axis.key != "seed"]
+    searched = [axis for axis in sweep.searched if axis.key not in REPEATED]
     count = valued(sweep)
     if count < 2:
         return

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from fcsweep import analysis
 from fcsweep.analysis import findings
 from fcsweep.records import frames
+from fcsweep.records.sweep_table import REPEATED
 from fcsweep.report.contents import Sweep
 from fcsweep.report.figures import figures
 
@@ -54,7 +55,7 @@ def _drawings(sweep: Sweep, names: Sequence[str]) -> Iterator[tuple[str, Figure]
 def _of_search(sweep: Sweep, names: Sequence[str]) -> Iterator[tuple[str, Figure]]:
     points = _table(sweep.points)
     verdicts = pd.Series([*map(sweep.verdict, sweep.points)], dtype="str")
-    searched = [axis for axis in sweep.searched if axis.key != "seed"]
+    searched = [axis for axis in sweep.searched if axis.key not in REPEATED]
     (direction,) = sweep.objectives.values()
     if "landscape" in names:
         x, y = findings.plane(points, searched)

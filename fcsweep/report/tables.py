@@ -26,7 +26,6 @@ MEASURED = {
     "seconds": "seconds",
 }
 """The columns of what came out of runs, and their headings."""
-MEASURED_OF_POINTS = MEASURED | {"epochs": "seeds"}
 OF_ONE_RUN = tuple(
     f"provenance.{name}"
     for name in ("files.", "sha256", "stack_place", *TRAINED[TRAINED.index("process") :])
@@ -135,8 +134,10 @@ def _measured_columns(sweep: Sweep, rows: Sequence[Run]) -> list[tuple[str, str]
         return [*reached, *notes, ("seconds", "seconds")]
     names = {str(run["objective"]) for run in sweep.runs if not missing(run.get("objective"))}
     own = [("value", name) for name in names if is_other(name)] if len(names) == 1 else []
-    headings = MEASURED_OF_POINTS if rows and "seeds" in rows[0] else MEASURED
-    known = [("valued" if name == "seeds" else key, name) for key, name in headings.items()]
+    known = [*MEASURED.items()]
+    if rows and "seeds" in rows[0]:
+        counted = ("valued", f"{words.unit_in(rows)}s")
+        known = [counted if key == "epochs" else (key, name) for key, name in known]
     if any(of_quantity(name) for _, name in own):  # which has no accuracies
         known = [(key, name) for key, name in known if not key.endswith("accuracy")]
     return [*own, *known]

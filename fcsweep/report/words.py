@@ -172,6 +172,12 @@ def count_of(point: Run) -> str:
     return str(seeds) if valued == seeds else f"{valued} of {seeds}"
 
 
+def unit_in(points: Sequence[Run]) -> str:
+    """What tells the repeats of points apart: ``seed``, ``fold`` or ``repeat``."""
+    units = {str(point["repeated"]) for point in points if point.get("seeds", 1) > 1}
+    return units.pop() if len(units) == 1 else "repeat" if units else "seed"
+
+
 def _is_point(run: Run) -> bool:
     """Whether it is a point of repeats."""
     return "seeds" in run
@@ -181,10 +187,11 @@ def _over(points: Sequence[Run]) -> str:
     """`` over 3 seeds``, `` over 2 of 3 seeds``, `` over 1 to 3 seeds``; of single runs nothing."""
     if not _is_point(points[0]):
         return ""
+    unit = unit_in(points)
     if len(points) == 1:
-        return f" over {count_of(points[0])} seed{'s' * (points[0]['seeds'] > 1)}"
+        return f" over {count_of(points[0])} {unit}{'s' * (points[0]['seeds'] > 1)}"
     least, most = (pick(point["seeds"] for point in points) for pick in (min, max))
-    return f" over {most} seeds" if least == most else f" over {least} to {most} seeds"
+    return f" over {most} {unit}s" if least == most else f" over {least} to {most} {unit}s"
 
 
 def _spread(points: Sequence[Run], best: Run, searched: Sequence[Axis]) -> list[str]:
@@ -192,9 +199,10 @@ def _spread(points: Sequence[Run], best: Run, searched: Sequence[Axis]) -> list[
     if not _is_point(best):
         return []
     lacking = [point for point in points if point["valued"] < point["seeds"]]
-    notes = ["± is the standard deviation over the seeds."] if best["seeds"] > 1 else []
+    unit = unit_in(points)
+    notes = [f"± is the standard deviation over the {unit}s."] if best["seeds"] > 1 else []
     if lacking:
-        has = "1 has a seed" if len(lacking) == 1 else f"{len(lacking)} have seeds"
+        has = f"1 has a {unit}" if len(lacking) == 1 else f"{len(lacking)} have {unit}s"
         after = "; it comes after the points that have all." if len(points) > 1 else "."
         notes.append(f"Of {len(points)} points {has} without a value, left out of the mean{after}")
     return notes + _lead(points, best, searched)
@@ -211,7 +219,7 @@ def _lead(points: Sequence[Run], best: Run, searched: Sequence[Axis]) -> list[st
     lead = sign * (best["value"] - second["value"])
     deviation = f"{best['value_std']:{digits}}"
     larger = lead > best["value_std"]
-    doubt = "" if larger else ": with other seeds another point may be the best"
+    doubt = "" if larger else f": with other {unit_in(points)}s another point may be the best"
     return [
         f"Its lead over the second ({_point(second, searched) or _name(second)}: "
         f"{spread_in(second)}) is {lead:{digits}}, {'larger' if larger else 'not larger'} than its "

@@ -28,7 +28,7 @@ from fcsweep.search.overrides import place
 from fcsweep.search.settings import KEYS, MOVED, OptunaSweeperConf
 from fcsweep.search.space import Space, older_space, space_of
 from fcsweep.search.study.batches import Extend
-from fcsweep.search.study.repeats import AGGREGATES, ONCE, Repeats
+from fcsweep.search.study.repeats import AGGREGATES, FOLD, ONCE, Repeats
 from fcsweep.search.study.samplers import is_grid, pruner_of, sampler_of, seed_of, set_fields
 from fcsweep.search.study.storage import check_url, url_of
 from fcsweep.search.study.study import Start
@@ -107,7 +107,7 @@ def plan_of(
         raise ConfigError("hydra.sweeper.enqueue is not for the grid sampler, which tries all")
     ours = isinstance(context.config_loader, CheckingLoader)
     values = _flat(task, space, without=NO_NUMBER if ours else ())
-    repeats = _repeats(settings, task, space)
+    repeats = _repeats(settings, task, space, _folds(task, space) if ours else 1)
     search = _decisive(settings, n_jobs, repeats)
     directions, ahead = _directions(settings, values if ours else {}), _ahead(settings)
     _warn_of_quotes(space)
@@ -239,14 +239,28 @@ def _directions(settings: Mapping[str, Any], ours: Mapping[str, Any]) -> list[st
     return names
 
 
-def _repeats(settings: Mapping[str, Any], task: DictConfig, space: Space) -> Repeats:
+def _folds(task: DictConfig, space: Space) -> int:
+    """On how many folds each trial is trained: all that ``data.folds`` makes; 1 without it."""
+    folds = OmegaConf.select(task, "data.folds")
+    if folds is None:
+        return 1
+    given = f"data.folds is {folds}, and a search trains every trial on each fold"
+    for key in (*space.distributions, *space.fixed):
+        if place(key) == FOLD:
+            raise ConfigError(f"{given}; leave {FOLD} out")
+    if "data.folds" in map(place, space.distributions):
+        raise ConfigError("data.folds is searched; give it one value")
+    return int(folds)
+
+
+def _repeats(settings: Mapping[str, Any], task: DictConfig, space: Space, folds: int) -> Repeats:
     """How often a trial is trained: with the ``seed`` of the config, and those that follow it."""
     count, kind = _count("repeats", settings["repeats"]), settings["repeats_as"]
     if kind not in AGGREGATES:
         expected = f"expected {', '.join(AGGREGATES)}{hint(str(kind), AGGREGATES)}"
         raise ConfigError(f"hydra.sweeper.repeats_as is {render(kind)}; {expected}")
     if count == 1:
-        return ONCE
+        return ONCE if folds == 1 else Repeats(folds, kind, folds=folds)
     given = f"hydra.sweeper.repeats is {count}"
     if any(place(key) == "seed" for key in space.distributions):
         raise ConfigError(f"{given}, but seed is searched; give it one value or leave it out")
@@ -254,7 +268,7 @@ def _repeats(settings: Mapping[str, Any], task: DictConfig, space: Space) -> Rep
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ConfigError(f"{given}, but seed is {render(seed)}; repeats need a whole number there")
     keys = [key for key in space.fixed if place(key) == "seed"]
-    return Repeats(count, kind, keys[0] if keys else "seed", seed)
+    return Repeats(count * folds, kind, keys[0] if keys else "seed", seed, folds)
 
 
 def _count(name: str, value: Any) -> int:

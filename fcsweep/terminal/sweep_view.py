@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 from fcsweep.records.sweep_table import (
     FILE,
     JUDGED_BY,
+    REPEATED,
     TRAIN,
     VAL,
     Point,
@@ -147,7 +148,7 @@ def _rows_to_show(every: Sequence[Point]) -> Sequence[Point]:
 def _keys(rows: Sequence[Row]) -> list[str]:
     """The config keys that tell points apart."""
     repeated = len(points(rows)) < len(rows)
-    return [key for key in differing(rows) if not (repeated and key == "seed")]
+    return [key for key in differing(rows) if not (repeated and key in REPEATED)]
 
 
 def _columns(
@@ -155,19 +156,21 @@ def _columns(
 ) -> dict[str, list[str]]:
     """The cells of the listed points, as texts, by the heading of their column."""
     keys = _keys(rows)
+    units = {point.value.unit for point in listed if len(point.rows) > 1}
+    counted = f"{units.pop()}s" if len(units) == 1 else "repeats"
     columns = {
         name: [_digits(point.first.config.get(key)) for point in listed]
         for name, key in zip(_short(keys), keys, strict=True)
     }
     columns |= {
         **{name: [str(point.reached(name)) for point in listed] for name in rows[0].reached},
-        "seeds": [point.value.count for point in listed],
+        counted: [point.value.count for point in listed],
         "status": [together([row.status for row in point.rows]) for point in listed],
         "seconds": [_seconds(point) for point in listed],
         "folder": [_folders(point, folder) for point in listed],
     }
     if all(len(point.rows) == 1 for point in listed):
-        del columns["seeds"]
+        del columns[counted]
     return {printable(name): [printable(cell) for cell in columns[name]] for name in columns}
 
 

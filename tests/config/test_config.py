@@ -363,6 +363,9 @@ def fitting(config: RunConfig) -> RunConfig:
     if isinstance(data, Measured):
         shares = [share / 2 for share in (data.val_fraction, data.test_fraction)]
         data = replace(data, val_fraction=shares[0], test_fraction=shares[1])
+        data = replace(data, fold=data.fold % (data.folds or 1))
+    if isinstance(data, TableConfig) and data.folds:
+        data = replace(data, split_column=None, val_path=None)
     if isinstance(data, TableConfig) and data.split_column:
         data = replace(data, val_path=None, test_path=None)
     measured = not isinstance(data, Measured) or data.sizes is not None

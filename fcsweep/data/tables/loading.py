@@ -19,7 +19,7 @@ from fcsweep.data.dataset import Dataset, versions
 from fcsweep.data.tables import files
 from fcsweep.data.tables.columns import Column, columns_of, matrix
 from fcsweep.data.tables.preprocessing import facts_of
-from fcsweep.data.tables.splits import Places, Splits, by_column, by_fractions
+from fcsweep.data.tables.splits import Places, Splits, by_column, by_folds, by_fractions
 from fcsweep.data.tables.target import Quantity, target_of
 from fcsweep.messages.errors import DataError
 from fcsweep.messages.wording import hint, join
@@ -77,7 +77,12 @@ def load(config: MeasuredConfig, dtype: torch.dtype) -> Dataset:
 
 def sizes(config: MeasuredConfig, dtype: torch.dtype) -> dict[str, int]:
     """Rows of each split, inputs and classes; as `load`, which then has the tensors."""
-    return dict(_whole(config, dtype).sizes)
+    return dict(_sizes(_source(config), dtype))
+
+
+@lru_cache(maxsize=200)  # a search asks for those of each fold again and again
+def _sizes(source: Source, dtype: torch.dtype) -> dict[str, int]:
+    return _whole(source.config, dtype).sizes
 
 
 def load_test(config: MeasuredConfig, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -86,13 +91,18 @@ def load_test(config: MeasuredConfig, dtype: torch.dtype) -> tuple[Tensor, Tenso
     return table.tensors(table.splits.test, dtype)
 
 
-def _whole(config: MeasuredConfig, dtype: torch.dtype) -> Loaded:
-    keys = {key: value for key, value in asdict(config).items() if key not in UNUSED}
+def _source(config: MeasuredConfig) -> Source:
+    unused = UNUSED if config.folds is not None else (*UNUSED, "folds", "fold")
+    keys = {key: value for key, value in asdict(config).items() if key not in unused}
     try:
         states = tuple(files.state(path) for path in _paths(config).values())
     except OSError as error:
         raise DataError(f"{_named(config)}: cannot be read ({error.strerror})") from error
-    source = Source(config, repr(keys), states)
+    return Source(config, repr(keys), states)
+
+
+def _whole(config: MeasuredConfig, dtype: torch.dtype) -> Loaded:
+    source = _source(config)
     loaded = _load(source, dtype)
     if versions(loaded.dataset) != loaded.versions:
         _load.cache_clear()
@@ -171,7 +181,10 @@ class _Table:
         val = 0 if "val_path" in own else asked.val_fraction
         test = 0 if own.keys() & {"val_path", "test_path"} else asked.test_fraction
         groups = self.target.groups[own["path"]]
-        drawn = by_fractions(groups, val, test, asked.split_seed)
+        if asked.folds is None:
+            drawn = by_fractions(groups, val, test, asked.split_seed)
+        else:
+            drawn = by_folds(groups, asked.folds, asked.fold, test, asked.split_seed)
         return Splits(drawn.train, own.get("val_path", drawn.val), own.get("test_path", drawn.test))
 
     def _refuse_empty(self) -> None:

@@ -36,18 +36,29 @@ def by_fractions(labels: NDArray[np.int64], val: float, test: float, seed: int) 
         test: fraction of the rows.
         seed: of the shuffle.
     """
-    n = len(labels)
-    shuffled = np.random.RandomState(seed).permutation(n)
-    line = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    first = np.concatenate([[True], labels[line[1:]] != labels[line[:-1]]])
-    test_rows = _spread(line[~first], round(n * test))
+    shuffled, line, first = _laid_out(labels, seed)
+    test_rows = _spread(line[~first], round(len(labels) * test))
     left = line[~first & ~np.isin(line, test_rows)]
-    val_rows = _spread(left, round(n * val))
-    taken = np.zeros(n, bool)
-    taken[test_rows] = taken[val_rows] = True
-    return Splits(
-        shuffled[~taken[shuffled]], *(_in_order(one, shuffled) for one in (val_rows, test_rows))
-    )
+    return _cut(shuffled, _spread(left, round(len(labels) * val)), test_rows)
+
+
+def by_folds(labels: NDArray[np.int64], folds: int, fold: int, test: float, seed: int) -> Splits:
+    """One of several parts validates, of each class alike; the test rows are those of all folds.
+
+    The rows are laid out as for `by_fractions`, and without the test rows dealt to the folds one by
+    one: each of them validates in one fold, and the sizes of two folds differ by one row at most.
+
+    Args:
+        labels: ``(n,)``, the class of each row.
+        folds: how many parts.
+        fold: which of them validates.
+        test: fraction of the rows.
+        seed: of the shuffle.
+    """
+    shuffled, line, first = _laid_out(labels, seed)
+    test_rows = _spread(line[~first], round(len(labels) * test))
+    left = line[~np.isin(line, test_rows)]
+    return _cut(shuffled, left[fold::folds], test_rows)
 
 
 def by_column(column: pd.Series) -> Splits:
@@ -63,6 +74,21 @@ def by_column(column: pd.Series) -> Splits:
             f"{wrong.index[0] + 1}; expected {join(Rows._fields)}"
         )
     return Splits(*(np.flatnonzero(words == split) for split in Rows._fields))
+
+
+def _laid_out(labels: NDArray[np.int64], seed: int) -> tuple[Places, Places, NDArray[np.bool_]]:
+    """All rows shuffled; then class by class; and which of these are the first of their class."""
+    shuffled = np.random.RandomState(seed).permutation(len(labels))
+    line = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    return shuffled, line, np.concatenate([[True], labels[line[1:]] != labels[line[:-1]]])
+
+
+def _cut(shuffled: Places, val_rows: Places, test_rows: Places) -> Splits:
+    taken = np.zeros(len(shuffled), bool)
+    taken[test_rows] = taken[val_rows] = True
+    return Splits(
+        shuffled[~taken[shuffled]], *(_in_order(one, shuffled) for one in (val_rows, test_rows))
+    )
 
 
 def _spread(line: Places, count: int) -> Places:

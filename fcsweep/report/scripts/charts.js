@@ -136,7 +136,7 @@ function plane() {
       ? names.indexOf(bare(column))
       : names.length + (column.kind === "choice" ? 1 : 0);
   const usual = items.given
-    .filter((column) => column.key !== "seed" && column.key !== "compared.sweep")
+    .filter((column) => !REPEATED.includes(column.key) && column.key !== "compared.sweep")
     .sort((a, b) => rank(a) - rank(b));
   const several =
     data.objectives.length > 1 ? data.objectives.map((one) => items.column(one.key)) : [];

@@ -2,6 +2,9 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 
+// Keys in which the repeats of a point may differ.
+const REPEATED = ["seed", "data.fold"];
+
 class Table {
   constructor(part) {
     Object.assign(this, part);
@@ -22,7 +25,7 @@ class Table {
 
   // What was searched; without a word of that, what differs.
   get searched() {
-    const searched = this.columns.filter((column) => column.searched && column.key !== "seed");
+    const searched = this.columns.filter((column) => column.searched && !REPEATED.includes(column.key));
     return searched.length ? searched : this.given;
   }
 

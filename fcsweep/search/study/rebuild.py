@@ -113,7 +113,7 @@ class PastRuns:
 
     def _asked_for_more(self, lines: Sequence[str]) -> list[str]:
         known = [*self._space.distributions, *self._space.fixed]
-        known += [self._repeats.key] if self._repeats.count > 1 else []
+        known += self._repeats.keys
         return [line for line in lines if line.partition("=")[0] not in known]
 
     def _overrides(self, folder: Path) -> list[str]:

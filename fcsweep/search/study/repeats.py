@@ -1,7 +1,8 @@
-"""Repeats of a trial: jobs that differ in their seed alone, and their values as one.
+"""Repeats of a trial: jobs that differ in seed or fold alone, and their values as one.
 
-With ``count`` repeats, trial ``n`` has the jobs ``n * count`` to ``n * count + count - 1``, and the
-seed of its repeat ``k`` is that of the config plus ``k``.
+With ``count`` repeats, trial ``n`` has the jobs ``n * count`` to ``n * count + count - 1``. With
+``folds`` folds, its repeat ``k`` has the fold ``k % folds``, and the seed of the config plus
+``k // folds``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from statistics import fmean, median
 AGGREGATES = ("mean", "median", "worst")
 """How the values of repeats become that of their trial."""
 
+FOLD = "data.fold"
+"""The key of the fold that validates."""
 HIDDEN = "repeats."
 """What the names of user attributes begin with that hold what concerns repeats alone."""
 REACHED, VALUES = f"{HIDDEN}reached", f"{HIDDEN}values"
@@ -21,7 +24,7 @@ REACHED, VALUES = f"{HIDDEN}reached", f"{HIDDEN}values"
 
 @dataclass(frozen=True)
 class Repeats:
-    """How often each trial is trained, and with which seeds."""
+    """How often each trial is trained, with which seeds, and on which folds of the rows."""
 
     count: int = 1
     """Jobs of a trial."""
@@ -31,6 +34,8 @@ class Repeats:
     """Of the seed, as an override has it: ``+seed`` where it was added."""
     seed: int = 0
     """Of the first repeat."""
+    folds: int = 1
+    """Of the rows; `count` is a multiple."""
 
     def jobs(self, trial: int) -> range:
         """The numbers of the jobs of a trial."""
@@ -44,8 +49,17 @@ class Repeats:
         """The overrides of a job, from those of its trial."""
         if self.count == 1:
             return list(lines)
-        others = [line for line in lines if line.partition("=")[0] != self.key]
-        return [*others, f"{self.key}={self.seed + job % self.count}"]
+        place = job % self.count
+        values = {self.key: self.seed + place // self.folds, FOLD: place % self.folds}
+        own = {key: values[key] for key in self.keys}
+        others = [line for line in lines if line.partition("=")[0] not in own]
+        return [*others, *(f"{key}={value}" for key, value in own.items())]
+
+    @property
+    def keys(self) -> list[str]:
+        """Of what repeats differ in, as overrides have them."""
+        seeds = [self.key] if self.count > self.folds else []
+        return seeds + ([FOLD] if self.folds > 1 else [])
 
     def note(self, name: str, job: int) -> str:
         """What the user attribute of a trial is called that holds a note of one job."""

@@ -255,26 +255,30 @@ def opened() -> Session | None:
     if _session is not None or job_number() is None:
         return _session
     hydra: Any = HydraConfig.get()
-    job, size = hydra.job.num, hydra.sweeper.get("n_jobs") or OptunaSweeperConf.n_jobs
-    batch = job // ((hydra.sweeper.get("repeats") or 1) * size)
-    where = sweep_folder(hydra), repr(hydra.sweeper.storage)
-    return _elsewhere(hydra.sweeper.study_name, *where, size, batch)
+    study = _study_elsewhere(
+        hydra.sweeper.study_name, sweep_folder(hydra), repr(hydra.sweeper.storage)
+    )
+    repeats = repeats_of(study)
+    size = hydra.sweeper.get("n_jobs") or OptunaSweeperConf.n_jobs
+    return _elsewhere(study, repeats, size, hydra.job.num // (repeats.count * size))
 
 
 @functools.lru_cache(1)
-def _elsewhere(name: str | None, folder: Path, storage: str, size: int, batch: int) -> Session:
+def _elsewhere(study: Study, repeats: Repeats, size: int, batch: int) -> Session:
     """The session of a job whose sweeper is in another process."""
     from fcsweep.search.study.study import ahead_of
     from fcsweep.search.study.window import Batches, view
 
-    hydra: Any = HydraConfig.get()
-    study = _study_elsewhere(name, folder, storage)
-    return Session(
-        view(study, Batches(size, ahead_of(study)), batch),
-        repeats=Repeats(
-            hydra.sweeper.get("repeats") or 1, hydra.sweeper.get("repeats_as") or "mean"
-        ),
-    )
+    return Session(view(study, Batches(size, ahead_of(study)), batch), repeats=repeats)
+
+
+@functools.lru_cache(1)
+def repeats_of(study: Study) -> Repeats:
+    """How often the trials of a study are trained, as it was begun."""
+    from fcsweep.search.study.study import started_with
+
+    search = (started_with(study) or {}).get("search", {})
+    return Repeats(search.get("repeats", 1), search.get("repeats_as", "mean"))
 
 
 @functools.lru_cache(1)  # a process may run jobs of one sweep after another
