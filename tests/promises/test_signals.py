@@ -26,6 +26,7 @@ from fcsweep.cli import checks
 from fcsweep.config import Cifar10Config
 from fcsweep.launchers import grouping
 from fcsweep.messages.errors import UserError
+from fcsweep.records.formats import TRAINED
 from fcsweep.system import signals
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
@@ -151,7 +152,7 @@ def finished(out):
 
 
 def left(program):
-    """Everything that a command leaves, without times and the name of its folder."""
+    """Everything that a command leaves, without times, workers and the name of its folder."""
     out = program.out
     runs = {}
     for run, result in runs_in(out).items():
@@ -161,7 +162,7 @@ def left(program):
     found: dict = {"runs": runs, "names": sorted(p.relative_to(out) for p in out.rglob("*"))}
     if (out / "trials.csv").exists():
         rows = csv.DictReader((out / "trials.csv").read_text().splitlines())
-        found["table"] = [{**row, "seconds": 0} for row in rows]
+        found["table"] = [row | dict.fromkeys(["seconds", *TRAINED]) for row in rows]
     if (out / "study.journal").exists():
         found["study"] = told(study_of(out))
         results = (out / "optimization_results.yaml").read_text()
