@@ -26,6 +26,7 @@ from fcsweep.config.allowed import Range, Rows
 from fcsweep.config.check import check_sizes, typed
 from fcsweep.config.data_sets import (
     Cifar10Config,
+    CustomDataConfig,
     DataConfig,
     DigitsConfig,
     MeasuredConfig,
@@ -69,6 +70,7 @@ __all__ = [
     "Cifar10Config",
     "ConfigError",
     "CustomConfig",
+    "CustomDataConfig",
     "DataConfig",
     "DigitsConfig",
     "FullyConnectedConfig",

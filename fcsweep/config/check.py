@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fcsweep.config.allowed import FRACTION, LOSS, POSITIVE, Allowed, Measured, Range
-from fcsweep.config.data_sets import DataConfig, MeasuredConfig, TableConfig
+from fcsweep.config.data_sets import DataConfig, MeasuredConfig, SklearnConfig, TableConfig
 from fcsweep.config.fields import MISSING
 from fcsweep.config.optimizers import MomentumConfig, NesterovConfig, SgdConfig
 from fcsweep.config.saved import flat
@@ -192,7 +192,7 @@ def _check_linear(config: RunConfig) -> None:
 
 def _check_table(data: DataConfig) -> None:
     """Refuse fractions that leave no training rows, and two ways to split at once."""
-    if not isinstance(data, Measured):
+    if not isinstance(data, TableConfig | SklearnConfig):
         return
     if data.val_fraction + data.test_fraction >= 1:
         raise ConfigError(

@@ -8,7 +8,7 @@ keeps them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from fcsweep.config.allowed import (
     COLUMN,
@@ -17,12 +17,13 @@ from fcsweep.config.allowed import (
     UNDER_ONE,
     Counts,
     FilePath,
+    ImportPath,
     Measured,
     Range,
     Rows,
     Words,
 )
-from fcsweep.config.fields import MISSING, columns, key
+from fcsweep.config.fields import MISSING, columns, key, keywords
 
 TASK = Words(("classification", "regression"))
 SCALE = Words(("standard", "quantile", "none"))
@@ -183,7 +184,25 @@ class SklearnConfig(Measured):
     """Rows of each split, inputs and classes; null = measured, and then saved."""
 
 
+@dataclass
+class CustomDataConfig(Measured):
+    """Arrays that a function of your own returns."""
+
+    name: str = "custom"
+    load: str = key(MISSING, ImportPath())
+    """Import path of a function that returns ``X_train``, ``y_train``, ``X_val``, ``y_val`` and,
+    for ``fcsweep.evaluate``, ``X_test`` and ``y_test``, in a mapping or as attributes."""
+    kwargs: dict[str, Any] = keywords(per_trial=False)
+    """Keywords of ``load``."""
+    num_train: int | None = key(None, COUNT, optional=True)
+    """Training rows to use, the first of the split; >= 1, null = all."""
+    num_val: int | None = key(None, COUNT, optional=True)
+    """Validation rows to use, the first of the split; >= 1, null = all."""
+    sizes: dict[str, int] | None = key(None, Counts(), optional=True)
+    """Rows of each split, inputs and classes; null = measured, and then saved."""
+
+
 MeasuredConfig: TypeAlias = TableConfig | SklearnConfig
 DataConfig: TypeAlias = (
-    DigitsConfig | Cifar10Config | SyntheticConfig | MnistConfig | MeasuredConfig
+    DigitsConfig | Cifar10Config | SyntheticConfig | MnistConfig | MeasuredConfig | CustomDataConfig
 )

@@ -41,9 +41,9 @@ def numbers() -> dict[str, float]:
     return field(default_factory=dict[str, float], metadata=about)
 
 
-def keywords() -> dict[str, Any]:
-    """A field that holds keywords of a function; of decimal numbers each trial has its own."""
-    about = {"allowed": Keywords(), "optional": False, "per_trial": True}
+def keywords(*, per_trial: bool = True) -> dict[str, Any]:
+    """A field that holds keywords of a function; per trial, each has its own decimal numbers."""
+    about = {"allowed": Keywords(), "optional": False, "per_trial": per_trial}
     return field(default_factory=dict[str, Any], metadata=about)
 
 

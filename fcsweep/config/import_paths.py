@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.machinery import PathFinder
 
+from fcsweep.config.data_sets import CustomDataConfig
 from fcsweep.config.optimizers import CustomConfig
 from fcsweep.config.schemas import RunConfig, TorchConfig
 
@@ -14,10 +15,11 @@ TRUST = "import the code that a config names by import path, such as model.build
 
 def import_paths(config: RunConfig) -> dict[str, str]:
     """What a run imports of the user's own: each path by its key."""
-    rule, model = config.optimizer, config.model
+    rule, model, data = config.optimizer, config.model, config.data
     return {
         **({"optimizer.rule": rule.rule} if isinstance(rule, CustomConfig) else {}),
         **({"model.build": model.build} if isinstance(model, TorchConfig) else {}),
+        **({"data.load": data.load} if isinstance(data, CustomDataConfig) else {}),
     }
 
 

@@ -14,6 +14,7 @@ image (preprocess_cifar10 of EECS 498-007, assignment 3). Tables are in the pack
 ``dataset.py``        `SETS`; `load`, `load_test`: a set as tensors; `require`
 ``images.py``         `Images`, integer pixels with labels; `ImageSet`
 ``digits.py``         1,797 handwritten digits of 8 x 8 pixels, from scikit-learn
+``custom.py``         arrays that a function of the user's own returns
 ``synthetic.py``      7,000 generated images of CIFAR's shape
 ``cifar10.py``        finds and reads the 60,000 images of CIFAR-10
 ``cifar10_files.py``  its two published file formats, read without trusting them

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcsweep.config import DataConfig, RunConfig, check_sizes
+from fcsweep.config import CustomDataConfig, DataConfig, RunConfig, check_sizes
 from fcsweep.config.allowed import Measured
-from fcsweep.data import dataset
+from fcsweep.data import custom, dataset
 from fcsweep.data.dataset import Dataset
 
 
@@ -21,6 +21,8 @@ def data_of(config: RunConfig) -> Dataset:
         DataError: They are missing, damaged, or not what the config says.
     """
     dtype = getattr(torch, config.dtype)
+    if isinstance(config.data, CustomDataConfig):
+        return custom.load(config.data, dtype)
     if isinstance(config.data, Measured):
         from fcsweep.data.tables import loading  # imports pandas: not for other sets
 
@@ -35,6 +37,8 @@ def held_out_of(config: RunConfig) -> tuple[Tensor, Tensor]:
         DataError: As `data_of`.
     """
     dtype = getattr(torch, config.dtype)
+    if isinstance(config.data, CustomDataConfig):
+        return custom.load_test(config.data, dtype)
     if isinstance(config.data, Measured):
         from fcsweep.data.tables import loading
 
@@ -51,9 +55,13 @@ def measured(config: RunConfig) -> RunConfig:
     """
     if not isinstance(config.data, Measured) or config.data.sizes is not None:
         return config
-    from fcsweep.data.tables import loading
+    dtype = getattr(torch, config.dtype)
+    if isinstance(config.data, CustomDataConfig):
+        sizes = custom.sizes(config.data, dtype)
+    else:
+        from fcsweep.data.tables import loading
 
-    sizes = loading.sizes(config.data, getattr(torch, config.dtype))
+        sizes = loading.sizes(config.data, dtype)
     known = replace(config, data=replace(config.data, sizes=sizes))
     check_sizes(known)
     return known

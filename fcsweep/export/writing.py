@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from fcsweep.config import RunConfig, TorchConfig
+from fcsweep.config import CustomDataConfig, RunConfig, TorchConfig
 from fcsweep.config.allowed import Measured
+from fcsweep.config.import_paths import import_paths
 from fcsweep.data.choice import data_of
 from fcsweep.data.dataset import normalization
 from fcsweep.export import onnx_graph, plain_torch
@@ -102,11 +103,22 @@ def _apart(run: Trained, name: str, scores: Tensor, expected: Tensor) -> float:
 
 def _preprocessing(run: Trained) -> Mapping[str, Any]:
     """How inputs are made: of a table as recorded; of images by white and the mean colour."""
+    if isinstance(run.config.data, CustomDataConfig):
+        return _of_custom(run.config)
     if isinstance(run.config.data, Measured):
         return preprocessing_of(run)
     root = getattr(run.config.data, "root", None)
     made = {"images": run.config.data.name, **normalization(run.config.data.name, root=root)}
     return {**made, "classes": [str(one) for one in range(run.config.data.classes)]}
+
+
+def _of_custom(config: RunConfig) -> Mapping[str, Any]:
+    """Of data of one's own: what returns them, and the classes or the unit of the target."""
+    made = {key: path for key, path in import_paths(config).items() if key == "data.load"}
+    if config.data.classes > 1:
+        return {**made, "classes": [str(one) for one in range(config.data.classes)]}
+    data = data_of(config)
+    return {**made, "target_mean": data.target_mean, "target_scale": data.target_scale}
 
 
 def is_free(folder: Path) -> bool:

@@ -155,7 +155,8 @@ def commands(run: Run, single: bool) -> list[tuple[str, str]]:
     the = "it" if single else "the best run"
     folder = shlex.quote(str(run["folder"]))
     of_rule = "--trust " * (run.get("optimizer.name") == "custom")  # imports what it names
-    of_net = "--trust " * (run.get("model.name") == "torch")
+    own = run.get("model.name") == "torch" or run.get("data.name") == "custom"
+    of_net = "--trust " * own
     offered = [
         (f"Repeat {the} and compare", f"python -m fcsweep.rerun {of_net or of_rule}{folder}"),
         (f"Test {the}", f"python -m fcsweep.evaluate {of_net}{folder}"),

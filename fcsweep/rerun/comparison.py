@@ -42,6 +42,7 @@ CAUSES = {
     "data_sha256": "the data",
     "optimizer_rule_sha256": "the code of optimizer.rule",
     "model_build_sha256": "the code of model.build",
+    "data_load_sha256": "the code of data.load",
     "versions.torch": "torch",
     "versions.numpy": "numpy",
     "versions.scikit-learn": "scikit-learn",

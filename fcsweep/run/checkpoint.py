@@ -49,7 +49,7 @@ DECISIVE = ("device", "device_name", "cpu_capability", "determinism", "code_sha2
 """The facts of ``provenance.json`` that, besides config, threads and torch, decide the bits."""
 
 
-OWN_CODE = ("optimizer_rule_sha256", "model_build_sha256")
+OWN_CODE = ("optimizer_rule_sha256", "model_build_sha256", "data_load_sha256")
 """Facts that only runs with code of the user's own have; as decisive."""
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fcsweep.config import RunConfig
+from fcsweep.config import CustomDataConfig, RunConfig
 from fcsweep.config.allowed import Measured
 from fcsweep.data.choice import data_of
 from fcsweep.messages.errors import DataError, FolderError, UserError
@@ -33,6 +33,11 @@ def preprocessing_of(run: Trained) -> Mapping[str, Any]:
     Raises:
         FolderError: the run was trained on something else, or its table is gone or has changed.
     """
+    if isinstance(run.config.data, CustomDataConfig):
+        raise FolderError(
+            f"{run.folder} was trained on what data.load={run.config.data.load} returns; "
+            "fcsweep.predict takes runs on tables"
+        )
     if not isinstance(run.config.data, Measured):
         raise FolderError(
             f"{run.folder} was trained on the images of {run.config.data.name}; fcsweep.predict "

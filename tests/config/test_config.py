@@ -25,6 +25,7 @@ from fcsweep.config import (
     FullyConnectedConfig,
     MomentumConfig,
     RunConfig,
+    SklearnConfig,
     SolverConfig,
     TableConfig,
     TorchConfig,
@@ -360,7 +361,7 @@ def options(schema: Any, name: str) -> st.SearchStrategy[Any]:
 def fitting(config: RunConfig) -> RunConfig:
     """The config with its counts cut to what the data have, and the depth that its model is."""
     data = config.data
-    if isinstance(data, Measured):
+    if isinstance(data, TableConfig | SklearnConfig):
         shares = [share / 2 for share in (data.val_fraction, data.test_fraction)]
         data = replace(data, val_fraction=shares[0], test_fraction=shares[1])
         data = replace(data, fold=data.fold % (data.folds or 1))
@@ -499,9 +500,10 @@ def composed(*overrides: str) -> dict[str, Any]:
 
 
 NEEDED = {
-    "custom": ["optimizer.rule=rules:mine"],
-    "table": ["data.path=cells.csv", "data.target=label"],
-    "torch": ["model.build=nets:make"],
+    "optimizer/custom": ["optimizer.rule=rules:mine"],
+    "data/custom": ["data.load=cells:load"],
+    "data/table": ["data.path=cells.csv", "data.target=label"],
+    "model/torch": ["model.build=nets:make"],
 }
 """What some options do not go without."""
 
@@ -509,7 +511,7 @@ NEEDED = {
 @pytest.mark.parametrize("file", FILES)
 def test_every_file_composes_and_is_named_as_its_option(file):
     group, option = file.split("/")
-    config = typed(composed(f"{group}={option}", *NEEDED.get(option, ())))
+    config = typed(composed(f"{group}={option}", *NEEDED.get(file, ())))
     assert group == "experiment" or getattr(config, group).name == option
 
 
@@ -552,5 +554,5 @@ def test_a_path_with_spaces(tmp_path):
 def test_the_defaults_of_the_data_are_those_of_the_solver():
     """Every data set has enough rows for the default solver."""
     for name in GROUPS["data"]:
-        typed(composed(f"data={name}", *NEEDED.get(name, ())))
+        typed(composed(f"data={name}", *NEEDED.get(f"data/{name}", ())))
     assert SolverConfig().batch_size <= DigitsConfig.rows.train
