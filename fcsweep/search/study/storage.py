@@ -132,7 +132,7 @@ def _journal(path: Path, remedy: str) -> JournalStorage:
     try:
         if path.exists():
             _cut_torn_tail(path)
-            _check(path, remedy)
+            _operations(path, path.read_bytes(), remedy)  # refuses a damaged one
         if remedy is ANEW:  # else the records know what it lacks
             _refuse_shorter(path)
     finally:
@@ -203,11 +203,6 @@ def _cut_torn_tail(path: Path) -> None:
         torn = content[whole:]
         if torn.startswith(BEGINNING) or BEGINNING.startswith(torn):  # else it is something else
             file.truncate(whole)
-
-
-def _check(path: Path, remedy: str) -> None:
-    """Refuse a journal with a line that is not a record, or not as it was written."""
-    _operations(path, path.read_bytes(), remedy)
 
 
 def _refuse_shorter(path: Path) -> None:
