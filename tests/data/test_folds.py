@@ -135,7 +135,7 @@ def test_a_search_trains_each_trial_on_every_fold(tmp_path: Path):
 
     (tmp_path / "s" / "study.journal").unlink()
     more, again = run([*SEARCH, "hydra.sweeper.n_trials=3"], ["rerun", "s/7"])
-    assert "2 finished" in more and "identical" in again
+    assert "from the records of 6 runs" in more and "identical: s/7" in again
     lines = yaml.safe_load((tmp_path / "s" / "7" / ".hydra" / "overrides.yaml").read_text())
     assert "data.fold=1" in lines
     # The two trials of a batch share a stack in each fold.
