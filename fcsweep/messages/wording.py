@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import json
 import reprlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from fcsweep.messages.secrets import mask
 from fcsweep.messages.usual_names import ours
@@ -92,3 +93,15 @@ def render(value: object, key: str = "") -> str:
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+
+
+def together(statuses: Sequence[str]) -> str:
+    """``completed`` where all are, else ``2 completed, 1 failed``."""
+    counts = Counter(statuses)
+    several = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return statuses[0] if len(counts) == 1 else several
+
+
+def ties(others: int) -> str:
+    """``; 7 others reach it``, after what is said of the best; nothing if there are none."""
+    return f"; {others} other{'s reach' if others > 1 else ' reaches'} it" if others else ""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -293,18 +292,6 @@ def repeats_as(folder: Path) -> str:
     except (ConfigError, KeyError, TypeError):
         return "mean"
     return kind if kind in JUDGED else "mean"
-
-
-def together(statuses: Sequence[str]) -> str:
-    """``completed`` where all are, else ``2 completed, 1 failed``."""
-    counts = Counter(statuses)
-    several = ", ".join(f"{count} {status}" for status, count in counts.items())
-    return statuses[0] if len(counts) == 1 else several
-
-
-def ties(others: int) -> str:
-    """``; 7 others reach it``, after what is said of the best; nothing if there are none."""
-    return f"; {others} other{'s reach' if others > 1 else ' reaches'} it" if others else ""
 
 
 def differing(rows: Sequence[Row]) -> list[str]:

@@ -12,8 +12,7 @@ from typing import Any
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from fcsweep.messages.wording import printable, render
-from fcsweep.records.sweep_table import ties
+from fcsweep.messages.wording import printable, render, ties
 from fcsweep.search.outcomes import Outcome
 from fcsweep.search.results import RESULTS, counts
 from fcsweep.search.study.storage import JOURNAL

@@ -10,7 +10,7 @@ from statistics import fmean
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from fcsweep.messages.wording import printable
+from fcsweep.messages.wording import printable, ties, together
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,8 +26,6 @@ from fcsweep.records.sweep_table import (
     best_point,
     differing,
     points,
-    ties,
-    together,
 )
 
 LISTED = 10
