@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fcsweep.analysis.findings import Row, best_place, configs_of, missing, rows_of, spread
-from fcsweep.objectives import digits_of, reaches
 from fcsweep.messages.wording import together
+from fcsweep.objectives import digits_of, reaches
 from fcsweep.records.sweep_table import REPEATED, repeats, repeats_as
 
 if TYPE_CHECKING:

@@ -13,16 +13,19 @@ from hydra.types import RunMode
 from fcsweep.cli.app import App
 from fcsweep.composition.conditional import applying
 from fcsweep.composition.loader import conf_dir
-from fcsweep.config import TableConfig, conditional_keys
+from fcsweep.config import FullyConnectedConfig, TableConfig, TorchConfig, conditional_keys
 from fcsweep.config.schemas import names
 
 
 def test_the_keys_that_only_some_options_have():
     shared = {"data.num_train", "data.num_val"}
     of_tables = {f"data.{key}" for key in names(TableConfig) if key != "name"} - shared
-    assert conditional_keys() - of_tables == {
+    own, ours = set(names(TorchConfig)), set(names(FullyConnectedConfig))
+    of_models = {f"model.{key}" for key in own ^ ours}
+    assert conditional_keys() - of_tables - of_models == {
+        "data.kwargs",
+        "data.load",
         "data.root",
-        "model.dropout",
         "optimizer.beta1",
         "optimizer.beta2",
         "optimizer.constants",
@@ -32,7 +35,7 @@ def test_the_keys_that_only_some_options_have():
         "optimizer.rule",
         "optimizer.weight_decay",
     }
-    assert of_tables < conditional_keys()
+    assert of_tables | of_models < conditional_keys()
 
 
 @pytest.fixture
