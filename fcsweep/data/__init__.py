@@ -7,21 +7,16 @@
 
 A set of images is stored as integer pixels and served as in the course: pixels scaled to [0, 1],
 minus the mean of each colour plane over all training images of the set, one flattened row per
-image (preprocess_cifar10 of EECS 498-007, assignment 3). Tables are in the package ``tables/``.
+image (preprocess_cifar10 of EECS 498-007, assignment 3). The sets are in the package ``images/``,
+tables in ``tables/``.
 
-====================  ===========================================================================
-``choice.py``         the data that a config names
-``dataset.py``        `SETS`; `load`, `load_test`: a set as tensors; `require`
-``images.py``         `Images`, integer pixels with labels; `ImageSet`
-``digits.py``         1,797 handwritten digits of 8 x 8 pixels, from scikit-learn
-``custom.py``         arrays that a function of the user's own returns
-``synthetic.py``      7,000 generated images of CIFAR's shape
-``cifar10.py``        finds and reads the 60,000 images of CIFAR-10
-``cifar10_files.py``  its two published file formats, read without trusting them
-``mnist.py``          finds and reads the 70,000 images each of MNIST and Fashion-MNIST
-``download.py``       published files, each from the first mirror that has it
-``cache.py``          the cache folder, and the copies in it for a fast second start
-====================  ===========================================================================
+===============  ================================================================================
+``choice.py``    the data that a config names
+``dataset.py``   `SETS`; `load`, `load_test`: a set as tensors; `require`
+``custom.py``    arrays that a function of the user's own returns
+``download.py``  published files, each from the first mirror that has it
+``cache.py``     the cache folder, and the copies in it for a fast second start
+===============  ================================================================================
 
 Importing this package imports torch and numpy; it imports pooch, safetensors and, for a table,
 pandas on their first use.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from fcsweep.data.images import Images
+from fcsweep.data.images.image_set import Images
 from fcsweep.system.locks import NO_LOCK, lock, unlock
 
 log = logging.getLogger(__name__)

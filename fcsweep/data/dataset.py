@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcsweep.data.cifar10 import CIFAR10
-from fcsweep.data.digits import DIGITS
-from fcsweep.data.images import Images, ImageSet
-from fcsweep.data.mnist import FASHION_MNIST, MNIST
-from fcsweep.data.synthetic import SYNTHETIC
+from fcsweep.data.images.cifar10 import CIFAR10
+from fcsweep.data.images.digits import DIGITS
+from fcsweep.data.images.image_set import Images, ImageSet
+from fcsweep.data.images.mnist import FASHION_MNIST, MNIST
+from fcsweep.data.images.synthetic import SYNTHETIC
 from fcsweep.messages.errors import DataError
 
 SETS = {one.name: one for one in (DIGITS, CIFAR10, MNIST, FASHION_MNIST, SYNTHETIC)}

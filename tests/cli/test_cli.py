@@ -399,7 +399,7 @@ def downloads(monkeypatch, tmp_path) -> list[str]:
         raise DataError("CIFAR-10 is not on this machine and could not be downloaded")
 
     monkeypatch.setenv("FCSWEEP_CACHE", str(tmp_path.with_name(f"{tmp_path.name}-cache")))
-    monkeypatch.setattr("fcsweep.data.cifar10.downloaded", fail)
+    monkeypatch.setattr("fcsweep.data.images.cifar10.downloaded", fail)
     return tries
 
 
@@ -439,7 +439,9 @@ def test_data_that_are_missing_stop_what_is_left_of_a_sweep_only(
     grid = ["-m", "data=cifar10", f"data.root={tmp_path}/a", "hydra.sweep.dir=s"]
     search = [*grid[:-1], "hydra/sweeper=optuna", RATE, "hydra.sweep.dir=o"]
     with pytest.MonkeyPatch.context() as there:
-        there.setattr("fcsweep.data.cifar10.find", lambda root, part: SimpleNamespace(path=root))
+        there.setattr(
+            "fcsweep.data.images.cifar10.find", lambda root, part: SimpleNamespace(path=root)
+        )
         assert fcsweep(*grid, "seed=0,1").code == 0
         assert fcsweep(*search, "hydra.sweeper.n_trials=2").code == 0
     before = contents(tmp_path)

@@ -22,8 +22,8 @@ from fcsweep.config import (
 )
 from fcsweep.config.allowed import Measured
 from fcsweep.data.choice import data_of, held_out_of, measured
-from fcsweep.data.cifar10 import ROW
-from fcsweep.data.mnist import SIDE
+from fcsweep.data.images.cifar10 import ROW
+from fcsweep.data.images.mnist import SIDE
 from fcsweep.nets import FullyConnectedNet
 from fcsweep.optim import RULES
 from fcsweep.run import run

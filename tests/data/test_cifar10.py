@@ -14,7 +14,7 @@ import torch
 
 from fcsweep.data import SETS, Dataset, dataset, load
 from fcsweep.data import load_test as load_test_rows
-from fcsweep.data.cifar10_files import PYTHON, TEST, TRAINING
+from fcsweep.data.images.cifar10_files import PYTHON, TEST, TRAINING
 
 FOLDER = os.environ.get("FCSWEEP_CIFAR10")
 

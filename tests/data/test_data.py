@@ -24,8 +24,6 @@ from fcsweep.data import (
     SETS,
     DataError,
     Dataset,
-    cifar10,
-    cifar10_files,
     dataset,
     download,
     load,
@@ -33,8 +31,9 @@ from fcsweep.data import (
 )
 from fcsweep.data import load_test as load_test_rows
 from fcsweep.data.cache import Copy, staging
-from fcsweep.data.cifar10_files import BINARY, PYTHON, TEST, TRAINING
-from fcsweep.data.images import Images
+from fcsweep.data.images import cifar10, cifar10_files
+from fcsweep.data.images.cifar10_files import BINARY, PYTHON, TEST, TRAINING
+from fcsweep.data.images.image_set import Images
 
 ROWS = 20
 """Rows of a batch here instead of 10,000."""

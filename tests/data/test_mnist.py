@@ -13,8 +13,9 @@ from support.mirrors import Mirrors, serving
 from support.programs import Command, said
 
 from fcsweep.config import MnistConfig
-from fcsweep.data import SETS, DataError, dataset, load, load_test, mnist, require
+from fcsweep.data import SETS, DataError, dataset, load, load_test, require
 from fcsweep.data.dataset import normalization
+from fcsweep.data.images import mnist
 
 TRAIN, VAL, TEST = 60, 20, 30
 NAMES = ("mnist", "fashion_mnist")

@@ -143,9 +143,9 @@ def test_a_new_part_of_the_net(tmp_path):
 @pytest.mark.slow
 def test_a_new_data_set(tmp_path):
     copy = Copy(tmp_path, "A new data set")
-    copy.create("fcsweep/data/bars.py")
+    copy.create("fcsweep/data/images/bars.py")
     imported, table = copy.code[SETS].split("\n\n")
-    copy.insert(SETS, "from fcsweep.data.cifar10 import", f"{imported}\n")
+    copy.insert(SETS, "from fcsweep.data.images.cifar10 import", f"{imported}\n")
     (before,) = re.findall("^SETS = .*\n", (ROOT / SETS).read_text(), re.MULTILINE)
     copy.replace(SETS, before, table)
     copy.insert(DATA_SETS, "MeasuredConfig: TypeAlias")

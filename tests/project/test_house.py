@@ -78,7 +78,7 @@ EXECUTE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "runp
 """Modules that execute what they read."""
 RUN = {"eval", "exec", "compile", "__import__", "full_load", "unsafe_load", "load_all"}
 MAY = {
-    ("fcsweep/data/cifar10_files.py", "pickle"),  # the restricted reader of CIFAR-10
+    ("fcsweep/data/images/cifar10_files.py", "pickle"),  # the restricted reader of CIFAR-10
     ("fcsweep/composition/jobs.py", "pickle"),  # copies of its own configs, in memory
     ("fcsweep/run/provenance.py", "subprocess"),  # asks git, without a shell
     ("fcsweep/launchers/starters/local.py", "subprocess"),  # starts its own command again

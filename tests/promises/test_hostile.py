@@ -25,7 +25,7 @@ from fcsweep import report
 from fcsweep.analysis import findings
 from fcsweep.config import RunConfig
 from fcsweep.data.cache import Copy
-from fcsweep.data.images import Images
+from fcsweep.data.images.image_set import Images
 from fcsweep.messages.errors import FolderError, StudyError, UserError
 from fcsweep.messages.wording import printable
 from fcsweep.records import sweep_table

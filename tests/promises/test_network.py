@@ -11,9 +11,9 @@ import pytest
 from support.notebooks import NOTEBOOKS, executed
 from support.programs import Command, said
 
-from fcsweep.data import cifar10
-from fcsweep.data.cifar10_files import CLASSES, ROW, TEST, TRAINING
-from fcsweep.data.images import Images
+from fcsweep.data.images import cifar10
+from fcsweep.data.images.cifar10_files import CLASSES, ROW, TEST, TRAINING
+from fcsweep.data.images.image_set import Images
 
 WATCH = """
 import os, sys

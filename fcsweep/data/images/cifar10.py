@@ -18,11 +18,20 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from fcsweep.data import cifar10_files
 from fcsweep.data.cache import Copy, copy_of, state_of
-from fcsweep.data.cifar10_files import BINARY, CLASSES, LAYOUTS, PYTHON, ROW, TEST, TRAINING, Layout
 from fcsweep.data.download import Published, downloaded
-from fcsweep.data.images import Images, ImageSet
+from fcsweep.data.images import cifar10_files
+from fcsweep.data.images.cifar10_files import (
+    BINARY,
+    CLASSES,
+    LAYOUTS,
+    PYTHON,
+    ROW,
+    TEST,
+    TRAINING,
+    Layout,
+)
+from fcsweep.data.images.image_set import Images, ImageSet
 from fcsweep.messages.errors import DataError
 
 ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz")

@@ -7,7 +7,7 @@ with one hidden layer of 100 about 73 %.
 
 import numpy as np
 
-from fcsweep.data.images import Images, ImageSet
+from fcsweep.data.images.image_set import Images, ImageSet
 
 PLANES = 3
 WHITE = 255

@@ -19,7 +19,7 @@ import numpy as np
 
 from fcsweep.data.cache import Copy, copy_of, state_of
 from fcsweep.data.download import Published, downloaded
-from fcsweep.data.images import Images, ImageSet
+from fcsweep.data.images.image_set import Images, ImageSet
 from fcsweep.messages.errors import DataError
 
 SIDE = 28

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fcsweep.data.images import Images
+from fcsweep.data.images.image_set import Images
 from fcsweep.messages.errors import DataError
 
 BATCH_ROWS = 10_000

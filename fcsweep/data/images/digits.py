@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fcsweep.data.images import Images, ImageSet
+from fcsweep.data.images.image_set import Images, ImageSet
 from fcsweep.messages.errors import DataError
 
 WHITE = 16
