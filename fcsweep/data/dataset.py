@@ -155,8 +155,8 @@ def _check(name: str, root: str | Path | None, dtype: torch.dtype) -> None:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise DataError(f"data.name={name}: expected one of {', '.join(SETS)}{hint}")
     if root is not None and SETS[name].find is None:
-        others = " or ".join(f"data={one.name}" for one in SETS.values() if one.find)
-        raise DataError(f"data.root={root}: {name} has no files, leave it out or use {others}")
+        others = ", ".join(one.name for one in SETS.values() if one.find)
+        raise DataError(f"data.root={root}: {name} has no files (as {others} have); leave it out")
     if not dtype.is_floating_point:
         raise DataError(f"dtype={dtype}: expected a floating-point type such as torch.float32")
 

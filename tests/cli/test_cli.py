@@ -68,8 +68,8 @@ MISTAKES: dict[str, tuple[str, ...]] = {
         "cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum, val50",
         "mean cifar10?",
     ),
-    "data=emnist": ("data is 'emnist'; expected one of breast_cancer, cifar10, diabetes, digits,",),
-    "model=3": ("model is 3; expected one of five_layer, fully_connected, three_layer, two",),
+    "data=emnist": ("data is 'emnist'; expected one of breast_cancer, cifar10, custom, diabetes,",),
+    "model=3": ("model is 3; expected one of five_layer, fully_connected, three_layer, torch,",),
     "model=null": ("model is null; expected one of five_layer",),
     "optimizer=[sgd,adam]": ("to run each option: -m optimizer=sgd,adam",),
     "hydra/launcher=joblib": ("hydra/launcher is 'joblib'", "pip install 'fcsweep[parallel]'"),
@@ -527,9 +527,9 @@ def test_help(fcsweep, tmp_path):
     assert len(examples) == 5
     assert not [line for line in said.out.splitlines() if len(line) > 80]
     for line in (
-        "data: breast_cancer, cifar10, diabetes, digits, fashion_mnist, iris, mnist,",
+        "data: breast_cancer, cifar10, custom, diabetes, digits, fashion_mnist, iris,",
         "experiment: cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum",
-        "model: five_layer, fully_connected, three_layer, two_layer",
+        "model: five_layer, fully_connected, three_layer, torch, two_layer",
         "optimizer: adam, adamw, custom, momentum, nesterov, rmsprop, sgd",
         "solver: default",
         "hydra/launcher: basic",

@@ -302,7 +302,8 @@ def test_a_set_loaded_in_inference_mode_can_be_loaded_again():
     [
         (
             dict(name="digit"),
-            "data.name=digit: expected one of digits, cifar10, synthetic; did you mean digits?",
+            "data.name=digit: expected one of digits, cifar10, mnist, fashion_mnist, synthetic; "
+            "did you mean digits?",
         ),
         (
             dict(name="digits", num_train=1398),
@@ -319,7 +320,8 @@ def test_a_set_loaded_in_inference_mode_can_be_loaded_again():
         ),
         (
             dict(name="digits", root="/x"),
-            "data.root=/x: digits has no files, leave it out or use data=cifar10",
+            "data.root=/x: digits has no files (as cifar10, mnist, fashion_mnist have); "
+            "leave it out",
         ),
         (
             dict(name="digits", dtype=torch.int32),

@@ -108,7 +108,7 @@ def test_a_damaged_repeat_counts_as_one_without_a_value(tmp_path):
 
 
 def test_nothing_has_no_mean():
-    nothing = spread_of([(0, None), (1, None)])
+    nothing = spread_of([((0, 0), None), ((1, 0), None)])
     assert (nothing.mean, nothing.deviation, nothing.count, str(nothing)) == (
         *(None, None),
         *("0 of 2", ""),
@@ -123,7 +123,7 @@ def evaluated(monkeypatch, capsys):
     def run(folder):
         taken = []
         monkeypatch.setattr("sys.argv", ["evaluate", str(folder)])
-        monkeypatch.setattr(evaluate, "evaluate", lambda run, device: taken.append(run) or {})
+        monkeypatch.setattr(evaluate, "evaluate", lambda run, *given: taken.append(run) or {})
         evaluate.main()
         return taken[0], capsys.readouterr().out
 
