@@ -7,7 +7,7 @@ quantity, which is standardised by the training rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -52,15 +52,7 @@ def load(config: CustomDataConfig, dtype: torch.dtype) -> Dataset:
         now = loaded.sizes
         changes = [f"{k} {v:,}, now {now[k]:,}" for k, v in config.sizes.items() if now[k] != v]
         raise DataError(f"data.load={config.load}: what it returns has changed: {join(changes)}")
-    whole, train, val = loaded.dataset, config.num_train, config.num_val
-    return replace(
-        whole,
-        X_train=whole.X_train[:train],
-        y_train=whole.y_train[:train],
-        X_val=whole.X_val[:val],
-        y_val=whole.y_val[:val],
-        fingerprint=sha256(f"{whole.fingerprint} {train} {val}".encode()).hexdigest(),
-    )
+    return loaded.dataset.first(config.num_train, config.num_val)
 
 
 def sizes(config: CustomDataConfig, dtype: torch.dtype) -> dict[str, int]:

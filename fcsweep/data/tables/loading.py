@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -63,16 +63,7 @@ def load(config: MeasuredConfig, dtype: torch.dtype) -> Dataset:
     loaded = _whole(config, dtype)
     if config.sizes is not None and config.sizes != loaded.sizes:
         raise DataError(f"{_named(config)} has changed: {_change(config.sizes, loaded.sizes)}")
-    whole, train, val = loaded.dataset, config.num_train, config.num_val
-    content = f"{whole.fingerprint} {train} {val}"
-    return replace(
-        whole,
-        X_train=whole.X_train[:train],
-        y_train=whole.y_train[:train],
-        X_val=whole.X_val[:val],
-        y_val=whole.y_val[:val],
-        fingerprint=sha256(content.encode()).hexdigest(),
-    )
+    return loaded.dataset.first(config.num_train, config.num_val)
 
 
 def sizes(config: MeasuredConfig, dtype: torch.dtype) -> dict[str, int]:
