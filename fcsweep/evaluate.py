@@ -30,7 +30,7 @@ from fcsweep.run import device_of
 from fcsweep.run.build import net_of
 from fcsweep.system.command import command, plain
 from fcsweep.trained.ensembles import check_data, members_of
-from fcsweep.trained.probabilities import averaged
+from fcsweep.trained.predictions import averaged
 from fcsweep.trained.runs import Trained, read_trained
 
 PROGRAM = "python -m fcsweep.evaluate"

@@ -111,7 +111,7 @@ def _classes(
     device: torch.device,
 ) -> dict[str, Any]:
     """The predicted class of each row, and the probability of each class."""
-    from fcsweep.trained.probabilities import averaged
+    from fcsweep.trained.predictions import averaged
 
     classes = [str(name) for name in facts["classes"]]
     mean = averaged(runs, weights, rows.inputs, device)
@@ -124,7 +124,7 @@ def _quantity(
     run: Trained, rows: Rows, facts: Mapping[str, Any], device: torch.device
 ) -> dict[str, Any]:
     """The predicted quantity of each row, in the unit of the target."""
-    from fcsweep.trained.probabilities import scores
+    from fcsweep.trained.predictions import scores
 
     standardised = scores(run, rows.inputs(run.config), device)[:, 0].numpy()
     return {PREDICTED: standardised * facts["target_scale"] + facts["target_mean"]}

@@ -20,7 +20,7 @@ from fcsweep.records.sweep_table import Row
 from fcsweep.run import device_of
 from fcsweep.run.provenance import device_name, this_process
 from fcsweep.trained.ensembles import check_data
-from fcsweep.trained.probabilities import probabilities
+from fcsweep.trained.predictions import predictions
 from fcsweep.trained.runs import Trained, read_trained
 
 SPLITS = ("validation", "test")
@@ -57,7 +57,7 @@ def make(
         left_out[TOO_MANY] = len(rows) - len(fitting)
     runs = [runs[place] for place in fitting]
     place = device_of(device or runs[0].config.device)
-    known = probabilities(runs, lambda config: data_of(config).X_val, place)
+    known = predictions(runs, lambda config: data_of(config).X_val, place)
     selection = select(known, data_of(runs[0].config).y_val, rounds, SCORES[by])
     members = [_member(runs[k], k, selection) for k in selection.counts]
     return Ensemble(

@@ -21,7 +21,7 @@ from fcsweep.messages.errors import DataError, FolderError
 from fcsweep.records.filenames import BEST, PREPROCESSING
 from fcsweep.records.seal import as_json
 from fcsweep.system.atomic import write_atomically
-from fcsweep.trained.probabilities import stack
+from fcsweep.trained.predictions import stack
 from fcsweep.trained.rows import preprocessing_of
 from fcsweep.trained.runs import Trained
 

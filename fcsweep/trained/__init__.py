@@ -2,7 +2,7 @@
 
 ====================  ========================================================================
 ``runs.py``           the best parameters of a run
-``probabilities.py``  class probabilities of many runs, as stacks
+``predictions.py``    predictions of many runs, as stacks
 ``ensembles.py``      the members of an ensemble
 ``rows.py``           further rows of a table, as inputs of nets that were trained on it
 ====================  ========================================================================

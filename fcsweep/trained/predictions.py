@@ -22,7 +22,7 @@ Inputs: TypeAlias = Callable[[RunConfig], Tensor]
 """The examples ``(n, d)`` as a run of this config takes them: in its type."""
 
 
-def probabilities(runs: Sequence[Trained], inputs: Inputs, device: torch.device) -> Tensor:
+def predictions(runs: Sequence[Trained], inputs: Inputs, device: torch.device) -> Tensor:
     """Class probabilities of each run, ``(k, n, c)`` float64 on the CPU.
 
     The softmax of its scores, whatever the loss it was trained with.
@@ -56,7 +56,7 @@ def averaged(
         device: that computes.
 
     Raises:
-        FolderError: as `probabilities`.
+        FolderError: as `predictions`.
     """
     out = torch.empty(0)
     for places, rows, found in _parts(runs, inputs, device):
@@ -77,7 +77,7 @@ def scores(run: Trained, X: Tensor, device: torch.device) -> Tensor:
         device: that computes.
 
     Raises:
-        FolderError: as `probabilities`.
+        FolderError: as `predictions`.
     """
     net = stack([run], device)
     parts = [net.scores(x.to(device).unsqueeze(0))[0] for x in torch.split(X, EVALUATION_ROWS)]
