@@ -10,7 +10,7 @@ it has none any more.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -51,18 +51,16 @@ def main() -> None:
     with command(PROGRAM, ERRORS):
         run_dir = arguments.dir
         if run_dir.name == ensemble.FILE:
-            found, told = evaluate_ensemble(run_dir, arguments.device, arguments.trust)
-            print(printable(told))
+            lines = evaluate_ensemble(run_dir, arguments.device, arguments.trust)
         else:
             if jobs_of(run_dir):
                 run_dir, told = best_of(run_dir)
                 print(printable(told))
-            found = evaluate(run_dir, arguments.device, arguments.trust)
             asked = run_dir, arguments.device, arguments.trust
-            for line in lines_of_quantity(*asked) if found is None else ():
-                print(line)
-        for split, (correct, rows) in (found or {}).items():
-            print(f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})")
+            found = evaluate(*asked)
+            lines = lines_of_quantity(*asked) if found is None else _of_counts(found)
+        for line in lines:
+            print(printable(line))
 
 
 def lines_of_quantity(run_dir: Path, device: str | None = None, trust: bool = False) -> list[str]:
@@ -75,9 +73,20 @@ def lines_of_quantity(run_dir: Path, device: str | None = None, trust: bool = Fa
         found = errors(run.config, run.params, device)
     except ValueError as error:
         raise FolderError(f"{run_dir / BEST} does not fit the config: {error}") from error
+    return _of_errors(found)
+
+
+def _of_errors(found: Mapping[str, Mapping[str, float]]) -> list[str]:
     return [
         f"{split:<10}  " + "  ".join(f"{name} {value:.4g}" for name, value in known.items())
         for split, known in found.items()
+    ]
+
+
+def _of_counts(found: Mapping[str, tuple[int, int]]) -> list[str]:
+    return [
+        f"{split:<10}  {correct / rows:.4f}  ({correct:,} of {rows:,})"
+        for split, (correct, rows) in found.items()
     ]
 
 
@@ -162,10 +171,8 @@ def _splits(config: RunConfig) -> dict[str, tuple[Tensor, Tensor]]:
     return {split: (X, y) for split, (X, y) in splits.items() if len(y)}
 
 
-def evaluate_ensemble(
-    path: Path, device: str | None = None, trust: bool = False
-) -> tuple[dict[str, tuple[int, int]], str]:
-    """Correct answers and rows of each split, by averaged probabilities; and what it is, in a line.
+def evaluate_ensemble(path: Path, device: str | None = None, trust: bool = False) -> list[str]:
+    """What it is, in a line, and a line for each split, by the mean of the members' predictions.
 
     Args:
         path: of an ``ensemble.json``, in the folder of its sweep.
@@ -181,7 +188,12 @@ def evaluate_ensemble(
     check_data(runs[0].config, known.data_sha256, path.parent)
     weights = [member.weight for member in known.members]
     trials = f"{len(runs)} trial{'s' * (len(runs) > 1)}"
-    return accuracies_together(runs, weights, device), f"ensemble of {trials} of {path.parent}"
+    if data_of(runs[0].config).num_classes == 1:
+        found = errors_together(runs, weights, device)
+        lines = _of_errors({split: known for split, (known, _) in found.items()})
+    else:
+        lines = _of_counts(accuracies_together(runs, weights, device))
+    return [f"ensemble of {trials} of {path.parent}", *lines]
 
 
 def accuracies_together(
@@ -198,17 +210,43 @@ def accuracies_together(
         FolderError: the parameters of a run do not fit its config.
         DataError, DeviceError: the data or the device are not here.
     """
+    return {
+        split: (int((mean.max(-1).indices == y).sum()), len(y))
+        for split, mean, y in _together(runs, weights, device)
+    }
+
+
+def errors_together(
+    runs: Sequence[Trained], weights: Sequence[float], device: str | None = None
+) -> dict[str, tuple[dict[str, float], int]]:
+    """RMSE, MAE and R2 as of `errors`, and rows, of each split, by the weighted mean of quantities.
+
+    Arguments and errors as those of `accuracies_together`.
+    """
+    scale = data_of(runs[0].config).target_scale
+    found = dict[str, tuple[dict[str, float], int]]()
+    for split, mean, y in _together(runs, weights, device):
+        known = {name: METRICS[name] for name in ERRORS_OF_NUMBERS}
+        values = {
+            name: one.of_all(one.of_each(mean, y), y, 1).item() * (scale if name in IN_UNITS else 1)
+            for name, one in known.items()
+        }
+        found[split] = values, len(y)
+    return found
+
+
+def _together(
+    runs: Sequence[Trained], weights: Sequence[float], device: str | None
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Each split that has rows, the weighted mean of predictions ``(n, c)``, and the target."""
     place = device_of(device or runs[0].config.device)
     by_type = {config.dtype: _splits(config) for config in _one_a_type(runs)}
-    found: dict[str, tuple[int, int]] = {}
     for split, (_, y) in by_type[runs[0].config.dtype].items():
 
         def inputs(config: RunConfig, split: str = split) -> Tensor:
             return by_type[config.dtype][split][0]
 
-        predicted = averaged(runs, weights, inputs, place).max(-1).indices
-        found[split] = int((predicted == y).sum()), len(y)
-    return found
+        yield split, averaged(runs, weights, inputs, place), y
 
 
 def _one_a_type(runs: Sequence[Trained]) -> list[RunConfig]:

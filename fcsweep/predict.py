@@ -93,7 +93,7 @@ def predict(run: Path, table: Path, device: str | None = None, trust: bool = Fal
         if "classes" in facts:
             columns = _classes(runs, weights, rows, facts, place)
         else:
-            columns = _quantity(runs[0], rows, facts, place)
+            columns = _quantity(runs, weights, rows, facts, place)
         if clash := [name for name in kept.columns if str(name) in columns]:
             raise DataError(f"{table} has a column {clash[0]}, as the output does; rename it")
     except (KeyError, TypeError, IndexError, ValueError) as error:
@@ -121,12 +121,16 @@ def _classes(
 
 
 def _quantity(
-    run: Trained, rows: Rows, facts: Mapping[str, Any], device: torch.device
+    runs: Sequence[Trained],
+    weights: Sequence[float],
+    rows: Rows,
+    facts: Mapping[str, Any],
+    device: torch.device,
 ) -> dict[str, Any]:
     """The predicted quantity of each row, in the unit of the target."""
-    from fcsweep.trained.predictions import scores
+    from fcsweep.trained.predictions import averaged
 
-    standardised = scores(run, rows.inputs(run.config), device)[:, 0].numpy()
+    standardised = averaged(runs, weights, rows.inputs, device)[:, 0].numpy()
     return {PREDICTED: standardised * facts["target_scale"] + facts["target_mean"]}
 
 

@@ -1,8 +1,9 @@
 """``python -m fcsweep.ensemble SWEEP``: select trials of a sweep that predict better together.
 
-Greedy selection with replacement (Caruana et al., 2004) by the accuracy on the validation rows. The
-class probabilities of the members are averaged. Writes ``ensemble.json`` into the folder of the
-sweep, for ``python -m fcsweep.evaluate`` and ``python -m fcsweep.predict``.
+Greedy selection with replacement (Caruana et al., 2004) by the accuracy on the validation rows; of
+a quantity by the RMSE, or by the MAE if that is the objective. The class probabilities of the
+members, or their quantities, are averaged. Writes ``ensemble.json`` into the folder of the sweep,
+for ``python -m fcsweep.evaluate`` and ``python -m fcsweep.predict``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from fcsweep.config.import_paths import TRUST
 from fcsweep.ensemble.candidates import candidates_of
 from fcsweep.messages.errors import ConfigError, FolderError
 from fcsweep.messages.wording import join, printable
+from fcsweep.objectives import digits_of
 from fcsweep.records.filenames import jobs_of
 from fcsweep.records.models.ensemble import FILE, Ensemble, write
 from fcsweep.system.command import command, plain
@@ -57,6 +59,8 @@ def ensemble(
     """
     if not 1 <= rounds <= MOST_ROUNDS:
         raise ConfigError(f"--rounds is {rounds}; expected 1 to {MOST_ROUNDS:,}")
+    if not sweep.is_dir():
+        raise FolderError(f"{sweep} is not a folder; expected that of a sweep")
     if not jobs_of(sweep):
         raise FolderError(f"{sweep} holds no trials; expected the folder of a sweep")
     candidates = candidates_of(sweep)
@@ -80,7 +84,7 @@ def _told(made: Ensemble, other_data: str | None) -> list[str]:
     why = join(f"{number} {word}" for word, number in made.left_out.items())
     trials = [f"{one.trial} ({one.weight:.2f})" for one in made.members[:SHOWN]]
     more = [f"{len(made.members) - SHOWN} more"] if len(made.members) > SHOWN else []
-    width = len(best := f"best trial ({made.best.trial})")
+    best = f"best trial ({made.best.trial})"
     unseen = "the test rows decided nothing"
     if "test" not in made.scores:
         unseen = "there are no test rows"
@@ -88,13 +92,24 @@ def _told(made: Ensemble, other_data: str | None) -> list[str]:
         f"{made.candidates} of {count} trials" + (f"; left out: {why}" if why else ""),
         *([other_data] if other_data else []),
         f"members (weights): {join([*trials, *more])}",
-        f"{'':<10}  ensemble  {best}  rows",
-        *(
-            f"{split:<10}  {one.ensemble:<8.4f}  {one.best:<{width}.4f}  {one.rows:,}"
-            for split, one in made.scores.items()
-        ),
+        *_table(made, best),
         f"the validation rows selected the members and flatter them; {unseen}",
     ]
+
+
+def _table(made: Ensemble, best: str) -> list[str]:
+    """What the ensemble and the best trial reach, a line for each score and split."""
+    known = [
+        (split if name == "accuracy" else f"{split} {name}", one, digits_of(name))
+        for name, scores in made.all_scores.items()
+        for split, one in scores.items()
+    ]
+    first, width = max(len(label) for label, *_ in known), len(best)
+    lines = [f"{'':<{first}}  ensemble  {best}  rows"]
+    for label, one, digits in known:
+        together, alone = f"{one.ensemble:{digits}}", f"{one.best:{digits}}"
+        lines.append(f"{label:<{first}}  {together:<8}  {alone:<{width}}  {one.rows:,}")
+    return lines
 
 
 if __name__ == "__main__":

@@ -59,8 +59,6 @@ def candidates_of(sweep: Path) -> Candidates:
     prints = Counter(fingerprint(row) for row in usable)
     if not prints:
         raise FolderError(f"{sweep} holds no trial that has ended with a value and a {BEST}")
-    if any(row.config.get("data.sizes.classes") == 1 for row in usable):
-        raise FolderError(f"{sweep} predicts a quantity; fcsweep.ensemble takes sweeps of classes")
     ((data_sha256, _),) = prints.most_common(1)
     same = [row for row in usable if fingerprint(row) == data_sha256]
     others = [row for row in usable if fingerprint(row) != data_sha256]

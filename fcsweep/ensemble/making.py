@@ -12,9 +12,11 @@ import torch
 from fcsweep.config import RunConfig
 from fcsweep.data.choice import data_of
 from fcsweep.ensemble.candidates import Candidates
-from fcsweep.ensemble.selection import SCORES, Selection, select
-from fcsweep.evaluate import accuracies_together
+from fcsweep.ensemble.selection import Selection, select
+from fcsweep.evaluate import accuracies_together, errors_together
 from fcsweep.messages.errors import ConfigError, FolderError, UserError
+from fcsweep.metrics import IN_UNITS
+from fcsweep.objectives import sign_of
 from fcsweep.records.models.ensemble import Ensemble, Member, Score
 from fcsweep.records.sweep_table import Row
 from fcsweep.run import device_of
@@ -34,7 +36,6 @@ def make(
     rounds: int,
     device: str | None = None,
     trust: bool = False,
-    by: str = "accuracy",
 ) -> Ensemble:
     """Select the members on the validation rows; only then look at the test rows.
 
@@ -44,7 +45,6 @@ def make(
         rounds: of the selection.
         device: instead of the configured one.
         trust: whether to import a model that a config names by import path.
-        by: what the selection is to raise, one of `SCORES`.
 
     Raises:
         FolderError: the trials are damaged, or their data have changed.
@@ -58,8 +58,12 @@ def make(
     runs = [runs[place] for place in fitting]
     place = device_of(device or runs[0].config.device)
     known = predictions(runs, lambda config: data_of(config).X_val, place)
-    selection = select(known, data_of(runs[0].config).y_val, rounds, SCORES[by])
-    members = [_member(runs[k], k, selection) for k in selection.counts]
+    data, by = data_of(runs[0].config), _score_of(runs)
+    selection = select(known, data.y_val, rounds, by)
+    unit = sign_of(by) * (data.target_scale if by in IN_UNITS else 1)
+    members = [_member(runs[k], k, selection, unit) for k in selection.counts]
+    best = runs[selection.best]
+    scores = _scores(by, [runs[k] for k in selection.counts], members, best, device)
     return Ensemble(
         score=by,
         data_sha256=candidates.data_sha256,
@@ -67,9 +71,10 @@ def make(
         left_out=left_out,
         rounds=rounds,
         members=members,
-        best=_member(runs[selection.best], selection.best, selection),
-        scores=_scores([runs[k] for k in selection.counts], members, runs[selection.best], device),
+        best=_member(best, selection.best, selection, unit),
+        scores=scores.pop(by),
         provenance=_provenance(place),
+        further_scores=scores,
     )
 
 
@@ -95,7 +100,7 @@ def _readable(
 
 
 def _fitting(rows: Sequence[Row], config: RunConfig) -> list[int]:
-    """The places of the trials whose probabilities fit in half of the free memory: the best."""
+    """The places of the trials whose predictions fit in half of the free memory: the best."""
     data = data_of(config)
     bytes_of_one = 8 * len(data.y_val) * data.num_classes
     most = max(1, psutil.virtual_memory().available // 2 // bytes_of_one)
@@ -103,21 +108,46 @@ def _fitting(rows: Sequence[Row], config: RunConfig) -> list[int]:
     return sorted(best_first[:most])
 
 
-def _member(run: Trained, place: int, selection: Selection) -> Member:
+def _score_of(runs: Sequence[Trained]) -> str:
+    """What members are selected by; of a quantity the MAE where all trials were judged by it."""
+    if data_of(runs[0].config).num_classes > 1:
+        return "accuracy"
+    return "mae" if all(run.config.objective == "mae" for run in runs) else "rmse"
+
+
+def _member(run: Trained, place: int, selection: Selection, unit: float) -> Member:
     weight = selection.counts.get(place, 0) / sum(selection.counts.values())
-    return Member(int(run.folder.name), weight, selection.values[place], run.sha256)
+    return Member(int(run.folder.name), weight, selection.values[place] * unit, run.sha256)
 
 
 def _scores(
-    runs: Sequence[Trained], members: Sequence[Member], best: Trained, device: str | None
-) -> dict[str, Score]:
-    together = accuracies_together(runs, [member.weight for member in members], device)
-    alone = accuracies_together([best], [1.0], device)
+    by: str,
+    runs: Sequence[Trained],
+    members: Sequence[Member],
+    best: Trained,
+    device: str | None,
+) -> dict[str, dict[str, Score]]:
+    """By name, the one selected by first, and by split."""
+    together = _reached(by, runs, [member.weight for member in members], device)
+    alone = _reached(by, [best], [1.0], device)
     return {
-        split: Score(rows, correct / rows, alone[split][0] / rows)
-        for split, (correct, rows) in together.items()
-        if split in SPLITS
+        name: {
+            split: Score(together[split][1], together[split][0][name], alone[split][0][name])
+            for split in SPLITS
+            if split in together
+        }
+        for name in sorted(together[SPLITS[0]][0], key=lambda name: name != by)
     }
+
+
+def _reached(
+    by: str, runs: Sequence[Trained], weights: Sequence[float], device: str | None
+) -> dict[str, tuple[dict[str, float], int]]:
+    """What runs reach together: of each split the scores, by name, and the rows."""
+    if by != "accuracy":
+        return errors_together(runs, weights, device)
+    found = accuracies_together(runs, weights, device)
+    return {split: ({by: correct / rows}, rows) for split, (correct, rows) in found.items()}
 
 
 def _provenance(device: torch.device) -> dict[str, Any]:

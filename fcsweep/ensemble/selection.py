@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fcsweep.metrics import METRICS
+
 BLOCK = 1 << 22
 """Most numbers of an intermediate result."""
 
 Score = Callable[[Tensor, Tensor], Tensor]
-"""``(probabilities (k, n, c), y (n,)) -> (k,)`` float64: higher is better."""
+"""``(predictions (k, n, c), y (n,)) -> (k,)`` float64: higher is better."""
 
 
 def accuracy(probabilities: Tensor, y: Tensor) -> Tensor:
@@ -33,8 +35,27 @@ def log_likelihood(probabilities: Tensor, y: Tensor) -> Tensor:
     return share.double().clamp_min(tiny).log().mean(-1)
 
 
-SCORES: dict[str, Score] = {"accuracy": accuracy}
-"""What models can be selected by."""
+def negative_rmse(quantities: Tensor, y: Tensor) -> Tensor:
+    """Less than 0 by the root of the mean squared error of ``(k, n, 1)``."""
+    return _negative("rmse", quantities, y)
+
+
+def negative_mae(quantities: Tensor, y: Tensor) -> Tensor:
+    """Less than 0 by the mean absolute error of ``(k, n, 1)``."""
+    return _negative("mae", quantities, y)
+
+
+def _negative(name: str, quantities: Tensor, y: Tensor) -> Tensor:
+    metric = METRICS[name]
+    return -metric.of_all(metric.of_each(quantities, y), y, 1)
+
+
+SCORES: dict[str, tuple[Score, Score]] = {
+    "accuracy": (accuracy, log_likelihood),
+    "rmse": (negative_rmse, negative_mae),
+    "mae": (negative_mae, negative_rmse),
+}
+"""What models can be selected by, and what decides between equals."""
 
 
 @dataclass(frozen=True)
@@ -46,31 +67,31 @@ class Selection:
     best: int
     """The place of the best candidate alone, the first of equals."""
     values: list[float]
-    """Each candidate's own score."""
+    """Each candidate's own score: higher is better."""
 
 
-def select(probabilities: Tensor, y: Tensor, rounds: int, score: Score = accuracy) -> Selection:
+def select(predictions: Tensor, y: Tensor, rounds: int, by: str = "accuracy") -> Selection:
     """Add to the ensemble, round by round, the model with which its mean scores best.
 
-    A model may be added again. Of equal scores the higher likelihood decides, then the earlier
+    A model may be added again. Of equal scores the second of `SCORES` decides, then the earlier
     place. Kept is what was the ensemble after the round with the best score, the first of equals.
 
     Args:
-        probabilities: of each model and class, ``(k, n, c)``.
-        y: labels ``(n,)`` in [0, c).
+        predictions: of each model, ``(k, n, c)``: class probabilities, or a quantity with c = 1.
+        y: labels ``(n,)`` in [0, c), or the quantity.
         rounds: of the selection, at least 1.
-        score: what is to be high.
+        by: what is to be good, one of `SCORES`.
     """
     added, reached = list[int](), list[tuple[float, float]]()
-    votes = torch.zeros(probabilities.shape[1:], dtype=torch.float64)
+    votes = torch.zeros(predictions.shape[1:], dtype=torch.float64)
     alone = list[tuple[float, float]]()
-    for _ in range(rounds):
-        values = _scores_with(votes, probabilities, y, score)
+    for count in range(1, rounds + 1):
+        values = _scores_with(votes, predictions, y, count, by)
         alone = alone or values
         place = max(range(len(values)), key=lambda k: values[k])
         added.append(place)
         reached.append(values[place])
-        votes += probabilities[place]
+        votes += predictions[place]
     kept = reached.index(max(reached)) + 1
     counts = dict(Counter(added[:kept]).most_common())
     own = [value for value, _ in alone]
@@ -78,12 +99,13 @@ def select(probabilities: Tensor, y: Tensor, rounds: int, score: Score = accurac
 
 
 def _scores_with(
-    votes: Tensor, probabilities: Tensor, y: Tensor, score: Score
+    votes: Tensor, predictions: Tensor, y: Tensor, count: int, by: str
 ) -> list[tuple[float, float]]:
-    """Score and likelihood of the votes with those of each model, some models at a time."""
+    """Both scores of the mean of ``count`` votes, the last of them each model's in turn."""
+    score, second = SCORES[by]
     found = list[tuple[float, float]]()
-    for models in probabilities.split(max(1, BLOCK // votes.numel())):
-        together = votes + models
-        pairs = zip(score(together, y), log_likelihood(together, y), strict=True)
-        found += [(value.item(), likelihood.item()) for value, likelihood in pairs]
+    for models in predictions.split(max(1, BLOCK // votes.numel())):
+        together = (votes + models).div_(count)
+        pairs = zip(score(together, y), second(together, y), strict=True)
+        found += [(value.item(), other.item()) for value, other in pairs]
     return found

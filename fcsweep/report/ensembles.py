@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fcsweep.messages.errors import FolderError
+from fcsweep.objectives import digits_of
 from fcsweep.records.models.ensemble import FILE, Ensemble, Member, read
 from fcsweep.report.contents import Sweep
 
@@ -30,14 +31,20 @@ def texts(sweep: Sweep) -> dict[str, Any]:
 
 
 def _table(ensemble: Ensemble) -> dict[str, Any]:
-    splits = ensemble.scores
-    gains = [one.ensemble - one.best for one in splits.values()]
-    rows = [
-        [_named(ensemble.members), *(f"{one.ensemble:.4f}" for one in splits.values())],
-        [f"best trial: {ensemble.best.trial}", *(f"{one.best:.4f}" for one in splits.values())],
-        ["difference", *(f"{gain:+.4f}" for gain in gains)],
+    columns = [
+        (f"{split} {name}", one, digits_of(name))
+        for name, scores in ensemble.all_scores.items()
+        for split, one in scores.items()
     ]
-    head = ["", *(f"{split} {ensemble.score}" for split in splits)]
+    rows = [
+        [_named(ensemble.members), *(f"{one.ensemble:{digits}}" for _, one, digits in columns)],
+        [
+            f"best trial: {ensemble.best.trial}",
+            *(f"{one.best:{digits}}" for _, one, digits in columns),
+        ],
+        ["difference", *(f"{one.ensemble - one.best:+{digits}}" for _, one, digits in columns)],
+    ]
+    head = ["", *(label for label, *_ in columns)]
     return {"id": "ensemble", "title": "Ensemble", "head": head, "rows": rows}
 
 

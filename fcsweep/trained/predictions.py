@@ -1,4 +1,8 @@
-"""Class probabilities of trained nets: those of one shape together, as one stack."""
+"""Predictions of trained nets: those of one shape together, as one stack.
+
+Of classes their probabilities, the softmax of the scores, whatever the loss it was trained with; of
+a quantity the only score, which is standardised as the training rows are.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +27,10 @@ Inputs: TypeAlias = Callable[[RunConfig], Tensor]
 
 
 def predictions(runs: Sequence[Trained], inputs: Inputs, device: torch.device) -> Tensor:
-    """Class probabilities of each run, ``(k, n, c)`` float64 on the CPU.
-
-    The softmax of its scores, whatever the loss it was trained with.
+    """Of each run, ``(k, n, c)`` float64 on the CPU; of a quantity ``(k, n, 1)``.
 
     Args:
-        runs: of the same classes.
+        runs: of the same classes, or of the same quantity.
         inputs: the examples.
         device: that computes.
 
@@ -47,10 +49,10 @@ def predictions(runs: Sequence[Trained], inputs: Inputs, device: torch.device) -
 def averaged(
     runs: Sequence[Trained], weights: Sequence[float], inputs: Inputs, device: torch.device
 ) -> Tensor:
-    """The weighted mean of the class probabilities of runs, ``(n, c)`` float64 on the CPU.
+    """The weighted mean of those of runs, ``(n, c)`` float64 on the CPU; of a quantity ``(n, 1)``.
 
     Args:
-        runs: of the same classes.
+        runs: as of `predictions`.
         weights: one each; they add up to 1.
         inputs: the examples.
         device: that computes.
@@ -68,34 +70,17 @@ def averaged(
 
 
 @torch.inference_mode()
-def scores(run: Trained, X: Tensor, device: torch.device) -> Tensor:
-    """Scores of one run, ``(n, c)`` float64 on the CPU; of a quantity one, standardised.
-
-    Args:
-        run: of any data.
-        X: the examples ``(n, d)``, in its type.
-        device: that computes.
-
-    Raises:
-        FolderError: as `predictions`.
-    """
-    net = stack([run], device)
-    parts = [net.scores(x.to(device).unsqueeze(0))[0] for x in torch.split(X, EVALUATION_ROWS)]
-    return torch.cat(parts).double().cpu()
-
-
-@torch.inference_mode()
 def _parts(
     runs: Sequence[Trained], inputs: Inputs, device: torch.device
 ) -> Iterator[tuple[list[int], slice, Tensor]]:
-    """Places of runs of one shape, some rows, and the probabilities there, float64 on the CPU."""
+    """Places of runs of one shape, some rows, and the predictions there, float64 on the CPU."""
     for places in _stacks([run.config for run in runs]):
         net = stack([runs[place] for place in places], device)
         X = inputs(runs[places[0]].config)
         for start in range(0, len(X), EVALUATION_ROWS):
             rows = slice(start, start + EVALUATION_ROWS)
-            scores = net.scores(X[rows].to(device).unsqueeze(0))
-            yield places, rows, scores.double().softmax(-1).cpu()
+            scores = net.scores(X[rows].to(device).unsqueeze(0)).double()
+            yield places, rows, (scores if scores.shape[-1] == 1 else scores.softmax(-1)).cpu()
 
 
 def _stacks(configs: Sequence[RunConfig]) -> Iterator[list[int]]:

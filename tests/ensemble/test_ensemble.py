@@ -145,6 +145,7 @@ def test_the_scores_are_those_of_averaged_probabilities(sweep, capsys, monkeypat
     assert made.scores["validation"].ensemble > max(values)
     assert [one.value for one in made.members] == [values[one.trial] for one in made.members]
     assert read_ensemble(sweep / "ensemble.json") == made
+    assert "further_scores" not in read_json(sweep / "ensemble.json")
     capsys.readouterr()
     out = said(capsys, monkeypatch, evaluation.main, sweep / "ensemble.json").out.splitlines()
     test = made.scores["test"].ensemble
@@ -284,4 +285,5 @@ def test_a_mistake_is_one_line(sweep, capsys, monkeypatch, words):
     out, err = said(capsys, monkeypatch, main, *given)
     assert out == "" and err.startswith("error: ") and err.count("\n") == 1
     assert ("--rounds is 0; expected 1 to 1,000" if len(words) > 1 else given[0]) in err
+    assert ("is not a folder; expected that of a sweep" in err) == (words == ["nowhere"])
     assert not (sweep / "ensemble.json").exists()

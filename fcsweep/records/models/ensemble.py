@@ -1,4 +1,4 @@
-"""``ensemble.json`` in the folder of a sweep: which trials vote together, and what it brings.
+"""``ensemble.json`` in the folder of a sweep: which trials predict together, and what it brings.
 
 Sealed as the provenance of a run is: its last key is a sha256 of the others.
 """
@@ -6,7 +6,7 @@ Sealed as the provenance of a run is: its last key is a sha256 of the others.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ class Member:
     trial: int
     """Its number, which is the name of its folder."""
     weight: float
-    """Its share of the votes, in (0, 1]; those of all members add up to 1."""
+    """Its share of the mean, in (0, 1]; those of all members add up to 1."""
     value: float
-    """Its own score on the validation rows."""
+    """Its own score on the validation rows; of a quantity in the unit of the target."""
     best_sha256: str
     """Of its ``best.safetensors``."""
 
@@ -47,10 +47,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Trials of a sweep whose class probabilities are averaged."""
+    """Trials of a sweep whose predictions are averaged: class probabilities, or a quantity."""
 
     score: str
-    """What the members were selected by: ``accuracy``."""
+    """What the members were selected by: ``accuracy``; of a quantity ``rmse`` or ``mae``."""
     data_sha256: str
     """The fingerprint of the data that all members were trained on."""
     candidates: int
@@ -67,6 +67,13 @@ class Ensemble:
     """By split: ``validation``, on which the members were selected, and ``test``, if any."""
     provenance: Mapping[str, Any]
     """Where the numbers come from."""
+    further_scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict[str, Any])
+    """Of a quantity those that decided nothing, by name, as `scores`; of classes there are none."""
+
+    @property
+    def all_scores(self) -> dict[str, Mapping[str, Score]]:
+        """By name, then by split; first the one that the members were selected by."""
+        return {self.score: self.scores, **self.further_scores}
 
 
 def write(path: Path, ensemble: Ensemble) -> None:
@@ -75,7 +82,10 @@ def write(path: Path, ensemble: Ensemble) -> None:
     Raises:
         RecordError: it cannot be written; what was there before is unchanged.
     """
-    write_atomically(path, as_json(add_seal(asdict(ensemble))))
+    facts = asdict(ensemble)
+    if not facts["further_scores"]:
+        del facts["further_scores"]
+    write_atomically(path, as_json(add_seal(facts)))
 
 
 def read(path: Path) -> Ensemble:
@@ -89,20 +99,27 @@ def read(path: Path) -> Ensemble:
         if not is_genuine(content):
             raise ValueError("it changed after it was written")
         return _typed(facts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = getattr(error, "strerror", None) or one_line(error)
         raise FolderError(f"{path} cannot be read: {why}") from error
 
 
 def _typed(facts: dict[str, Any]) -> Ensemble:
     """The facts as an ensemble, each of its kind; else a ValueError, KeyError or TypeError."""
-    known = {field.name: facts[field.name] for field in fields(Ensemble)}
+    facts = {"further_scores": {}, **facts}
+    known = {one.name: facts[one.name] for one in fields(Ensemble)}
     known["members"] = members = [_member(one) for one in known["members"]]
     known["best"] = _member(known["best"])
-    known["scores"] = {str(split): Score(**one) for split, one in known["scores"].items()}
+    known["scores"] = _scores(known["scores"])
+    further = known["further_scores"].items()
+    known["further_scores"] = {str(name): _scores(scores) for name, scores in further}
     if abs(sum(one.weight for one in members) - 1) > 1e-9:
         raise ValueError("the weights of its members do not add up to 1")
     return Ensemble(**known)
+
+
+def _scores(facts: dict[str, Any]) -> dict[str, Score]:
+    return {str(split): Score(**one) for split, one in facts.items()}
 
 
 def _member(facts: dict[str, Any]) -> Member:
