@@ -30,6 +30,8 @@ from fcsweep.analysis.style import (
 )
 
 LOSSES = ("loss", "val_loss")
+CURVES = (*LOSSES, "train_accuracy", "val_accuracy")
+"""Columns that are drawn unless others are named."""
 LARGEST = 1e100
 """Loss that is drawn."""
 LONGEST = 20
@@ -44,7 +46,7 @@ LEAST_LOSS = 1e-4
 def learning_curves(
     history: pd.DataFrame,
     groups: Mapping[str, Sequence[str]],
-    columns: Sequence[str] = (*LOSSES, "train_accuracy", "val_accuracy"),
+    columns: Sequence[str] = CURVES,
     *,
     unit: str = "nats",
     beside: bool = False,
@@ -56,11 +58,11 @@ def learning_curves(
     Args:
         history: of the runs.
         groups: label and folders, as `fcsweep.analysis.findings.groups` makes them.
-        columns: of the history; ``val_loss`` is left out where no run has recorded it.
+        columns: of the history; but for the ``loss`` one is left out where no run has recorded it.
         unit: of the loss, as `fcsweep.analysis.findings.loss_unit` knows it.
         beside: the panels side by side, not one above the other.
     """
-    columns = [one for one in columns if one != "val_loss" or len(history[one].dropna())]
+    columns = [one for one in columns if one == "loss" or len(history[one].dropna())]
     shape = (1, len(columns)) if beside else (len(columns), 1)
     figure = Drawing((WIDTH * shape[1], 2.35 * shape[0] + 0.3), layout="constrained")
     panels = np.atleast_1d(figure.subplots(*shape, sharex=True))

@@ -63,6 +63,12 @@ class Sweep:
         return len(self.runs) == 1 and str(self.runs[0]["folder"]) == str(self.folder)
 
     @property
+    def value_of_curves(self) -> str | None:
+        """The column that all objectives with one of their own share, such as ``val_rmse``."""
+        names = {curve.names[-1] for curve in self.curves if curve.names}
+        return names.pop() if len(names) == 1 else None
+
+    @property
     def unfinished(self) -> bool:
         """Whether a run may still be training."""
         return any(run["status"] in UNFINISHED for run in self.runs)

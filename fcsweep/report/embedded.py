@@ -59,6 +59,7 @@ def embedded(sweep: Sweep) -> dict[str, Any]:
         "curves": [
             _curve(curve, run, most) for curve, run in zip(sweep.curves, sweep.runs, strict=True)
         ],
+        "value_of_curves": sweep.value_of_curves,
         "steps": _steps(sweep.folder) if sweep.single and any(sweep.curves) else None,
         "time_line": _time_line(sweep),
         "importance": {
@@ -177,18 +178,21 @@ def _value(value: Any) -> Any:
 def _curve(curve: History, run: Run, most: int) -> list[Any] | None:
     """The epochs (null: 1, 2, ...), losses, and accuracies as integers in units of `UNIT`.
 
-    Then the losses of the validation rows, if the run has recorded any.
+    Then the losses of the validation rows, if the run has recorded any, and its objective, if that
+    is neither an accuracy nor the loss.
     """
     if not curve:
         return None
     kept = _thin(curve, most, run.get("best_epoch"))
     epochs = [curve.epoch[place] for place in kept]
+    further = [curve.val_loss, curve.val_value] if curve.names else [curve.val_loss]
+    further = further if any(map(any, further)) else []
     return [
         None if epochs == [*range(1, len(epochs) + 1)] else epochs,
         [_significant(curve.loss[place]) for place in kept],
         [_in_units(curve.train_accuracy[place]) for place in kept],
         [_in_units(curve.val_accuracy[place]) for place in kept],
-        *([[_significant(curve.val_loss[place]) for place in kept]] if any(curve.val_loss) else []),
+        *([_significant(one[place]) for place in kept] for one in further),
     ]
 
 

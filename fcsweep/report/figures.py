@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fcsweep.analysis.findings import CHANCE, LEARNS_NOTHING, Axis, missing
+from fcsweep.objectives import words_of
 from fcsweep.records.sweep_table import REPEATED
 from fcsweep.report import words
 from fcsweep.report.contents import Sweep
@@ -43,8 +44,12 @@ def _of_run(sweep: Sweep) -> Iterator[Figure]:
 
 def _training_figures(sweep: Sweep) -> Iterator[Figure]:
     if any(sweep.curves):
-        accuracies = "" if _of_quantity(sweep) else " and accuracies"
-        caption = f"Losses{accuracies} per epoch; the best are coloured."
+        drawn = ["Losses"] if _of_quantity(sweep) else ["Losses", "accuracies"]
+        if name := sweep.value_of_curves:
+            drawn.append(words_of(name.removeprefix("val_")))
+        *others, last = drawn
+        caption = f"{' and '.join([', '.join(others), last] if others else [last])} per epoch; "
+        caption += "the best are coloured."
         if sweep.repeated:
             over = f"{words.unit_in(sweep.points)}s, in its range."
             caption += f" A thin line is a run, a thick one the mean over the {over}"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from fcsweep import analysis
 from fcsweep.analysis import findings
+from fcsweep.analysis.curves import CURVES
 from fcsweep.records import frames
 from fcsweep.records.sweep_table import REPEATED
 from fcsweep.report.contents import Sweep
@@ -45,7 +46,9 @@ def _drawings(sweep: Sweep, names: Sequence[str]) -> Iterator[tuple[str, Figure]
         pairs = zip(sweep.runs, sweep.curves, strict=True)
         believed = [str(run["folder"]) for run, curve in pairs if curve]
         history = history.loc[history["folder"].isin(believed)]
-        yield "learning_curves", analysis.learning_curves(history, groups, unit=unit)
+        own = [sweep.value_of_curves] if sweep.value_of_curves else []
+        columns = [*CURVES, *own]
+        yield "learning_curves", analysis.learning_curves(history, groups, columns, unit=unit)
     if "repeats" in names:
         yield "repeats", analysis.spread(_values(runs, groups), str(sweep.runs[0]["objective"]))
     if len(sweep.objectives) == 1:

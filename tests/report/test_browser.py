@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.written_sweeps import SEARCHED, config_of, trained_by, write_run, write_sweep
 
+import fcsweep
 from fcsweep import report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -231,6 +232,13 @@ def test_a_page_that_compares_and_one_of_a_single_run(sweep, tmp_path):
     assert console == "" and seen["wide"] <= 0
     assert [one for one in FIGURES if one != "importance"] == list(seen["painted"])
     assert all(not unmoved for unmoved, *_ in seen["zoom"].values())
+
+
+def test_a_sweep_of_a_quantity_has_the_curve_of_its_objective(tmp_path):
+    keys = ["data=diabetes", "model.loss_function=mse", "objective=rmse", "solver.num_epochs=3"]
+    fcsweep.sweep([*keys, "seed=0,1"], tmp_path / "sweep")
+    seen, console = read(report.write(tmp_path / "sweep"), "look", tmp_path / "profile")
+    assert console == "" and len(seen["painted"]["learning_curves"]) == 3
 
 
 def test_records_without_a_validation_loss_have_the_other_curves(sweep, tmp_path):

@@ -19,6 +19,9 @@ from fcsweep.metrics import METRICS
 from fcsweep.nets import FullyConnectedNet, TwoLayerNet
 from fcsweep.records import load_history
 from fcsweep.report import contents
+from fcsweep.report.embedded import embedded
+from fcsweep.report.figures import figures
+from fcsweep.report.plots import save
 from fcsweep.report.tables import tables
 from fcsweep.solver import Solver
 
@@ -159,9 +162,28 @@ def test_a_run_is_judged_and_evaluated_in_the_unit_of_the_target(tmp_path):
     assert history["val_rmse"].min() == result["value"] and history["val_accuracy"].isna().all()
 
 
-def test_the_table_of_a_page_has_no_accuracies_of_a_quantity(tmp_path):
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("regression") / "sweep"
     keys = ["data=diabetes", "model.loss_function=mse", "objective=rmse", *SHORT, *NET]
-    fcsweep.sweep([*keys, "optimizer=sgd,momentum"], tmp_path / "sweep")
-    (runs,) = tables(contents.read(tmp_path / "sweep"))
+    fcsweep.sweep([*keys, "optimizer=sgd,momentum"], folder)
+    return folder
+
+
+def test_the_table_of_a_page_has_no_accuracies_of_a_quantity(sweep):
+    (runs,) = tables(contents.read(sweep))
     headings = [column.name for column in runs.columns]
     assert "rmse" in headings and not {"best val", "best train"} & {*headings}
+
+
+def test_the_page_has_the_curve_of_the_objective(sweep):
+    page = contents.read(sweep)
+    known = embedded(page)
+    assert known["value_of_curves"] == "val_rmse"
+    for number in range(2):
+        recorded = load_history(sweep / str(number))["val_rmse"]
+        assert known["curves"][number][5] == [pytest.approx(one, rel=1e-2) for one in recorded]
+    assert figures(page)[0].caption == "Losses and RMSE per epoch; the best are coloured."
+    save(page, ["svg"])
+    drawn = (sweep / "figures/learning_curves.svg").read_text()
+    assert "val_rmse" in drawn and "accuracy" not in drawn

@@ -1,6 +1,7 @@
 // Curves over epochs and steps: what each chart of them shows now.
 
 const VAL_LOSS = 4; // column
+const VALUE = 5;
 const hasValLoss = curves.some((curve) => curve?.[VAL_LOSS].some(isNumber));
 const hasAccuracy = curves.some((curve) => curve?.[3].some(isNumber)); // a quantity has none
 const OF_CURVES = [
@@ -12,6 +13,7 @@ const OF_CURVES = [
         ["validation accuracy", 3],
       ]
     : []),
+  ...(data.value_of_curves ? [[data.value_of_curves.replace("val_", "validation "), VALUE]] : []),
 ];
 
 function smooth(values) {
@@ -149,7 +151,8 @@ function numbersOfCurves(lines) {
     return epochs.map((epoch, n) => [runs.names[run], epoch, ...columns.map((one) => one[n])]);
   });
   const head = ["trial", "epoch", "loss", "train_accuracy", "val_accuracy", "val_loss"];
-  return { head, rows };
+  const own = data.value_of_curves ? [data.value_of_curves] : [];
+  return { head: [...head, ...own], rows };
 }
 
 // --- A single run ---------------------------------------------------------------------------------

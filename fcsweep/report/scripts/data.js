@@ -34,15 +34,18 @@ class Table {
   }
 }
 
-// The epochs, losses, accuracies and validation losses of each run; null where there are none.
+// The epochs, losses, accuracies, validation losses and, if recorded, values of the objective of
+// each run; null where there are none.
 const curves = data.curves.map((curve) => {
   if (!curve) return null;
-  const [epochs, losses, train, val, valLosses] = curve;
+  const [epochs, losses, train, val, valLosses, values] = curve;
   const [trained, validated] = [train, val].map((all) =>
     all.map((one) => one && Number((one * data.unit_of_accuracies).toFixed(6))),
   );
   const missing = losses.map(() => null); // of a run that was recorded without
-  return [epochs ?? losses.map((_, n) => n + 1), losses, trained, validated, valLosses ?? missing];
+  const own = data.value_of_curves ? [values ?? missing] : [];
+  const every = epochs ?? losses.map((_, n) => n + 1);
+  return [every, losses, trained, validated, valLosses ?? missing, ...own];
 });
 
 const runs = new Table(data.runs);
