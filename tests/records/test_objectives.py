@@ -64,7 +64,10 @@ def test_the_lowest_value_is_the_best_and_reaches_the_target(tmp_path):
 
 
 def test_the_worst_of_repeats_is_the_highest_loss():
-    assert replace(sweep_table.spread_of([(0, 0.1), (1, 0.9)], "worst"), sign=-1).judged == 0.9
+    assert (
+        replace(sweep_table.spread_of([((0, 0), 0.1), ((1, 0), 0.9)], "worst"), sign=-1).judged
+        == 0.9
+    )
 
 
 def test_a_page_asks_for_the_lowest_loss(tmp_path):
