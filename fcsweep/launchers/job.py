@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from fcsweep.composition.yaml_dump import as_yaml, quick_yaml
 from fcsweep.launchers.logs import JobLog, log_to_all
-from fcsweep.launchers.protocols import Ending, Job
+from fcsweep.launchers.protocols import Ending
 from fcsweep.system.atomic import write_atomically, writing
 
 
@@ -28,7 +28,8 @@ class Bookkeeping:
     Args:
         context: of the sweep.
         task: that Hydra runs.
-        job: what is trained, and where.
+        number: of the job in its sweep.
+        folder: of the job.
         overrides: of the job.
         compose: composes its config.
         files: what to save, if that is known without the config.
@@ -42,12 +43,14 @@ class Bookkeeping:
         self,
         context: HydraContext,
         task: TaskFunction,
-        job: Job,
+        number: int,
+        folder: Path,
         overrides: Sequence[str],
         compose: Callable[[], DictConfig],
         files: Mapping[str, bytes] | None,
     ) -> None:
-        self.job, self._context, self._task, self._compose = job, context, task, compose
+        self.number, self.folder, self.task = number, folder, task
+        self._context, self._compose = context, compose
         self._files = files
         self.log: JobLog | None = None
         self.returned = StackedReturn(self, overrides)
@@ -58,7 +61,7 @@ class Bookkeeping:
         composed = self._compose()
         runtime = composed.hydra.runtime
         with read_write(runtime), open_dict(runtime):
-            runtime.output_dir = os.path.abspath(self.job.folder)
+            runtime.output_dir = os.path.abspath(self.folder)
         return composed
 
     @cached_property
@@ -80,7 +83,7 @@ class Bookkeeping:
     @property
     def logs(self) -> dict[Path, JobLog]:
         """The log of the job by its folder; nothing before it has begun."""
-        return {} if self.log is None else {self.job.folder: self.log}
+        return {} if self.log is None else {self.folder: self.log}
 
     @property
     def began(self) -> bool:
@@ -94,13 +97,13 @@ class Bookkeeping:
             like: the log of a job of the same stack, if there is one.
         """
         try:
-            with writing(self.job.folder):
+            with writing(self.folder):
                 self._save()
                 self.log = self._make_log(like)
                 if self._callbacks:
                     with self.current(), log_to_all(self.logs):
                         self._context.callbacks.on_job_start(
-                            config=self.composed, task_function=self._task
+                            config=self.composed, task_function=self.task
                         )
         except Exception as error:
             self.returned.status, self.returned.return_value = JobStatus.FAILED, error
@@ -132,15 +135,19 @@ class Bookkeeping:
             instance.cfg = before
 
     def _make_log(self, like: JobLog | None) -> JobLog:
-        if like is not None and (log := like.in_folder(self.job.folder)):
+        if like is not None and (log := like.in_folder(self.folder)):
             return log
         hydra = self.composed.hydra
         with self.current():
-            return JobLog(hydra.job_logging, hydra.verbose, self.job.folder)
+            return JobLog(hydra.job_logging, hydra.verbose, self.folder)
 
     def _save(self) -> None:
         """As `run_job`: the first two byte for byte, whatever the launcher."""
-        folder = self.job.folder / ".hydra"
+        kept = ".hydra" if self._files else self.composed.hydra.output_subdir
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if kept is None:
+            return
+        folder = self.folder / kept
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in (self._files or self.rendered()).items():
             write_atomically(folder / name, content)
@@ -163,7 +170,7 @@ class StackedReturn(JobReturn):
     """
 
     def __init__(self, book: Bookkeeping, overrides: Sequence[str]) -> None:
-        self._book, self.folder = book, book.job.folder
+        self._book, self.folder = book, book.folder
         super().__init__(
             overrides=list(overrides),
             task_name=JobRuntime.instance().get("name"),

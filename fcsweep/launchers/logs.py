@@ -117,6 +117,18 @@ class _ToAll(logging.Handler):
             log.handle(record)
 
 
+def off_the_terminal(logger: logging.Logger) -> None:
+    """Leave out the terminal where there is a file; in a stack, from the log of each job."""
+    for handler in logger.handlers[:]:
+        if isinstance(handler, _ToAll):
+            for log in handler.logs:
+                off_the_terminal(log)
+        kind: type[object] = type(handler)
+        has_file = any(isinstance(one, logging.FileHandler) for one in logger.handlers)
+        if has_file and kind is logging.StreamHandler:
+            logger.removeHandler(handler)
+
+
 @contextmanager
 def report_lost_lines() -> Generator[None]:
     """While the block runs, a line that a log cannot write is dropped.

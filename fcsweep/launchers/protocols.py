@@ -6,7 +6,8 @@ Hydra executes its plugins' modules twice, which makes two classes of each: so r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -44,8 +45,8 @@ class Job:
 class Ending:
     """How a job ended."""
 
-    value: float | None
-    """What the task returns."""
+    value: Any
+    """What the task returns: of ours a number or None."""
     error: Exception | None
     """Why it failed, one line; None if it finished."""
     epochs: int = 0
@@ -58,6 +59,27 @@ class StackableTask(Protocol):
 
     def train(self, jobs: Sequence[Job]) -> list[Ending]:
         """Train jobs of one shape together, each in its folder; how they ended, in their order."""
+        ...
+
+
+@runtime_checkable
+class ModulesTask(Protocol):
+    """A task of another app that hands over modules of torch: made by ``fcsweep.stackable``."""
+
+    def hand_over(self, cfg: DictConfig, like: Any = None) -> Any:
+        """What a job trains; ``like`` is that of another job, and has what both have in common."""
+        ...
+
+    def alike(self, one: Any, other: Any) -> bool:
+        """Whether what two jobs train can share a stack."""
+        ...
+
+    def fit(self, handed: Mapping[int, Any]) -> dict[int, Any]:
+        """Train jobs that are alike, by their numbers; what was trained, or why there is none."""
+        ...
+
+    def given(self, trained: Any) -> AbstractContextManager[None]:
+        """While the block runs, a call of the task has this, and trains nothing."""
         ...
 
 

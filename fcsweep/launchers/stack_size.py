@@ -68,16 +68,19 @@ class StackSizes:
 
     Args:
         given: ``hydra.launcher.max_trials``; None for as many as are fastest.
+
+    Attributes:
+        given: as above.
     """
 
     def __init__(self, given: int | None) -> None:
-        self._given = given
+        self.given = given
         self._kinds: dict[Hashable, Learning] = {}
 
     def most(self, config: RunConfig) -> int:
         """Trials of a stack of those launched at once; what a plan has formed, it leaves whole."""
         planned = self._kinds.get(common_values(config))
-        return planned.sizes[-1] if planned else self._given or largest(config)
+        return planned.sizes[-1] if planned else self.given or largest(config)
 
     def learn(self, config: RunConfig, share: int) -> Learning:
         """The size for trials like this one, from what their stacks take; a share is the most."""
@@ -92,8 +95,8 @@ class StackSizes:
             kind.add(trials, seconds)
 
     def _sizes(self, config: RunConfig, share: int) -> list[int]:
-        if self._given is not None:
-            return [min(self._given, share)]
+        if self.given is not None:
+            return [min(self.given, share)]
         guess, most = limits(config)
         most = min(most, share)
         first = min(max(guess, FEWEST), most)

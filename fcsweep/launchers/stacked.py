@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,9 +25,12 @@ from fcsweep.config import RunConfig
 from fcsweep.launchers.grouping import stacks
 from fcsweep.launchers.job import Bookkeeping
 from fcsweep.launchers.logs import JobLog, log_to_all
+from fcsweep.launchers.modules import modules_task, stacks_of
+from fcsweep.launchers.modules import train as train_modules
 from fcsweep.launchers.protocols import (
     CheckingLoader,
     Job,
+    ModulesTask,
     Numbered,
     Planned,
     RecordingTask,
@@ -41,6 +44,9 @@ log = logging.getLogger(__name__)
 Stack = tuple[list[Numbered], list[RunConfig]]
 """Jobs that train together, and their checked configs; a lone one has none."""
 
+Run = tuple[list[Numbered], Callable[[], list[JobReturn]]]
+"""Jobs that train together, and what launches them."""
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -52,9 +58,13 @@ class Sweep:
     sizes: StackSizes
 
     def __post_init__(self) -> None:
-        if not isinstance(self.task, StackableTask | RecordingTask):
+        ours = isinstance(self.task, StackableTask | RecordingTask)
+        if not ours and modules_task(self.task) is None:
             alone = "trains one job after another here"
-            log.warning(f"hydra/launcher=stacked {alone}: only nets of fcsweep can share a stack")
+            what = (
+                "only nets of fcsweep, and modules of a task with @fcsweep.stackable, share a stack"
+            )
+            log.warning(f"hydra/launcher=stacked {alone}: {what}")
 
     def launch(self, jobs: Sequence[Numbered]) -> list[JobReturn]:
         """Run the jobs, stack by stack; what they return, in the order of the jobs."""
@@ -63,11 +73,10 @@ class Sweep:
         sweep_folder(self.config.hydra).mkdir(parents=True, exist_ok=True)
         log.info("Launching %d jobs locally", len(jobs))
         returned: dict[int, JobReturn] = {}
-        for stack, configs in self._stacks(jobs):
+        for stack, run in self._runs(jobs):
             for number, overrides in stack:
                 log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
-            done = self._together(stack, configs) if configs else self._alone(*stack[0])
-            returned |= zip((number for number, _ in stack), done, strict=True)
+            returned |= zip((number for number, _ in stack), run(), strict=True)
             self._log_of_the_sweep()
         return [returned[number] for number, _ in jobs]
 
@@ -86,6 +95,26 @@ class Sweep:
             return lambda free: list(free[:1])
         numbers = (number for number, _ in jobs)
         return Plan(dict(zip(numbers, configs, strict=True)), self.sizes, workers)
+
+    def _runs(self, jobs: Sequence[Numbered]) -> Iterator[Run]:
+        """Jobs that train together, and what launches them."""
+        modules = modules_task(self.task)
+        if modules is not None and not self.config.hydra.job.chdir:
+            yield from self._runs_of_modules(jobs, modules)
+            return
+        for stack, configs in self._stacks(jobs):
+            together = partial(self._together, stack, configs)
+            yield stack, together if configs else partial(self._alone, *stack[0])
+
+    def _runs_of_modules(self, jobs: Sequence[Numbered], task: ModulesTask) -> Iterator[Run]:
+        all_books = [*map(self._own_book, jobs)]
+        for positions, like in stacks_of(all_books, task, self.sizes.given):
+            stack = [jobs[position] for position in positions]
+            if len(stack) == 1:
+                yield stack, partial(self._alone, *stack[0])
+                continue
+            books = [all_books[position] for position in positions]
+            yield stack, partial(self._begin, books, partial(train_modules, task=task, like=like))
 
     def _stacks(self, jobs: Sequence[Numbered]) -> list[Stack]:
         configs = self._configs(jobs)
@@ -126,35 +155,49 @@ class Sweep:
     def _together(self, stack: list[Numbered], configs: list[RunConfig]) -> list[JobReturn]:
         """One training for all jobs; what goes wrong with one of them costs only that one."""
         with without_collection():
-            books = [self._book(*one) for one in zip(stack, configs, strict=True)]
-            with env_override(books[0].composed.hydra.job.env_set):
-                like: JobLog | None = None
-                for book in books:
-                    book.begin(like)
-                    like = like or book.log
-                if ready := [book for book in books if book.began]:
-                    self._train(ready)
+            books = [self._book(*one) for one in stack]
+            return self._begin(books, partial(self._train, dict(zip(books, configs, strict=True))))
+
+    def _begin(
+        self, books: Sequence[Bookkeeping], train: Callable[[Sequence[Bookkeeping]], None]
+    ) -> list[JobReturn]:
+        """Begin jobs, and train those that could."""
+        with env_override(books[0].composed.hydra.job.env_set):
+            like: JobLog | None = None
+            for book in books:
+                book.begin(like)
+                like = like or book.log
+            if ready := [book for book in books if book.began]:
+                train(ready)
         return [book.returned for book in books]
 
-    def _book(self, numbered: Numbered, config: RunConfig) -> Bookkeeping:
+    def _own_book(self, numbered: Numbered) -> Bookkeeping:
+        """Of a job of another app."""
         number, overrides = numbered
+        composed = self._compose(number, overrides)
+        folder = Path(str(composed.hydra.sweep.dir), str(composed.hydra.sweep.subdir))
+        args = self.context, self.task, number, folder, overrides
+        return Bookkeeping(*args, lambda: composed, None)
+
+    def _book(self, number: int, overrides: Sequence[str]) -> Bookkeeping:
         folder = Path(str(self.config.hydra.sweep.dir), str(number))  # sweep.subdir is the number
         loader = self.context.config_loader
         assert isinstance(loader, CheckingLoader)
         files = loader.job_files(self.config, list(overrides), number, folder)
         compose = partial(self._compose, number, overrides)
-        job = Job(number, config, folder)
-        return Bookkeeping(self.context, self.task, job, overrides, compose, files)
+        return Bookkeeping(self.context, self.task, number, folder, overrides, compose, files)
 
-    def _train(self, books: Sequence[Bookkeeping]) -> None:
+    def _train(
+        self, configs: Mapping[Bookkeeping, RunConfig], books: Sequence[Bookkeeping]
+    ) -> None:
         assert isinstance(self.task, StackableTask)
         logs = {folder: log for book in books for folder, log in book.logs.items()}
         # HydraConfig is that of one job: what differs between the jobs is handed over.
         with books[0].current(), log_to_all(logs):
             began = process_time()
-            ended = self.task.train([book.job for book in books])
+            ended = self.task.train([Job(one.number, configs[one], one.folder) for one in books])
             seconds = process_time() - began
         if epochs := sum(one.epochs for one in ended):
-            self.sizes.add(books[0].job.config, len(books), seconds / epochs)
+            self.sizes.add(configs[books[0]], len(books), seconds / epochs)
         for book, one in zip(books, ended, strict=True):
             book.end(one)

@@ -23,6 +23,7 @@ from fcsweep.losses import LOSSES, OF_NUMBERS
 from fcsweep.messages.wording import one_line
 from fcsweep.modules import form
 from fcsweep.modules.dropout import Masks, with_masks
+from fcsweep.modules.own_loss import OwnLoss, arithmetic_of
 
 
 class ModuleNet:
@@ -43,7 +44,9 @@ class ModuleNet:
         num_classes: how many classes, and scores of an example; 1 for regression.
         reg: strength of the L2 term, ``0.5 * reg * sum(w**2)`` over all parameters with two axes or
             more.
-        loss_function, label_smoothing, class_weights: as of ``FullyConnectedNet``.
+        loss_function: as of ``FullyConnectedNet``; or a function of torch, ``(scores (n, c), y
+            (n,)) -> ()``, a mean over the examples: with one score each ``y`` are numbers.
+        label_smoothing, class_weights: as of ``FullyConnectedNet``.
         seed: determines the dropout masks.
         dtype: of parameters and scores.
         device: where the parameters lie.
@@ -61,14 +64,14 @@ class ModuleNet:
         input_dim: int,
         num_classes: int,
         reg: PerTrial = 0.0,
-        loss_function: str = "softmax",
+        loss_function: str | OwnLoss = "softmax",
         label_smoothing: PerTrial = 0.0,
         class_weights: PerTrial | None = None,
         seed: int | Sequence[int] = 0,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        if loss_function not in LOSSES:
+        if isinstance(loss_function, str) and loss_function not in LOSSES:
             raise ValueError(f"loss_function is {loss_function!r}; expected one of {[*LOSSES]}")
         for module in modules:
             form.check(module)
@@ -76,8 +79,12 @@ class ModuleNet:
             if differs := form.difference(modules[0], module):
                 raise ValueError(f"{differs}; {form.MAY_DIFFER}")
         self.trials, self.num_classes = torch.Size([len(modules)]), num_classes
-        self.loss_function, self.arithmetic = LOSSES[loss_function]
-        self.regresses = loss_function in OF_NUMBERS
+        if isinstance(loss_function, str):
+            self.loss_function, self.arithmetic = LOSSES[loss_function]
+            self.regresses = loss_function in OF_NUMBERS
+        else:
+            self.loss_function, self.arithmetic = loss_function, arithmetic_of(loss_function)
+            self.regresses = num_classes == 1
         given = seeds(seed)
         self.seed = [given] * len(modules) if isinstance(given, int) else [*given]
         place = dtype_of(dtype), torch.device(device)

@@ -57,6 +57,14 @@ def test_the_app_of_the_search_page_searches_and_prunes(tmp_path):
     assert "best: trial" in said[-1]
 
 
+@pytest.mark.slow
+def test_the_stackable_app_of_the_search_page_trains_in_two_stacks(tmp_path):
+    words = ["-m", "hydra/launcher=stacked", "+hidden=8,16", "+p=0.0,0.2", "+lr=0.01,0.1"]
+    said = "\n".join(example("docs/search.md", "fcsweep.stackable", tmp_path, *words))
+    assert "Launching 8 jobs" in said and "one job after another" not in said
+    assert len([*tmp_path.glob("multirun/*/*/*/.hydra/config.yaml")]) == 8
+
+
 def test_the_app_with_the_display_has_a_table(tmp_path):
     words = ["-m", "+x=0,1,2", "hydra.sweep.dir=s"]
     said = example("docs/search.md", "@fcsweep.app(direction", tmp_path, *words)

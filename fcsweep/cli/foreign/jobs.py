@@ -15,6 +15,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
+from fcsweep.launchers.logs import off_the_terminal
 from fcsweep.messages.wording import one_line, printable
 from fcsweep.system.atomic import write_atomically
 
@@ -26,11 +27,7 @@ class JobLogs(Callback):
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **_: Any) -> None:
         """Leave out the terminal, if there is a file."""
-        root = logging.getLogger()
-        if any(isinstance(one, logging.FileHandler) for one in root.handlers):
-            for handler in root.handlers[:]:
-                if type(handler) is logging.StreamHandler:
-                    root.removeHandler(handler)
+        off_the_terminal(logging.getLogger())
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Log what it raised."""
