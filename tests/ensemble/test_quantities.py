@@ -113,7 +113,7 @@ def test_the_scores_are_those_of_averaged_quantities(trained, sweep):
     )
     assert made.scores["validation"].ensemble < made.scores["validation"].best
     assert made.scores["validation"].best == pytest.approx(min(values))
-    together = predicted(trained, sweep, made, trained / "homes.csv").to_numpy()
+    together = np.asarray(predicted(trained, sweep, made, trained / "homes.csv"))
     table, config = homes()["price"].to_numpy(), config_of(trained / "homes.csv", 4)
     data = data_of(config)
     splits = {"validation": data.y_val, "test": held_out_of(config)[1]}
