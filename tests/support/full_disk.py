@@ -13,7 +13,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -151,7 +153,7 @@ def imported() -> None:
     from fcsweep.notebook import train
 
     torch.set_num_threads(1)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         train([word for word in SMALL if not word.startswith("hydra.")], f"{folder}/run")
 
 
