@@ -102,6 +102,19 @@ def test_the_threads_change_no_product(examples):
                 assert torch.get_num_threads() == threads
 
 
+@pytest.mark.parametrize("size", [(109, 109, 109), (73, 179, 117), (111, 181, 197)])
+def test_threads_that_change_a_single_number_are_found_out(size):
+    """Of eight threads of MKL with AVX2 one computes the corner alone, which often agrees."""
+    n, i, m = size
+    for seed in range(20):
+        draw = Draw(seed, torch.float64)
+        a, b = draw.stack(n, i)[:1], draw.stack(i, m)[:1]
+        torch.set_num_threads(1)
+        expected = product(a, b)
+        torch.set_num_threads(8)
+        assert torch.equal(product(a, b), expected)
+
+
 LARGE_PRODUCTS = [(200, 3072, 100), (100, 200, 3072), (25, 3072, 101), (1000, 64, 100)]
 LIBRARIES = ["mkl", "onednn", "torch"]
 """What the processors choose from; all of them run on any x86."""

@@ -225,7 +225,7 @@ def test_a_wrong_key_of_the_launcher_is_refused_before_anything_is_made(given, t
 
 @pytest.mark.slow
 def test_another_app_is_told_once_that_it_has_nothing_to_stack(tmp_path, capsys):
-    told = "hydra/launcher=stacked trains one job after another here: only nets of fcsweep can"
+    told = "hydra/launcher=stacked trains one job after another here: only nets of fcsweep, and"
     words = ["hydra/launcher=stacked", *SEARCH, "hydra.sweeper.n_trials=4"]
     sweep(tmp_path / "s", Counted(), CONFIG, *words)
     assert capsys.readouterr().out.count(told) == 1
