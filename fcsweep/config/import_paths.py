@@ -31,12 +31,13 @@ def refusal(folder: object, paths: Mapping[str, str], who: str) -> str | None:
         paths: as of `import_paths`.
         who: would import it, such as ``a rerun``.
     """
-    for key, path in paths.items():
-        return (
-            f"{folder} was trained with {key}={path}; {who} imports it ({source(path)}): if you "
-            "trust that code, add --trust"
-        )
-    return None
+    if not paths:
+        return None
+    key, path = next(iter(paths.items()))
+    return (
+        f"{folder} was trained with {key}={path}; {who} imports it ({source(path)}): if you "
+        "trust that code, add --trust"
+    )
 
 
 def source(path: str) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fcsweep.config import CustomDataConfig
 from fcsweep.courses import imported
-from fcsweep.data.dataset import Dataset
+from fcsweep.data.dataset import Dataset, changes
 from fcsweep.kernels.arrays import tensor
 from fcsweep.messages.errors import DataError, UserError
 from fcsweep.messages.wording import join, one_line
@@ -49,9 +49,8 @@ def load(config: CustomDataConfig, dtype: torch.dtype) -> Dataset:
     """
     loaded = _whole(config, dtype)
     if config.sizes is not None and config.sizes != loaded.sizes:
-        now = loaded.sizes
-        changes = [f"{k} {v:,}, now {now[k]:,}" for k, v in config.sizes.items() if now[k] != v]
-        raise DataError(f"data.load={config.load}: what it returns has changed: {join(changes)}")
+        changed = changes(config.sizes, loaded.sizes)
+        raise DataError(f"data.load={config.load}: what it returns has changed: {changed}")
     return loaded.dataset.first(config.num_train, config.num_val)
 
 

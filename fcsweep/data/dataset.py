@@ -17,6 +17,7 @@ from fcsweep.data.images.image_set import Images, ImageSet
 from fcsweep.data.images.mnist import FASHION_MNIST, MNIST
 from fcsweep.data.images.synthetic import SYNTHETIC
 from fcsweep.messages.errors import DataError
+from fcsweep.messages.wording import join
 
 SETS = {one.name: one for one in (DIGITS, CIFAR10, MNIST, FASHION_MNIST, SYNTHETIC)}
 
@@ -159,6 +160,11 @@ def normalization(name: str, *, root: str | Path | None = None) -> dict[str, Any
     chosen = SETS[name]
     train, _ = _training(chosen, _source(chosen, root))
     return {"white": chosen.white, "mean": _mean(chosen, train).tolist()}
+
+
+def changes(then: Mapping[str, int], now: Mapping[str, int]) -> str:
+    """What of the sizes of data has changed: ``train 100, now 90``."""
+    return join(f"{key} {then[key]:,}, now {now[key]:,}" for key in now if then[key] != now[key])
 
 
 def _check(name: str, root: str | Path | None, dtype: torch.dtype) -> None:

@@ -31,8 +31,8 @@ OVERRIDES = ".hydra/overrides.yaml"
 class Asked:
     """What the jobs of a grid are, by its command."""
 
-    constant: Sequence[str] = ()
-    """The overrides that all of them have."""
+    constant: frozenset[str] = frozenset()
+    """The keys of the overrides that all of them have."""
     swept: frozenset[str] = frozenset()
     """The keys in which they differ."""
     total: int | None = None
@@ -122,11 +122,11 @@ def _num_epochs(path: Path) -> int | None:
         return None
 
 
-def _with_params(trial: Trial, folder: Path, constant: Sequence[str]) -> Trial:
+def _with_params(trial: Trial, folder: Path, constant: frozenset[str]) -> Trial:
     """A job with the overrides in which it differs from others."""
-    lines = [one for one in _overrides(folder / str(trial.number)) if one not in constant]
-    parted = (line.partition("=") for line in lines)
-    return replace(trial, params={key: value for key, _, value in parted})
+    parted = (line.partition("=") for line in _overrides(folder / str(trial.number)))
+    params = {key: value for key, _, value in parted if key not in constant}
+    return replace(trial, params=params)
 
 
 @lru_cache(10_000)
@@ -151,7 +151,8 @@ def _asked(config: Mapping[str, Any]) -> Asked:
     with suppress(Exception):  # of Hydra, for what it cannot read without the whole config
         parsed = {one.key_or_group: one for one in OverridesParser.create().parse_overrides(lines)}
         swept = {key: one for key, one in parsed.items() if one.is_sweep_override()}
-        constant = [str(one.input_line) for key, one in parsed.items() if key not in swept]
+        lines = [str(one.input_line) for key, one in parsed.items() if key not in swept]
+        constant = frozenset(line.partition("=")[0] for line in lines)
         total = prod(len(list(one.sweep_iterator())) for one in swept.values())
         return Asked(constant, frozenset(swept), total)
     return Asked()

@@ -49,7 +49,7 @@ def read_trained(folder: Path, trust: bool = False) -> Trained:
         raise FolderError(f"{folder} holds no run: there is no {saved}")
     config = _config(saved)
     used = {key: path for key, path in import_paths(config).items() if key != "optimizer.rule"}
-    if not trust and (refused := refusal(folder, used, "its net")):
+    if not trust and (refused := refusal(folder, used, "this command")):
         raise FolderError(refused)
     return Trained(folder, config, *_best_params(folder, largest(config, 1)[BEST]))
 

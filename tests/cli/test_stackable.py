@@ -111,6 +111,24 @@ def test_jobs_of_a_stack_have_the_values_of_each_alone():
     assert len(set(alone)) == 3
 
 
+@pytest.mark.parametrize("p, differ", [(0.0, False), (0.5, True)])
+def test_each_job_drops_out_by_its_own_seed(p, differ):
+    """All weights are the same, and so are all rows: nothing else depends on the seed."""
+
+    def alike(cfg):
+        net = Net(cfg.hidden, cfg.p)
+        for w in net.parameters():
+            nn.init.constant_(w, 0.1)
+        return net
+
+    def equal_rows(cfg):
+        return {name: part[:1].expand_as(part) for name, part in data(cfg).items()}
+
+    task = fcsweep.stackable(build=alike, data=equal_rows, solver=solver)(Seen())
+    done = task.fit({seed: task.hand_over(config(p=p, seed=seed)) for seed in (0, 1)})
+    assert (abs(done[0].value - done[1].value) > 1e-3) is differ
+
+
 def test_the_module_that_is_handed_over_has_the_value():
     rows = data(config())
     for one in fitted(config(lr=0.01), config(lr=0.1)):

@@ -4,11 +4,12 @@ import json
 import re
 import sys
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from support import preloaded
-from support.short_runs import assert_same_numbers
+from support.short_runs import assert_same_numbers, reseal
 
 import fcsweep
 from fcsweep.courses import imported
@@ -152,8 +153,8 @@ def test_nothing_uses_a_run_that_imports_code_without_trust(here):
     (here / "imported").unlink()
     sys.modules.pop("my_nets")
     told = re.escape(
-        f"run was trained with model.build=my_nets:make; its net imports it ({here}/my_nets.py): "
-        "if you trust that code, add --trust"
+        "run was trained with model.build=my_nets:make; this command imports it "
+        f"({here}/my_nets.py): if you trust that code, add --trust"
     )
     for use in (
         lambda: evaluate(here / "run"),
@@ -166,6 +167,24 @@ def test_nothing_uses_a_run_that_imports_code_without_trust(here):
     with pytest.raises(FolderError, match="plain torch already: best.safetensors is its s"):
         export(read_trained(here / "run", trust=True), here / "out")
     assert "my_nets" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "stack, told",
+    [
+        (2, r"same to 1e-6 outside its stack: .*; likely cause: a model of one's own, in a stack "),
+        (1, r"different: .*/run: losses.npy"),
+    ],
+)
+def test_the_last_bits_may_differ_where_a_run_was_trained_in_a_stack(here, capsys, stack, told):
+    fcsweep.train([*MODEL, *SHORT], "run")
+    losses = np.load(here / "run/losses.npy")
+    losses[2] = np.nextafter(losses[2], np.float32(9))
+    np.save(here / "run/losses.npy", losses)
+    reseal(here / "run", stack_size=stack)
+    capsys.readouterr()
+    assert not rerun([here / "run"], trust=True)
+    assert re.match(told, capsys.readouterr().out)
 
 
 def test_a_rerun_wants_trust_and_names_code_that_has_changed(here, capsys):

@@ -262,6 +262,14 @@ def test_a_grid_that_runs(tmp_path, say):
     assert text[-1].split()[:5] == ["3", "-", "-", "1", "optimizer"]
 
 
+def test_what_all_jobs_have_is_not_shown_also_where_hydra_saves_it_with_a_backslash(tmp_path, say):
+    leave(tmp_path, (SGD, {}), (MOMENTUM, {"value": 0.9}))
+    grid(tmp_path, "optimizer=sgd,momentum", "seed=0", "model=two_layer", "device=cuda:0")
+    for path in tmp_path.glob("*/.hydra/overrides.yaml"):
+        path.write_text(path.read_text() + "- device=cuda\\:0\n")
+    assert say(tmp_path)[1][2] == "best     trial 0, 0.9500 (optimizer sgd)"
+
+
 def test_the_best_of_a_grid_is_that_by_its_objective(tmp_path, say):
     for objective, best in {"rmse": "1, 42.25", "f1_macro": "0, 97.2500"}.items():
         (folder := tmp_path / objective).mkdir()

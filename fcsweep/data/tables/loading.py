@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fcsweep.config import MeasuredConfig, TableConfig
-from fcsweep.data.dataset import Dataset, versions
+from fcsweep.data.dataset import Dataset, changes, versions
 from fcsweep.data.tables import files
 from fcsweep.data.tables.columns import Column, columns_of, matrix
 from fcsweep.data.tables.preprocessing import facts_of
@@ -62,7 +62,9 @@ def load(config: MeasuredConfig, dtype: torch.dtype) -> Dataset:
     """
     loaded = _whole(config, dtype)
     if config.sizes is not None and config.sizes != loaded.sizes:
-        raise DataError(f"{_named(config)} has changed: {_change(config.sizes, loaded.sizes)}")
+        changed = changes(config.sizes, loaded.sizes)
+        advice = "put the old file back, or start anew"
+        raise DataError(f"{_named(config)} has changed: {changed}; {advice}")
     return loaded.dataset.first(config.num_train, config.num_val)
 
 
@@ -292,11 +294,6 @@ def _paths(config: MeasuredConfig) -> dict[str, str]:
 
 def _named(config: MeasuredConfig) -> str:
     return f"data.path={config.path}" if isinstance(config, TableConfig) else f"data={config.name}"
-
-
-def _change(then: dict[str, int], now: dict[str, int]) -> str:
-    changes = [f"{key} {then[key]:,}, now {now[key]:,}" for key in now if then[key] != now[key]]
-    return f"{join(changes)}; put the old file back, or start anew"
 
 
 def _short(names: Sequence[str]) -> list[str]:
