@@ -102,7 +102,7 @@ def test_a_run_is_trained_tested_and_repeated_with_trust(here, capsys):
         "test": 20,
     }
     forget()
-    with pytest.raises(FolderError, match="run was trained with data.load=my_cells:load; its net"):
+    with pytest.raises(FolderError, match="run was trained with data.load=my_cells:load; this"):
         evaluate(here / "run")
     capsys.readouterr()
     assert not rerun([here / "run"])
