@@ -16,6 +16,7 @@ from support.many_workers import (
     said_by,
     start,
     undisturbed,
+    workers_at_work,
 )
 from support.ray_cluster import cluster, raylet_of
 
@@ -44,7 +45,7 @@ def ended_with_the_test(tmp_path):
 
 def environments(folder):
     """Those of the workers that are there."""
-    found = [process.environ() for process in at_work(folder)]
+    found = [process.environ() for process in workers_at_work(folder)]
     return [one for one in found if "RAY_RAYLET_PID" in one]
 
 
@@ -81,7 +82,8 @@ def test_ctrl_c_cancels_all_tasks_of_ray(words, tmp_path):
 
 
 def test_workers_of_a_node_that_dies_start_again_on_another(ray, words, tmp_path):
-    process = start(tmp_path / "many", [*SHORT, *words])
+    lasting = [*SHORT, "solver.num_epochs=240"]  # it is still searched when they are back
+    process = start(tmp_path / "many", [*lasting, *words])
     runs = tmp_path / "many" / "out"
     wait_until(lambda: len(list(runs.glob("*/result.json"))) > 2, process)
     lost = int(environments(tmp_path)[0]["RAY_RAYLET_PID"])
@@ -95,4 +97,4 @@ def test_workers_of_a_node_that_dies_start_again_on_another(ray, words, tmp_path
     wait_until(restarted, process)
     code, out, error = said_by(process)
     assert (code, error) == (0, "") and "all 16 trials done" in out
-    assert left(runs) == undisturbed(tmp_path / "alone", SHORT)
+    assert left(runs) == undisturbed(tmp_path / "alone", lasting)

@@ -17,6 +17,7 @@ from support.many_workers import (
     said_by,
     start,
     undisturbed,
+    workers_at_work,
 )
 from support.slurm import call, cluster, jobs, wait_until
 
@@ -41,7 +42,7 @@ def ended_with_the_test(slurm, tmp_path):
 
 def environments(folder):
     """Those of the workers that are there, by the name of their job."""
-    found = [(process, process.environ()) for process in at_work(folder)]
+    found = [(process, process.environ()) for process in workers_at_work(folder)]
     return {
         f"{one['SLURM_ARRAY_JOB_ID']}_{one['SLURM_ARRAY_TASK_ID']}": (process, one)
         for process, one in found

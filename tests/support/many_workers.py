@@ -45,6 +45,17 @@ def at_work(folder):
     return found
 
 
+def workers_at_work(folder):
+    """Those of them that no other has started: a worker asks Git where the code stands."""
+    found = at_work(folder)
+    numbers, workers = {process.pid for process in found}, []
+    for process in found:
+        with suppress(psutil.Error):
+            if process.ppid() not in numbers:
+                workers.append(process)
+    return workers
+
+
 @contextmanager
 def nothing_left(folder, threads=None):
     """Whatever a test that fails has left running is ended.

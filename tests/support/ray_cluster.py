@@ -7,6 +7,9 @@ from importlib.util import find_spec
 
 import pytest
 
+NOTICING = {"health_check_period_ms": 500, "health_check_failure_threshold": 3}
+"""A dead node is noticed within two seconds, not within fifteen."""
+
 
 @contextmanager
 def cluster():
@@ -27,7 +30,8 @@ def cluster():
         started = Cluster()
         try:
             memory = {"object_store_memory": 80_000_000}
-            started.add_node(num_cpus=0, include_dashboard=False, **memory)
+            head = {"include_dashboard": False, "_system_config": NOTICING}
+            started.add_node(num_cpus=0, **head, **memory)
             for _ in range(2):
                 started.add_node(num_cpus=2, num_gpus=2, **memory)
             yield started
