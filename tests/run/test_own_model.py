@@ -141,7 +141,7 @@ def test_an_ensemble_takes_members_with_models_of_ones_own(here):
     from fcsweep.ensemble.__main__ import ensemble
 
     runs = fcsweep.sweep([*MODEL, *SHORT, "model.kwargs.p=0.1,0.5"], "grid")
-    with pytest.raises(FolderError, match=r"grid/0 was trained with model.build=my_nets:make; this"):
+    with pytest.raises(FolderError, match=r"0 was trained with model.build=my_nets:make; this"):
         ensemble(here / "grid")
     made = ensemble(here / "grid", trust=True)
     score = made.scores["validation"]
