@@ -15,6 +15,8 @@ from fcsweep.records.sweep_table import Row, load
 
 USABLE = ("completed", "pruned")
 GONE = f"without {BEST}"
+MOST_NAMED = 10
+"""How many trials on other data are named; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,10 @@ class Candidates:
         """The trials on other data, by name; None if there are none."""
         if not self.on_other_data:
             return None
-        numbers = join(str(row.number) for row in self.on_other_data)
-        return f"left out: {numbers}, trained on other data than {self.rows[0].number}"
+        names = [str(row.number) for row in self.on_other_data]
+        more = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+        named = join([*names[:MOST_NAMED], *more])
+        return f"left out: {named}, trained on other data than {self.rows[0].number}"
 
 
 def candidates_of(sweep: Path) -> Candidates:

@@ -18,11 +18,13 @@ from fcsweep import data
 from fcsweep.config import RunConfig, SklearnConfig, SolverConfig, read
 from fcsweep.data.choice import measured
 from fcsweep.ensemble.__main__ import ensemble, main
+from fcsweep.ensemble.candidates import Candidates
 from fcsweep.ensemble.selection import select
 from fcsweep.evaluate import evaluate, evaluate_ensemble
 from fcsweep.messages.errors import FolderError
 from fcsweep.records.models.ensemble import read as read_ensemble
 from fcsweep.records.reader import read_json
+from fcsweep.records.sweep_table import Row
 from fcsweep.run import run
 from fcsweep.trained import ensembles
 
@@ -187,6 +189,13 @@ def test_trials_on_other_data_are_named(sweep, capsys, monkeypatch):
     first, second, *_ = out.splitlines()
     assert first == "6 of 8 trials; left out: 2 on other data"
     assert second == "left out: 6, 7, trained on other data than 0"
+
+
+def test_of_many_trials_on_other_data_ten_are_named():
+    rows = [Row(n, "completed", 0.5, {}, 1.0, Path(str(n)), {}, "") for n in range(15)]
+    assert Candidates(rows[:3], "a", {}, rows[3:]).other_data == (
+        "left out: 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 2 more, trained on other data than 0"
+    )
 
 
 def test_of_more_than_fit_in_memory_the_best_are_tried(sweep, monkeypatch):
