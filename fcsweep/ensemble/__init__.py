@@ -4,6 +4,7 @@
 ``__main__.py``    the command
 ``candidates.py``  which trials of a sweep can be members
 ``selection.py``   greedy selection with replacement
-``making.py``      from a sweep to its ``ensemble.json``
+``making.py``      from the candidates to the ensemble and its scores
+``sweep.py``       select, write ``ensemble.json``, and say what it brings
 =================  =============================================================================
 """

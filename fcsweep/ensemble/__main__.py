@@ -14,18 +14,16 @@ from pathlib import Path
 from fcsweep import report
 from fcsweep.config.import_paths import TRUST
 from fcsweep.ensemble.candidates import candidates_of
+from fcsweep.ensemble.sweep import ROUNDS, ensemble_of
 from fcsweep.messages.errors import ConfigError, FolderError
-from fcsweep.messages.wording import join, printable
-from fcsweep.objectives import digits_of
+from fcsweep.messages.wording import printable
 from fcsweep.records.filenames import jobs_of
-from fcsweep.records.models.ensemble import FILE, Ensemble, write
+from fcsweep.records.models.ensemble import Ensemble
 from fcsweep.system.command import command, plain
 from fcsweep.system.signals import held_back
 
 PROGRAM = "python -m fcsweep.ensemble"
-ROUNDS, MOST_ROUNDS = 50, 1_000
-SHOWN = 10
-"""Members that are named on standard output."""
+MOST_ROUNDS = 1_000
 
 
 def main() -> None:
@@ -65,51 +63,12 @@ def ensemble(
         raise FolderError(f"{sweep} holds no trials; expected the folder of a sweep")
     candidates = candidates_of(sweep)
     with held_back():  # torch, not before everything is checked
-        from fcsweep.ensemble.making import make
         from fcsweep.kernels.threads import one_thread
     one_thread()
-    made = make(sweep, candidates, rounds, device, trust)
-    write(sweep / FILE, made)
-    for line in _told(made, candidates.other_data):
-        print(printable(line))
-    print(printable(sweep / FILE))
+    made = ensemble_of(sweep, candidates, rounds, device, trust)
     if (sweep / report.FILE).is_file():
         print(printable(f"report: {report.write(sweep)}"))
     return made
-
-
-def _told(made: Ensemble, other_data: str | None) -> list[str]:
-    """What is said of an ensemble, a line each."""
-    count = made.candidates + sum(made.left_out.values())
-    why = join(f"{number} {word}" for word, number in made.left_out.items())
-    trials = [f"{one.trial} ({one.weight:.2f})" for one in made.members[:SHOWN]]
-    more = [f"{len(made.members) - SHOWN} more"] if len(made.members) > SHOWN else []
-    best = f"best trial ({made.best.trial})"
-    unseen = "the test rows decided nothing"
-    if "test" not in made.scores:
-        unseen = "there are no test rows"
-    return [
-        f"{made.candidates} of {count} trials" + (f"; left out: {why}" if why else ""),
-        *([other_data] if other_data else []),
-        f"members (weights): {join([*trials, *more])}",
-        *_table(made, best),
-        f"the validation rows selected the members and flatter them; {unseen}",
-    ]
-
-
-def _table(made: Ensemble, best: str) -> list[str]:
-    """What the ensemble and the best trial reach, a line for each score and split."""
-    known = [
-        (split if name == "accuracy" else f"{split} {name}", one, digits_of(name))
-        for name, scores in made.all_scores.items()
-        for split, one in scores.items()
-    ]
-    first, width = max(len(label) for label, *_ in known), len(best)
-    lines = [f"{'':<{first}}  ensemble  {best}  rows"]
-    for label, one, digits in known:
-        together, alone = f"{one.ensemble:{digits}}", f"{one.best:{digits}}"
-        lines.append(f"{label:<{first}}  {together:<8}  {alone:<{width}}  {one.rows:,}")
-    return lines
 
 
 if __name__ == "__main__":
