@@ -44,6 +44,8 @@ class StackedLauncherConf:
     workers: Any = 1
     """Processes on this machine that share the sweep: a whole number >= 1, or ``auto``: one for
     each GPU, and one where there is none."""
+    ensemble: Any = False
+    """Whether the end of the sweep selects its ensemble, as ``python -m fcsweep.ensemble`` does."""
 
 
 @dataclass
@@ -55,6 +57,8 @@ class SlurmLauncherConf:
     """Trials that train together at most: a whole number >= 1, or ``auto``."""
     workers: Any = 1
     """Jobs of Slurm that share the sweep, each a worker: a whole number >= 1."""
+    ensemble: Any = False
+    """Whether the end of the sweep selects its ensemble, as ``python -m fcsweep.ensemble`` does."""
     partition: Any = None
     """Where they run; null is the partition that Slurm chooses by default."""
     gpus: Any = 0
@@ -78,6 +82,8 @@ class RayLauncherConf:
     """Trials that train together at most: a whole number >= 1, or ``auto``."""
     workers: Any = 1
     """Tasks of Ray that share the sweep, each a worker: a whole number >= 1."""
+    ensemble: Any = False
+    """Whether the end of the sweep selects its ensemble, as ``python -m fcsweep.ensemble`` does."""
     address: Any = "auto"
     """Of the cluster, such as ``10.0.0.1:6379``; auto is that of RAY_ADDRESS, or the one that runs
     on this machine."""
@@ -95,17 +101,18 @@ for _name, _node in LAUNCHERS.items():
 class StackedLauncher(Launcher):
     """Trains the jobs that may share a stack together; launches all others one by one."""
 
-    def __init__(self, max_trials: Any, workers: Any = 1) -> None:
-        self.max_trials, self.workers = max_trials, workers
+    def __init__(self, max_trials: Any, workers: Any = 1, ensemble: Any = False) -> None:
+        self.max_trials, self.workers, self.ensemble = max_trials, workers, ensemble
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keep what a launch needs, and refuse a wrong ``max_trials`` before anything is made."""
+        """Keep what a launch needs, and refuse a wrong value before anything is made."""
         from fcsweep.launchers.grouping import max_trials
         from fcsweep.launchers.stack_size import StackSizes
-        from fcsweep.launchers.stacked import Sweep
+        from fcsweep.launchers.stacked import Sweep, require_ensemble
 
+        require_ensemble(self.ensemble, task_function)
         sizes = StackSizes(max_trials(self.max_trials))
         self.sweep = Sweep(hydra_context, task_function, config, sizes)
 
@@ -132,8 +139,10 @@ class StartingLauncher(StackedLauncher):
     The process that starts the workers launches none.
     """
 
-    def __init__(self, max_trials: Any, workers: Any = 1, **resources: Any) -> None:
-        super().__init__(max_trials, workers)
+    def __init__(
+        self, max_trials: Any, workers: Any = 1, ensemble: Any = False, **resources: Any
+    ) -> None:
+        super().__init__(max_trials, workers, ensemble)
 
     def launch_numbered(self, jobs: Sequence[tuple[int, Sequence[str]]]) -> list[JobReturn]:
         """Launch jobs, each with its number; what they return, in the same order."""

@@ -193,12 +193,13 @@ class App(Hydra):
                 finally:
                     crew.leave()
                     if folder.is_dir() and not _was_refused(sys.exc_info()[1]):
-                        rows = self._table(crew, others_when_left())
+                        wanted = cfg.hydra.launcher.get("ensemble") and not sys.exc_info()[1]
+                        rows = self._table(crew, others_when_left(), bool(wanted))
             if unfinished is not None:  # a search has rules of its own for failures
                 refuse_failures(rows, unfinished.failures)
         return returned
 
-    def _table(self, crew: Crew, others: int) -> Sequence[sweep_table.Row]:
+    def _table(self, crew: Crew, others: int, ensemble: bool) -> Sequence[sweep_table.Row]:
         """The table and the page, unless others still work: the last one writes them."""
         assert self.folder is not None
         with crew.turn():
@@ -207,7 +208,7 @@ class App(Hydra):
                     sweep_table.end_lost(self.folder)
         if others:
             print(others_at_work(others))
-        return () if others else table_of(self.folder)
+        return () if others else table_of(self.folder, ensemble)
 
 
 def _unfinished(

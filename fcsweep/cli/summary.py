@@ -22,22 +22,42 @@ class Failure(UserError):
     """A run or jobs of a sweep that failed."""
 
 
-def table_of(folder: Path) -> Sequence[sweep_table.Row]:
-    """Write the table of a sweep and the page, and show it, if anybody is there; what it holds."""
+def table_of(folder: Path, ensemble: bool = False) -> Sequence[sweep_table.Row]:
+    """Write the table of a sweep and the page, and show it, if anybody is there; what it holds.
+
+    Args:
+        folder: of the sweep.
+        ensemble: whether to select its ensemble, too.
+    """
     rows = sweep_table.load(folder)
     with giving_way():
         sweep_table.write(folder, rows)
-    show(folder, rows)
+    show(folder, rows, ensemble=ensemble)
     return rows
 
 
-def show(folder: Path, rows: Sequence[sweep_table.Row], page: bool = True) -> None:
-    """Show the table of a sweep, if anybody is there, and write its page."""
+def show(
+    folder: Path, rows: Sequence[sweep_table.Row], page: bool = True, ensemble: bool = False
+) -> None:
+    """Show the table of a sweep, if anybody is there, select its ensemble, and write its page."""
     try:
         sweep_view.show(rows)
+        if ensemble:
+            _ensemble(folder, rows)
     finally:
         if page:
             _report(folder, rows)
+
+
+def _ensemble(folder: Path, rows: Sequence[sweep_table.Row]) -> None:
+    """Select the ensemble of a sweep; why it cannot be is said, and changes nothing else."""
+    from fcsweep.ensemble.candidates import candidates_of  # not for --help
+    from fcsweep.ensemble.sweep import ensemble_of
+
+    try:
+        ensemble_of(folder, candidates_of(folder, rows), trust=True)  # it was trained just now
+    except Exception as error:
+        print(f"ensemble.json was not written: {one_line(error)}", file=sys.stderr)
 
 
 def _report(folder: Path, rows: Sequence[sweep_table.Row]) -> None:

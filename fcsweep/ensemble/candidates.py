@@ -42,13 +42,17 @@ class Candidates:
         return f"left out: {named}, trained on other data than {self.rows[0].number}"
 
 
-def candidates_of(sweep: Path) -> Candidates:
+def candidates_of(sweep: Path, rows: Sequence[Row] | None = None) -> Candidates:
     """The candidates of a sweep; those on the data of most of its trials.
+
+    Args:
+        sweep: its folder.
+        rows: its table, where it is read already.
 
     Raises:
         FolderError: there is none, or the folder is not that of a sweep of this program.
     """
-    rows = load(sweep)
+    rows = load(sweep) if rows is None else rows
     if are_ours(row.folder for row in rows) is False:
         raise FolderError(
             f"{sweep} holds runs of another program; fcsweep.ensemble takes those of fcsweep"

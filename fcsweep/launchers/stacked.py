@@ -37,6 +37,8 @@ from fcsweep.launchers.protocols import (
     StackableTask,
 )
 from fcsweep.launchers.stack_size import Plan, StackSizes
+from fcsweep.messages.errors import ConfigError
+from fcsweep.messages.wording import render
 from fcsweep.system.memory import without_collection
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,19 @@ Stack = tuple[list[Numbered], list[RunConfig]]
 
 Run = tuple[list[Numbered], Callable[[], list[JobReturn]]]
 """Jobs that train together, and what launches them."""
+
+
+def require_ensemble(given: object, task: TaskFunction) -> None:
+    """Refuse ``hydra.launcher.ensemble`` where it is no answer, or the trials are not fcsweep's.
+
+    Raises:
+        ConfigError: it is neither true nor false, or true for another app.
+    """
+    key = "hydra.launcher.ensemble"
+    if not isinstance(given, bool):
+        raise ConfigError(f"{key} is {render(given)}; expected true or false")
+    if given and not isinstance(task, RecordingTask):
+        raise ConfigError(f"{key} is true; only trials of fcsweep's own have an ensemble")
 
 
 @dataclass(frozen=True)
