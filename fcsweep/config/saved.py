@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,14 +27,19 @@ def read(path: str | Path) -> dict[str, Any]:
             few hundred bytes of them can stand for gigabytes), or does not hold a mapping.
     """
     try:
-        text = read_bounded(path, LARGEST)
-        check_bounds(text)
-        content = yaml.load(text, SafeLoader)  # noqa: S506  it is the safe one
+        content = _parsed(read_bounded(path, LARGEST))
     except (OSError, yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} cannot be read: expected a mapping, found {render(content)}")
-    return cast("dict[str, Any]", content)
+    return deepcopy(cast("dict[str, Any]", content))
+
+
+@lru_cache(maxsize=1_000)
+def _parsed(text: bytes) -> object:
+    """What a text holds; the end of a sweep reads the config of each of its runs five times."""
+    check_bounds(text)
+    return yaml.load(text, SafeLoader)  # noqa: S506  it is the safe one
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
