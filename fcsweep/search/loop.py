@@ -126,16 +126,9 @@ class Search:
     def watch(self, working: Callable[[], bool]) -> None:
         """Show what other processes do, until they have ended."""
         self._say_where_it_stands()
-        follow(self.progress, self._look_while(working), self.crew.pause)
+        pause = 4 * self.crew.pause  # people need it less often than a worker that waits
+        follow(self.progress, working, self.crew.exchange, pause)
         refuse_if_all_failed(ended_trials(self.study))
-
-    def _look_while(self, working: Callable[[], bool]) -> Callable[[], bool]:
-        def look() -> bool:
-            still = working()  # before the last look
-            self.crew.exchange()
-            return still
-
-        return look
 
     def _claim(self) -> Batch | None:
         """A batch that is now this worker's; None when nothing is left, for nobody."""

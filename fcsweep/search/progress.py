@@ -28,6 +28,8 @@ from fcsweep.search.study.study import (
 
 log = logging.getLogger(__name__)
 
+MOMENT = 0.1
+"""Seconds between two questions whether any worker is there."""
 SHOWN = 5
 """Trials of a Pareto front that the last line names."""
 
@@ -170,12 +172,25 @@ def where_it_stands(
     return lines
 
 
-def follow(progress: Progress, working: Callable[[], bool], pause: float) -> None:
-    """Show a search that other processes do, until they have ended."""
-    known = {trial.number for trial in ended_trials(progress.study)}
+def follow(
+    progress: Progress, working: Callable[[], bool], look: Callable[[], None], pause: float
+) -> None:
+    """Show a search that other processes do, until they have ended.
+
+    Args:
+        progress: of the search.
+        working: whether any of them is there; asked often.
+        look: learns what they have done.
+        pause: seconds from one look to the next.
+    """
+    known, due = {trial.number for trial in ended_trials(progress.study)}, 0.0
     while working():
-        _show_news(progress, known)
-        time.sleep(pause)
+        if time.monotonic() >= due:
+            look()
+            _show_news(progress, known)
+            due = time.monotonic() + pause
+        time.sleep(MOMENT)
+    look()
     _show_news(progress, known)
 
 
