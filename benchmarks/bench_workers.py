@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from results_file import machine, save
@@ -52,12 +53,12 @@ def alone(folder: Path, trials: int) -> float:
     return wall([start(folder, name, trials // 2) for name in ("left", "right")], began)
 
 
-def measured(trials: int, rounds: int, *words: str) -> dict[str, object]:
+def measured(trials: int, rounds: int, words: Callable[[], list[str]]) -> dict[str, object]:
     """The seconds of each round, and what two workers reach of two searches, in the median."""
     times: dict[str, list[float]] = {"one search": [], "two searches": []}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            times["one search"].append(shared(Path(folder), trials, *words))
+            times["one search"].append(shared(Path(folder), trials, *words()))
             times["two searches"].append(alone(Path(folder), trials))
     found = {name: [round(one, 1) for one in taken] for name, taken in times.items()}
     pairs = zip(times["two searches"], times["one search"], strict=True)
@@ -70,9 +71,13 @@ def with_postgres(trials: int, rounds: int) -> dict[str, object]:
     assert where is not None, "PostgreSQL is not installed"
     with tempfile.TemporaryDirectory() as folder:
         server = Server(where, Path(folder))
-        os.environ["FCSWEEP_DB"] = server.url
+
+        def words() -> list[str]:
+            os.environ["FCSWEEP_DB"] = server.database()
+            return ["hydra.sweeper.storage=${oc.env:FCSWEEP_DB}"]
+
         try:
-            return measured(trials, rounds, "hydra.sweeper.storage=${oc.env:FCSWEEP_DB}")
+            return measured(trials, rounds, words)
         finally:
             server.crash()
 
@@ -84,8 +89,8 @@ def main() -> None:
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--save", action="store_true")
     given = parser.parse_args()
-    measure = with_postgres if given.postgres else measured
-    found = measure(given.trials, given.rounds)
+    asked = given.trials, given.rounds
+    found = with_postgres(*asked) if given.postgres else measured(*asked, list)
     print(found)
     if given.save:
         place = "postgresql" if given.postgres else "journal"
