@@ -58,20 +58,24 @@ def pack(sweep: Path, target: Path) -> None:
     """Copy what the notebooks read of a sweep."""
     shutil.rmtree(target, ignore_errors=True)
     for run in sorted(path for path in sweep.iterdir() if path.name.isdecimal()):
-        files = [run / name for name in KEPT]
-        losses = run / "losses.npy"
-        files += [losses] if losses.stat().st_size <= LONGEST else []
-        for file in files:
-            place = target / file.relative_to(sweep)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, place)
-        config = target / run.name / ".hydra" / "config.yaml"
-        config.write_text(re.sub(r"root: /.*", "root: null", config.read_text()))
-        seal(target / run.name)
+        pack_run(run, target / run.name)
     hydra = read(sweep / "multirun.yaml")["hydra"]
     task = [word for word in hydra["overrides"]["task"] if not word.startswith("data.root=")]
     asked = {"sweeper": hydra["sweeper"], "overrides": {"task": task}}
     OmegaConf.save(OmegaConf.create({"hydra": asked}), target / "multirun.yaml")
+
+
+def pack_run(run: Path, target: Path) -> None:
+    """Copy the record of a run, without its parameters, and seal what is changed."""
+    losses = run / "losses.npy"
+    short = [losses.name] if losses.stat().st_size <= LONGEST else []
+    for name in (*KEPT, *short):
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run / name, place)
+    config = target / CONFIG
+    config.write_text(re.sub(r"root: /.*", "root: null", config.read_text()))
+    seal(target)
 
 
 def seal(run: Path) -> None:

@@ -10,7 +10,7 @@ below 1). Each seed is another split of the rows. All contenders get the same ro
 scikit-learn's get the validation rows as further training rows. Each search tries 200 settings of
 the learning rate and the L2 term of the same net:
 
-- ours: ``python -m fcsweep -m``, then ``python -m fcsweep.ensemble``, as commands;
+- ours: ``python -m fcsweep -m ... hydra.launcher.ensemble=true``, a command;
 - ``mlp``: ``HalvingRandomSearchCV`` of ``MLPClassifier`` or ``MLPRegressor``;
 - ``boosting``: ``HistGradientBoosting``, with its defaults.
 
@@ -138,15 +138,12 @@ def ours(split: Split, folder: Path) -> Reached:
     """A search and its ensemble."""
     out, before = folder / "out", _children()
     words = [*OURS, *split.words, f"hydra.sweeper.sampler.seed={split.seed}"]
-    _command("fcsweep", "-m", *words, f"hydra.sweep.dir={out}")
-    _command("fcsweep.ensemble", str(out))
+    words += [f"hydra.sweep.dir={out}", "hydra.launcher.ensemble=true"]
+    command = [sys.executable, "-m", "fcsweep", "-m", *words]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     record = json.loads((out / "ensemble.json").read_text())
     scores = record["further_scores"]["r2"] if split.is_quantity else record["scores"]
     return Reached(scores["test"]["ensemble"], _children() - before)
-
-
-def _command(module: str, *words: str) -> None:
-    subprocess.run([sys.executable, "-m", module, *words], check=True, stdout=subprocess.DEVNULL)
 
 
 def _children() -> float:
