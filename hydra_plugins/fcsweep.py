@@ -191,7 +191,10 @@ class OptunaSweeper(Sweeper):
 
     def plan(self, arguments: list[str]) -> Any:
         """The settings, checked, with nothing made yet."""
-        from fcsweep.search.plan import plan_of  # imports optuna
+        from fcsweep.system.signals import held_back
+
+        with held_back():  # optuna and sqlalchemy
+            from fcsweep.search.plan import plan_of
 
         assert self.config is not None and self.hydra_context is not None  # set by setup
         return plan_of(self.settings, self.config, self.hydra_context, arguments)
