@@ -25,15 +25,7 @@ def ensemble_of(
 ) -> Ensemble:
     """Select, write ``ensemble.json``, and print what it brings.
 
-    Args:
-        sweep: its folder.
-        candidates: of the sweep.
-        rounds: of the selection.
-        device: instead of the configured one.
-        trust: whether to import a model that a config names by import path.
-
-    Raises:
-        UserError: trials are damaged, or data or device are missing; one line.
+    Arguments and errors are those of `fcsweep.ensemble.making.make`.
     """
     with held_back():  # torch, not for --help
         from fcsweep.ensemble.making import make

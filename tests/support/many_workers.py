@@ -46,7 +46,7 @@ def at_work(folder):
 
 
 def workers_at_work(folder):
-    """Those of them that no other has started: a worker asks Git where the code stands."""
+    """Those `at_work` that no other of them has started: a worker asks Git for its commit."""
     found = at_work(folder)
     numbers, workers = {process.pid for process in found}, []
     for process in found:
