@@ -3,6 +3,8 @@
     python benchmarks/showcase.py table_demo
     python benchmarks/showcase.py best_two_layer data.root=CIFAR10_FOLDER
 
+``--sweep FOLDER`` keeps the folder of the sweep, and goes on with one that was stopped.
+
 ``results/showcase.json`` gets the scores and the seconds of the processor (user and system), and
 ``results/showcase/NAME`` the record: the table of all runs, and the best run without its
 parameters.
@@ -39,7 +41,7 @@ KEPT = RESULTS / "showcase"
 
 def searched(sweep: Path, words: list[str]) -> dict[str, Any]:
     """The scores and seconds of a search that ends with its ensemble."""
-    words = [*words, f"hydra.sweep.dir={sweep.name}", "hydra.launcher.ensemble=true"]
+    words = [*words, f"hydra.sweep.dir={sweep}", "hydra.launcher.ensemble=true"]
     subprocess.run([sys.executable, "-m", "fcsweep", "-m", *words], cwd=sweep.parent, check=True)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     point: Any = best(points(load_runs(sweep)))
@@ -80,9 +82,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("experiment", help="such as table_demo")
     parser.add_argument("words", nargs="*", help="of the search, such as data.root=FOLDER")
+    parser.add_argument("--sweep", type=Path, help="its folder, to be kept")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sweep = Path(folder) / given.experiment
+        sweep = given.sweep or Path(folder) / given.experiment
         found = searched(sweep, [f"experiment={given.experiment}", *given.words])
         keep(sweep, found["best_run"], KEPT / given.experiment)
     print(json.dumps(found, indent=2))

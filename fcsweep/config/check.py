@@ -11,7 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fcsweep.config.allowed import FRACTION, LOSS, POSITIVE, Allowed, Measured, Range
-from fcsweep.config.data_sets import DataConfig, MeasuredConfig, SklearnConfig, TableConfig
+from fcsweep.config.data_sets import (
+    DataConfig,
+    ImagesConfig,
+    MeasuredConfig,
+    SklearnConfig,
+    TableConfig,
+)
 from fcsweep.config.fields import MISSING
 from fcsweep.config.optimizers import MomentumConfig, NesterovConfig, SgdConfig
 from fcsweep.config.saved import flat
@@ -153,6 +159,9 @@ def check_sizes(config: RunConfig) -> None:
     val = f"the validation rows of {data.name}"
     _at_most("data.num_train", data.num_train, rows.train, train)
     _at_most("data.num_val", data.num_val, rows.val, val)
+    if isinstance(data, ImagesConfig):
+        pixels = f"the pixels of an image of {data.name}"
+        _at_most("data.components", data.components, data.pixels, pixels)
     # Against all rows of the split: `data.num_train=50` alone must not fail for the default of
     # 1,000 samples, nor may a small table. A solver measures on the rows in use, at most.
     if not isinstance(data, Measured):

@@ -33,33 +33,45 @@ FOLD = Range(0, 99, whole=True)
 
 
 @dataclass
-class DigitsConfig:
-    """The 8 x 8 handwritten digits that come with scikit-learn: 64 inputs, 10 classes."""
+class ImagesConfig:
+    """Images of one size, each a row of ``pixels``: one colour plane after the other."""
 
-    rows: ClassVar[Rows] = Rows(1_397, 200, 200)
-    inputs: ClassVar[int] = 64
+    rows: ClassVar[Rows]
+    pixels: ClassVar[int]
     classes: ClassVar[int] = 10
 
-    name: str = "digits"
+    name: str = MISSING
     num_train: int | None = key(None, COUNT, optional=True)
-    """Training rows to use, the first of the split; >= 1, null = all 1,397."""
+    """Training rows to use, the first of the split; >= 1, null = all."""
     num_val: int | None = key(None, COUNT, optional=True)
-    """Validation rows to use, the first of the split; >= 1, null = all 200."""
+    """Validation rows to use, the first of the split; >= 1, null = all."""
+    components: int | None = key(None, COUNT, optional=True)
+    """Inputs: so many principal components of all training images; >= 1, null = the pixels."""
+
+    @property
+    def inputs(self) -> int:
+        """Of an example."""
+        return self.components or self.pixels
 
 
 @dataclass
-class Cifar10Config:
-    """CIFAR-10: 32 x 32 colour photographs, 3,072 inputs, 10 classes."""
+class DigitsConfig(ImagesConfig):
+    """The 8 x 8 handwritten digits that come with scikit-learn: 64 pixels, 10 classes."""
+
+    rows: ClassVar[Rows] = Rows(1_397, 200, 200)
+    pixels: ClassVar[int] = 64
+
+    name: str = "digits"
+
+
+@dataclass
+class Cifar10Config(ImagesConfig):
+    """CIFAR-10: 32 x 32 colour photographs, 3,072 pixels, 10 classes."""
 
     rows: ClassVar[Rows] = Rows(40_000, 10_000, 10_000)
-    inputs: ClassVar[int] = 3_072
-    classes: ClassVar[int] = 10
+    pixels: ClassVar[int] = 3_072
 
     name: str = "cifar10"
-    num_train: int | None = key(None, COUNT, optional=True)
-    """Training rows to use, the first of the split; >= 1, null = all 40,000."""
-    num_val: int | None = key(None, COUNT, optional=True)
-    """Validation rows to use, the first of the split; >= 1, null = all 10,000."""
     root: str | None = key(None, FilePath(), optional=True)
     """The archive, its ``cifar-10-batches-py`` or ``-bin`` folder, or that folder's parent.
 
@@ -68,18 +80,13 @@ class Cifar10Config:
 
 
 @dataclass
-class MnistConfig:
-    """MNIST or Fashion-MNIST: 28 x 28 grey images, 784 inputs, 10 classes."""
+class MnistConfig(ImagesConfig):
+    """MNIST or Fashion-MNIST: 28 x 28 grey images, 784 pixels, 10 classes."""
 
     rows: ClassVar[Rows] = Rows(50_000, 10_000, 10_000)
-    inputs: ClassVar[int] = 784
-    classes: ClassVar[int] = 10
+    pixels: ClassVar[int] = 784
 
     name: str = "mnist"
-    num_train: int | None = key(None, COUNT, optional=True)
-    """Training rows to use, the first of the split; >= 1, null = all 50,000."""
-    num_val: int | None = key(None, COUNT, optional=True)
-    """Validation rows to use, the first of the split; >= 1, null = all 10,000."""
     root: str | None = key(None, FilePath("./MNIST/raw"), optional=True)
     """The folder of the four files, packed or not, or the root that torchvision was given.
 
@@ -88,18 +95,13 @@ class MnistConfig:
 
 
 @dataclass
-class SyntheticConfig:
+class SyntheticConfig(ImagesConfig):
     """Made-up images of CIFAR-10's shape, learnable; no photographs."""
 
     rows: ClassVar[Rows] = Rows(5_000, 1_000, 1_000)
-    inputs: ClassVar[int] = 3_072
-    classes: ClassVar[int] = 10
+    pixels: ClassVar[int] = 3_072
 
     name: str = "synthetic"
-    num_train: int | None = key(None, COUNT, optional=True)
-    """Training rows to use, the first of the split; >= 1, null = all 5,000."""
-    num_val: int | None = key(None, COUNT, optional=True)
-    """Validation rows to use, the first of the split; >= 1, null = all 1,000."""
 
 
 @dataclass

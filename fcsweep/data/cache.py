@@ -1,8 +1,8 @@
 """The cache folder, and the copies of data sets in it for a fast second start.
 
-A copy is one safetensors file with the integer pixels of one part of a data set, their sha256 and
-the state of their source. It is used only while both match; otherwise the source is read again. A
-copy that cannot be written is no error.
+A copy is one safetensors file with the integer pixels of one part of a data set, or with the
+principal components of its training images, their sha256 and the state of their source. It is used
+only while both match; otherwise it is made again. A copy that cannot be written is no error.
 """
 
 import logging
@@ -10,19 +10,20 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-import torch
+from torch import Tensor
 
-from fcsweep.data.images.image_set import Images
 from fcsweep.system.locks import NO_LOCK, lock, unlock
 
 log = logging.getLogger(__name__)
 
-FORMAT = "fcsweep images 1"
+FORMAT = "fcsweep copy 1"
 MAKING = "making-"
 LARGEST = 1_000_000_000
 """Maximum bytes of a copy; that of CIFAR-10 has 154 million."""
@@ -84,8 +85,22 @@ def state_of(files: Sequence[Path]) -> tuple[object, ...]:
     return tuple((name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats)
 
 
+class Kept(Protocol):
+    """What a copy can hold."""
+
+    sha256: cached_property[str]
+    """Of all its tensors, in hex."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors by name, contiguous."""
+        ...
+
+
+T = TypeVar("T", bound=Kept)
+
+
 class Copy:
-    """The copy of one part of a data set.
+    """The copy of images, or of what is made from them.
 
     Args:
         name: Name of its file, without the suffix.
@@ -112,10 +127,10 @@ class Copy:
         found = known or {}
         return (found.get("format"), found.get("made_from")) == (FORMAT, self.made_from)
 
-    def read(self) -> Images | None:
-        """The images, mapped from the file; None if there is no sound copy of this source.
+    def read(self, kind: Callable[[Mapping[str, Tensor]], T]) -> T | None:
+        """What ``kind`` makes of the tensors, which are mapped from the file.
 
-        The log names a damaged copy.
+        None if there is no sound copy of this source. The log names a damaged copy.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -126,33 +141,29 @@ class Copy:
                 known = file.metadata() or {}
                 if not self._is_ours(known):
                     return None
-                images = Images(*(file.get_tensor(key).numpy() for key in ("pixels", "labels")))
-            if images.sha256 == known.get("sha256"):
-                return images
+                found = kind({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            if found.sha256 == known.get("sha256"):
+                return found
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             log.info("the cached copy %s cannot be read (%s)", self.file, error)
             return None
-        except SafetensorError:
+        except (SafetensorError, KeyError):
             pass
         log.warning("the cached copy %s is damaged: reading the data again", self.file)
         return None
 
-    def write(self, images: Images) -> None:
+    def write(self, kept: Kept) -> None:
         """Write a copy, if the cache folder is writable and no other process is writing one."""
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        tensors = {
-            "pixels": torch.from_numpy(images.pixels),
-            "labels": torch.from_numpy(images.labels),
-        }
-        known = {"format": FORMAT, "made_from": self.made_from, "sha256": images.sha256}
+        known = {"format": FORMAT, "made_from": self.made_from, "sha256": kept.sha256}
         try:
             with staging(self.file.parent, wait=False) as fresh:
                 if fresh is not None:
-                    save_file(tensors, fresh / self.file.name, known)
+                    save_file(kept.tensors(), fresh / self.file.name, known)
                     os.replace(fresh / self.file.name, self.file)
         except (OSError, SafetensorError) as error:
             log.info("no copy of the data is kept in %s (%s)", self.file.parent, error)

@@ -43,7 +43,8 @@ def held_out_of(config: RunConfig) -> tuple[Tensor, Tensor]:
         from fcsweep.data.tables import loading
 
         return loading.load_test(config.data, dtype)
-    return dataset.load_test(config.data.name, root=_root(config.data), dtype=dtype)
+    data = config.data
+    return dataset.load_test(data.name, root=_root(data), components=data.components, dtype=dtype)
 
 
 def measured(config: RunConfig) -> RunConfig:

@@ -1,9 +1,9 @@
 """`load` and `load_test`: turn the integer pixels of a set into tensors to train on."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from fcsweep.data.images.cifar10 import CIFAR10
 from fcsweep.data.images.digits import DIGITS
 from fcsweep.data.images.image_set import Images, ImageSet
 from fcsweep.data.images.mnist import FASHION_MNIST, MNIST
+from fcsweep.data.images.principal_components import PrincipalComponents, components_of
 from fcsweep.data.images.synthetic import SYNTHETIC
 from fcsweep.messages.errors import DataError
 from fcsweep.messages.wording import join
@@ -30,15 +31,16 @@ class Dataset:
 
     Attributes:
         name: The name of the set.
-        X_train: ``(n, d)``, one flattened image per row, values from -1 to 1 around 0.
+        X_train: ``(n, d)``, one flattened image per row, values from -1 to 1 around 0; or its
+            principal components.
         y_train: ``(n,)`` int64, the class of each row, 0 to ``num_classes - 1``; of a quantity
             numbers in the type of ``X_train``, less ``target_mean``, over ``target_scale``.
         X_val: Validation rows, as ``X_train``.
         y_val: Their classes, as ``y_train``.
         num_classes: How many classes the set has; 1 of a quantity.
-        fingerprint: A sha256 in hex of the name, of the integer pixels and labels above, and of
-            the mean that was subtracted; of a table, of its files and of the keys that decide what
-            is made of them. The same in every dtype.
+        fingerprint: A sha256 in hex of the name, of the integer pixels and labels above, of the
+            mean that was subtracted and of the number of components; of a table, of its files and
+            of the keys that decide what is made of them. The same in every dtype.
         preprocessing: Of a table, what makes inputs of further rows of it, for
             ``preprocessing.json``; None where there is none, or where it has more than 1 MB.
         about: Further facts for ``provenance.json``: of a table the names of columns and classes.
@@ -76,6 +78,7 @@ def load(
     num_train: int | None = None,
     num_val: int | None = None,
     root: str | Path | None = None,
+    components: int | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Dataset:
     """The training and validation rows of a data set.
@@ -93,6 +96,8 @@ def load(
             them. For ``mnist`` and ``fashion_mnist``: the folder of their files, or torchvision's
             root. None for the published files, which are downloaded unless they, or a copy of what
             they hold, are in the cache folder.
+        components: How many principal components of all training images are the inputs; None for
+            the pixels.
         dtype: The type of ``X_train`` and ``X_val``, a floating-point one.
 
     Raises:
@@ -102,10 +107,11 @@ def load(
     train, val, _ = SETS[name].sizes
     rows = (_rows(name, "train", num_train, train), _rows(name, "val", num_val, val))
     source = _source(SETS[name], root)
-    dataset, before = _load(name, rows, source, dtype)
+    asked = (name, rows, source, components, dtype)
+    dataset, before = _load(*asked)
     if versions(dataset) != before:
         _load.cache_clear()
-        dataset, _ = _load(name, rows, source, dtype)
+        dataset, _ = _load(*asked)
     return dataset
 
 
@@ -125,7 +131,11 @@ def require(name: str, *, root: str | Path | None = None) -> None:
 
 
 def load_test(
-    name: str, *, root: str | Path | None = None, dtype: torch.dtype = torch.float32
+    name: str,
+    *,
+    root: str | Path | None = None,
+    components: int | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[Tensor, Tensor]:
     """The test rows ``(n, d)`` in ``dtype`` and their classes ``(n,)`` int64, made as by `load`.
 
@@ -134,6 +144,7 @@ def load_test(
     Args:
         name: As for `load`.
         root: As for `load`.
+        components: As for `load`.
         dtype: As for `load`.
 
     Raises:
@@ -143,7 +154,7 @@ def load_test(
     chosen = SETS[name]
     train, _ = _training(chosen, _source(chosen, root))
     test = _images(chosen, _source(chosen, root, test=True)).last(chosen.sizes[2])
-    return _tensors(chosen, test, _mean(chosen, train), dtype)
+    return _inputs(chosen, train, components, dtype)(test), _labels(test)
 
 
 def normalization(name: str, *, root: str | Path | None = None) -> dict[str, Any]:
@@ -160,6 +171,28 @@ def normalization(name: str, *, root: str | Path | None = None) -> dict[str, Any
     chosen = SETS[name]
     train, _ = _training(chosen, _source(chosen, root))
     return {"white": chosen.white, "mean": _mean(chosen, train).tolist()}
+
+
+def projection(
+    name: str, components: int, *, root: str | Path | None = None
+) -> tuple[Tensor, Tensor]:
+    """What makes components of centred pixels: ``x @ W + b``, ``(d, components)`` and its bias.
+
+    Args:
+        name: As for `load`.
+        components: How many.
+        root: As for `load`.
+
+    Raises:
+        DataError: As for `load`.
+    """
+    _check(name, root, torch.float32)
+    chosen = SETS[name]
+    train, _ = _training(chosen, _source(chosen, root))
+    found = _components(chosen, train, components)
+    W = found.directions[:, :components].contiguous()
+    apart = found.mean.view(chosen.planes, -1) / chosen.white - _mean(chosen, train)[:, None]
+    return W, -apart.flatten() @ W
 
 
 def changes(then: Mapping[str, int], now: Mapping[str, int]) -> str:
@@ -217,18 +250,26 @@ def _training(chosen: ImageSet, source: Hashable) -> tuple[Images, Images]:
 # Tensors made in inference mode have no version counter, which reveals a change.
 @torch.inference_mode(False)
 def _load(
-    name: str, rows: tuple[int, int], source: Hashable, dtype: torch.dtype
+    name: str,
+    rows: tuple[int, int],
+    source: Hashable,
+    components: int | None,
+    dtype: torch.dtype,
 ) -> tuple[Dataset, list[int]]:
     """The set, and the initial versions of its tensors."""
     chosen = SETS[name]
     all_train, all_val = _training(chosen, source)
-    mean = _mean(chosen, all_train)
+    mean, inputs = _mean(chosen, all_train), _inputs(chosen, all_train, components, dtype)
     train, val = all_train.first(rows[0]), all_val.first(rows[1])
     content = f"{name} {mean.tolist()} {train.sha256} {val.sha256}"
+    if components is not None:
+        content += f" {components}"
     dataset = Dataset(
         name,
-        *_tensors(chosen, train, mean, dtype),
-        *_tensors(chosen, val, mean, dtype),
+        X_train=inputs(train),
+        y_train=_labels(train),
+        X_val=inputs(val),
+        y_val=_labels(val),
         num_classes=chosen.classes,
         fingerprint=sha256(content.encode()).hexdigest(),
     )
@@ -247,10 +288,31 @@ def _mean(chosen: ImageSet, train: Images) -> Tensor:
     return sums / (train.pixels.size // len(sums) * chosen.white)
 
 
-def _tensors(
-    chosen: ImageSet, images: Images, mean: Tensor, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Centred rows ``(n, d)`` and classes ``(n,)``, in memory of their own."""
-    X = torch.from_numpy(images.pixels).to(dtype).div_(chosen.white)
-    X.view(len(images), len(mean), -1).sub_(mean.to(dtype)[:, None])
-    return X, torch.from_numpy(images.labels).to(torch.int64)
+def _inputs(
+    chosen: ImageSet, train: Images, components: int | None, dtype: torch.dtype
+) -> Callable[[Images], Tensor]:
+    """What makes rows ``(n, d)`` of images, in memory of their own."""
+    if components is not None:
+        along = _components(chosen, train, components)
+        return lambda images: along.project(images, components, chosen.white).to(dtype)
+    return partial(_centred, chosen, _mean(chosen, train).to(dtype))
+
+
+def _components(chosen: ImageSet, train: Images, number: int) -> PrincipalComponents:
+    pixels = train.pixels.shape[1]
+    if not 1 <= number <= pixels:
+        raise DataError(
+            f"data.components={number}: {chosen.name} has {pixels} pixels; give 1 to {pixels}, "
+            "or null for the pixels themselves"
+        )
+    return components_of(chosen.name, train)
+
+
+def _centred(chosen: ImageSet, mean: Tensor, images: Images) -> Tensor:
+    X = torch.from_numpy(images.pixels).to(mean.dtype).div_(chosen.white)
+    X.view(len(images), len(mean), -1).sub_(mean[:, None])
+    return X
+
+
+def _labels(images: Images) -> Tensor:
+    return torch.from_numpy(images.labels).to(torch.int64)

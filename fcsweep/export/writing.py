@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from fcsweep.config import CustomDataConfig, RunConfig, TorchConfig
+from fcsweep.config import CustomDataConfig, ImagesConfig, RunConfig, TorchConfig
 from fcsweep.config.allowed import Measured
 from fcsweep.config.import_paths import import_paths
 from fcsweep.data.choice import data_of
-from fcsweep.data.dataset import normalization
+from fcsweep.data.dataset import normalization, projection
 from fcsweep.export import onnx_graph, plain_torch
 from fcsweep.messages.errors import DataError, FolderError
 from fcsweep.records.filenames import BEST, PREPROCESSING
@@ -51,7 +51,8 @@ def export(run: Trained, out: Path, onnx: bool = False) -> Exported:
 
     Raises:
         FolderError: the parameters do not fit the config, or a form has other scores.
-        DataError: the data of a net for images are missing, whose mean colour belongs to it.
+        DataError: the data of a net for images are missing, whose mean colour, and principal
+            components, belong to it.
         RecordError: a file cannot be written.
     """
     if isinstance(run.config.model, TorchConfig):
@@ -59,9 +60,11 @@ def export(run: Trained, out: Path, onnx: bool = False) -> Exported:
             f"{run.folder} holds a module of your own, which is plain torch already: {BEST} is its "
             "state dict (module.load_state_dict(safetensors.torch.load_file(...)))"
         )
-    (X, what), state = _rows(run.config), plain_torch.state_dict(run.config, run.params)
+    X, what = _rows(run.config)
     expected = stack([run], torch.device("cpu")).scores(X.unsqueeze(0))[0]
-    net = plain_torch.build(run.config)
+    run = _on_pixels(run)
+    X, _ = _rows(run.config)
+    net, state = plain_torch.build(run.config), plain_torch.state_dict(run.config, run.params)
     net.load_state_dict(state)
     with torch.inference_mode():
         found = {MODEL: net.eval()(X)}
@@ -81,6 +84,19 @@ def export(run: Trained, out: Path, onnx: bool = False) -> Exported:
         write_atomically(out / name, content)
     compared = f"scores of {len(X)} {what}: largest difference {apart:.1e}"
     return Exported([out / name for name in contents], compared)
+
+
+def _on_pixels(run: Trained) -> Trained:
+    """A net on principal components as one on centred pixels: its first layer projects, too."""
+    data = run.config.data
+    if not isinstance(data, ImagesConfig) or data.components is None:
+        return run
+    W, b = projection(data.name, data.components, root=getattr(data, "root", None))
+    W1, b1 = (run.params[name].double() for name in ("W1", "b1"))
+    first = {"W1": W @ W1, "b1": b @ W1 + b1}
+    params = {name: first.get(name, p).to(p.dtype) for name, p in run.params.items()}
+    config = replace(run.config, data=replace(data, components=None))
+    return replace(run, config=config, params=params)
 
 
 def _rows(config: RunConfig) -> tuple[Tensor, str]:

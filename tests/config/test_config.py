@@ -105,7 +105,8 @@ def test_every_key_says_what_it_is_for():
         and not ast.unparse(key.annotation).startswith("ClassVar")
         and not (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant))
     ]
-    assert len(classes) == len(SCHEMAS) + 1
+    schemas_of_no_option = {"ImagesConfig", "RunConfig"}
+    assert len(classes) == len(SCHEMAS) + len(schemas_of_no_option)
     assert silent == []
 
 

@@ -876,11 +876,11 @@ def test_without_locks_two_may_be_at_work(tmp_path, monkeypatch):
 def test_a_copy_is_read_under_its_name_and_for_its_source_only(private_cache):
     images = make_images()["test_batch"]
     Copy("name", "here").write(images)
-    again = Copy("name", "here").read()
+    again = Copy("name", "here").read(Images.from_tensors)
     assert again is not None and again.sha256 == images.sha256
     assert np.array_equal(again.pixels, images.pixels)
-    assert Copy("name", "there").read() is None
-    assert Copy("other", "here").read() is None
+    assert Copy("name", "there").read(Images.from_tensors) is None
+    assert Copy("other", "here").read(Images.from_tensors) is None
 
 
 # --- the download --------------------------------------------------------------------------------

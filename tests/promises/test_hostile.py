@@ -168,9 +168,9 @@ def test_a_cache_folder_may_be_anything(name, tmp_path, monkeypatch):
     monkeypatch.setenv("FCSWEEP_CACHE", "x" if name in PLACES else name)
     images = Images(np.zeros((2, 3), np.uint8), np.zeros(2, np.uint8))
     copy = Copy("few", made_from="these")
-    assert copy.read() is None
+    assert copy.read(Images.from_tensors) is None
     copy.write(images)
-    kept = copy.read()
+    kept = copy.read(Images.from_tensors)
     assert (kept is not None) == (name not in PLACES or name == "a loop of folders")
     assert kept is None or kept.sha256 == images.sha256
 
@@ -363,7 +363,7 @@ def test_a_hostile_journal_checkpoint_or_copy_is_refused(name, tmp_path, monkeyp
     assert find(tmp_path, config, made_with) == []
     assert f"ignoring checkpoint {tmp_path}/checkpoint-0.safetensors" in capfd.readouterr().err
     HOSTILE[name](copy.file)
-    assert copy.read() is None
+    assert copy.read(Images.from_tensors) is None
     assert time.process_time() - began < SECONDS
     assert not (tmp_path / "executed").exists()
 

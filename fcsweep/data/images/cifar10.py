@@ -100,7 +100,7 @@ def read(source: Source, part: tuple[str, ...]) -> Images:
         DataError: A file is damaged or cannot be read, or the download failed.
     """
     copy = _copy(source, part)
-    images = copy.read()
+    images = copy.read(Images.from_tensors)
     if images is not None:
         return images
     path = source.path or downloaded(PUBLISHED)

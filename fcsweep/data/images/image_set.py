@@ -1,12 +1,14 @@
 """Integer pixels with their labels: every data set before its conversion to floating point."""
 
 import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +22,15 @@ class Images:
 
     pixels: np.ndarray
     labels: np.ndarray
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Images":
+        """Those that `tensors` gave."""
+        return cls(tensors["pixels"].numpy(), tensors["labels"].numpy())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a copy in the cache folder holds."""
+        return {"pixels": torch.from_numpy(self.pixels), "labels": torch.from_numpy(self.labels)}
 
     def __len__(self) -> int:
         return len(self.labels)

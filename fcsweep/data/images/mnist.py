@@ -95,7 +95,7 @@ class Idx:
             DataError: A file is damaged or cannot be read, or a download failed.
         """
         copy = self._copy(source)
-        images = copy.read()
+        images = copy.read(Images.from_tensors)
         if images is not None:
             return images
         files = source.files or self._downloaded(source.part)
