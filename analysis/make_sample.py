@@ -65,10 +65,10 @@ def pack(sweep: Path, target: Path) -> None:
     OmegaConf.save(OmegaConf.create({"hydra": asked}), target / "multirun.yaml")
 
 
-def pack_run(run: Path, target: Path) -> None:
+def pack_run(run: Path, target: Path, longest: int = LONGEST) -> None:
     """Copy the record of a run, without its parameters, and seal what is changed."""
     losses = run / "losses.npy"
-    short = [losses.name] if losses.stat().st_size <= LONGEST else []
+    short = [losses.name] if losses.stat().st_size <= longest else []
     for name in (*KEPT, *short):
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +82,7 @@ def seal(run: Path) -> None:
     """Seal the changed config, and the facts without this machine's name and folders."""
     facts = json.loads((run / PROVENANCE).read_text())
     facts["command"] = re.sub(r" data\.root=[^ ]*", "", facts["command"])
+    facts["files"] = {name: sha for name, sha in facts["files"].items() if (run / name).exists()}
     facts["files"][CONFIG] = sha256((run / CONFIG).read_bytes()).hexdigest()
     for name in ("host", "process", "sha256"):
         facts.pop(name, None)

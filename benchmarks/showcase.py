@@ -7,7 +7,7 @@
 
 ``results/showcase.json`` gets the scores and the seconds of the processor (user and system), and
 ``results/showcase/NAME`` the record: the table of all runs, and the best run without its
-parameters.
+parameters, which ``python -m fcsweep.rerun`` repeats.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def accuracies(runs: list[Path]) -> dict[str, dict[str, float]]:
 
 
 def keep(sweep: Path, number: str, place: Path) -> None:
-    """The table of the runs, and the record of one."""
+    """The table of the runs, and the record of one, as ``fcsweep.rerun`` reads it."""
     shutil.rmtree(place, ignore_errors=True)
-    pack_run(sweep / number, place / number)
+    pack_run(sweep / number, place / number, longest=1_000_000)
     shutil.copyfile(sweep / "trials.csv", place / "trials.csv")
 
 
