@@ -41,7 +41,7 @@ KEPT = RESULTS / "showcase"
 
 def searched(sweep: Path, words: list[str]) -> dict[str, Any]:
     """The scores and seconds of a search that ends with its ensemble."""
-    words = [*words, f"hydra.sweep.dir={sweep}", "hydra.launcher.ensemble=true"]
+    words = [*words, f"hydra.sweep.dir={sweep.name}", "hydra.launcher.ensemble=true"]
     subprocess.run([sys.executable, "-m", "fcsweep", "-m", *words], cwd=sweep.parent, check=True)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     point: Any = best(points(load_runs(sweep)))
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--sweep", type=Path, help="its folder, to be kept")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sweep = given.sweep or Path(folder) / given.experiment
+        sweep = (given.sweep or Path(folder) / given.experiment).absolute()
         found = searched(sweep, [f"experiment={given.experiment}", *given.words])
         keep(sweep, found["best_run"], KEPT / given.experiment)
     print(json.dumps(found, indent=2))

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 from fcsweep.config.allowed import (
     COLUMN,
     COUNT,
+    POSITIVE,
     SEED,
     UNDER_ONE,
     Counts,
@@ -47,6 +48,13 @@ class ImagesConfig:
     """Validation rows to use, the first of the split; >= 1, null = all."""
     components: int | None = key(None, COUNT, optional=True)
     """Inputs: so many principal components of all training images; >= 1, null = the pixels."""
+    whiten: float | None = key(None, POSITIVE, optional=True)
+    """Divides each component by ``sqrt(variance + whiten)``; > 0, null = no whitening."""
+
+    @property
+    def on_pixels(self) -> bool:
+        """Whether the inputs are the pixels themselves."""
+        return self.components is None and self.whiten is None
 
     @property
     def inputs(self) -> int:

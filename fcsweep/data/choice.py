@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from fcsweep.config import CustomDataConfig, DataConfig, RunConfig, check_sizes
+from fcsweep.config import CustomDataConfig, RunConfig, check_sizes
 from fcsweep.config.allowed import Measured
 from fcsweep.data import custom, dataset
 from fcsweep.data.dataset import Dataset
@@ -43,8 +42,10 @@ def held_out_of(config: RunConfig) -> tuple[Tensor, Tensor]:
         from fcsweep.data.tables import loading
 
         return loading.load_test(config.data, dtype)
-    data = config.data
-    return dataset.load_test(data.name, root=_root(data), components=data.components, dtype=dtype)
+    wanted = asdict(config.data)
+    for rows in ("num_train", "num_val"):
+        del wanted[rows]
+    return dataset.load_test(**wanted, dtype=dtype)
 
 
 def measured(config: RunConfig) -> RunConfig:
@@ -66,7 +67,3 @@ def measured(config: RunConfig) -> RunConfig:
     known = replace(config, data=replace(config.data, sizes=sizes))
     check_sizes(known)
     return known
-
-
-def _root(data: DataConfig) -> Any:
-    return getattr(data, "root", None)

@@ -1,5 +1,6 @@
 """`load` and `load_test`: turn the integer pixels of a set into tensors to train on."""
 
+import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -20,6 +21,10 @@ from fcsweep.data.images.synthetic import SYNTHETIC
 from fcsweep.messages.errors import DataError
 from fcsweep.messages.wording import join
 
+Projected = tuple[int | None, float | None]
+"""How many principal components are the inputs, and what whitens them."""
+PIXELS: Projected = (None, None)
+
 SETS = {one.name: one for one in (DIGITS, CIFAR10, MNIST, FASHION_MNIST, SYNTHETIC)}
 
 
@@ -39,8 +44,8 @@ class Dataset:
         y_val: Their classes, as ``y_train``.
         num_classes: How many classes the set has; 1 of a quantity.
         fingerprint: A sha256 in hex of the name, of the integer pixels and labels above, of the
-            mean that was subtracted and of the number of components; of a table, of its files and
-            of the keys that decide what is made of them. The same in every dtype.
+            mean that was subtracted, and how components were made; of a table, of its files and of
+            the keys that decide what is made of them. The same in every dtype.
         preprocessing: Of a table, what makes inputs of further rows of it, for
             ``preprocessing.json``; None where there is none, or where it has more than 1 MB.
         about: Further facts for ``provenance.json``: of a table the names of columns and classes.
@@ -79,6 +84,7 @@ def load(
     num_val: int | None = None,
     root: str | Path | None = None,
     components: int | None = None,
+    whiten: float | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Dataset:
     """The training and validation rows of a data set.
@@ -97,7 +103,8 @@ def load(
             root. None for the published files, which are downloaded unless they, or a copy of what
             they hold, are in the cache folder.
         components: How many principal components of all training images are the inputs; None for
-            the pixels.
+            the pixels, or all if they are whitened.
+        whiten: Divides each component by ``sqrt(variance + whiten)``; None: by nothing.
         dtype: The type of ``X_train`` and ``X_val``, a floating-point one.
 
     Raises:
@@ -107,7 +114,7 @@ def load(
     train, val, _ = SETS[name].sizes
     rows = (_rows(name, "train", num_train, train), _rows(name, "val", num_val, val))
     source = _source(SETS[name], root)
-    asked = (name, rows, source, components, dtype)
+    asked = (name, rows, source, (components, whiten), dtype)
     dataset, before = _load(*asked)
     if versions(dataset) != before:
         _load.cache_clear()
@@ -135,6 +142,7 @@ def load_test(
     *,
     root: str | Path | None = None,
     components: int | None = None,
+    whiten: float | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[Tensor, Tensor]:
     """The test rows ``(n, d)`` in ``dtype`` and their classes ``(n,)`` int64, made as by `load`.
@@ -145,6 +153,7 @@ def load_test(
         name: As for `load`.
         root: As for `load`.
         components: As for `load`.
+        whiten: As for `load`.
         dtype: As for `load`.
 
     Raises:
@@ -154,7 +163,7 @@ def load_test(
     chosen = SETS[name]
     train, _ = _training(chosen, _source(chosen, root))
     test = _images(chosen, _source(chosen, root, test=True)).last(chosen.sizes[2])
-    return _inputs(chosen, train, components, dtype)(test), _labels(test)
+    return _inputs(chosen, train, (components, whiten), dtype)(test), _labels(test)
 
 
 def normalization(name: str, *, root: str | Path | None = None) -> dict[str, Any]:
@@ -174,13 +183,18 @@ def normalization(name: str, *, root: str | Path | None = None) -> dict[str, Any
 
 
 def projection(
-    name: str, components: int, *, root: str | Path | None = None
+    name: str,
+    components: int | None,
+    whiten: float | None,
+    *,
+    root: str | Path | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """What makes components of centred pixels: ``x @ W + b``, ``(d, components)`` and its bias.
+    """What makes components of rows as `load` returns them without: ``x @ W + b``, float64.
 
     Args:
         name: As for `load`.
-        components: How many.
+        components: As for `load`.
+        whiten: As for `load`.
         root: As for `load`.
 
     Raises:
@@ -189,9 +203,9 @@ def projection(
     _check(name, root, torch.float32)
     chosen = SETS[name]
     train, _ = _training(chosen, _source(chosen, root))
-    found = _components(chosen, train, components)
-    W = found.directions[:, :components].contiguous()
-    apart = found.mean.view(chosen.planes, -1) / chosen.white - _mean(chosen, train)[:, None]
+    along, W = _along(chosen, train, (components, whiten))
+    W *= chosen.white
+    apart = along.mean.view(chosen.planes, -1) / chosen.white - _mean(chosen, train)[:, None]
     return W, -apart.flatten() @ W
 
 
@@ -253,17 +267,17 @@ def _load(
     name: str,
     rows: tuple[int, int],
     source: Hashable,
-    components: int | None,
+    projected: Projected,
     dtype: torch.dtype,
 ) -> tuple[Dataset, list[int]]:
     """The set, and the initial versions of its tensors."""
     chosen = SETS[name]
     all_train, all_val = _training(chosen, source)
-    mean, inputs = _mean(chosen, all_train), _inputs(chosen, all_train, components, dtype)
+    mean, inputs = _mean(chosen, all_train), _inputs(chosen, all_train, projected, dtype)
     train, val = all_train.first(rows[0]), all_val.first(rows[1])
     content = f"{name} {mean.tolist()} {train.sha256} {val.sha256}"
-    if components is not None:
-        content += f" {components}"
+    if projected != PIXELS:
+        content += f" {projected}"
     dataset = Dataset(
         name,
         X_train=inputs(train),
@@ -289,23 +303,30 @@ def _mean(chosen: ImageSet, train: Images) -> Tensor:
 
 
 def _inputs(
-    chosen: ImageSet, train: Images, components: int | None, dtype: torch.dtype
+    chosen: ImageSet, train: Images, projected: Projected, dtype: torch.dtype
 ) -> Callable[[Images], Tensor]:
     """What makes rows ``(n, d)`` of images, in memory of their own."""
-    if components is not None:
-        along = _components(chosen, train, components)
-        return lambda images: along.project(images, components, chosen.white).to(dtype)
-    return partial(_centred, chosen, _mean(chosen, train).to(dtype))
+    if projected == PIXELS:
+        return partial(_centred, chosen, _mean(chosen, train).to(dtype))
+    along, W = _along(chosen, train, projected)
+    return lambda images: along.project(images, W).to(dtype)
 
 
-def _components(chosen: ImageSet, train: Images, number: int) -> PrincipalComponents:
+def _along(
+    chosen: ImageSet, train: Images, projected: Projected
+) -> tuple[PrincipalComponents, Tensor]:
+    """The principal components of a set, and what makes inputs of its centred pixels."""
+    components, whiten = projected
     pixels = train.pixels.shape[1]
-    if not 1 <= number <= pixels:
+    if components is not None and not 1 <= components <= pixels:
         raise DataError(
-            f"data.components={number}: {chosen.name} has {pixels} pixels; give 1 to {pixels}, "
+            f"data.components={components}: {chosen.name} has {pixels} pixels; give 1 to {pixels}, "
             "or null for the pixels themselves"
         )
-    return components_of(chosen.name, train)
+    if whiten is not None and not 0 < whiten < math.inf:
+        raise DataError(f"data.whiten={whiten}: expected a number > 0, or null for no whitening")
+    along = components_of(chosen.name, train)
+    return along, along.matrix(components, whiten, chosen.white)
 
 
 def _centred(chosen: ImageSet, mean: Tensor, images: Images) -> Tensor:

@@ -89,13 +89,14 @@ def export(run: Trained, out: Path, onnx: bool = False) -> Exported:
 def _on_pixels(run: Trained) -> Trained:
     """A net on principal components as one on centred pixels: its first layer projects, too."""
     data = run.config.data
-    if not isinstance(data, ImagesConfig) or data.components is None:
+    if not isinstance(data, ImagesConfig) or data.on_pixels:
         return run
-    W, b = projection(data.name, data.components, root=getattr(data, "root", None))
+    root = getattr(data, "root", None)
+    W, b = projection(data.name, data.components, data.whiten, root=root)
     W1, b1 = (run.params[name].double() for name in ("W1", "b1"))
     first = {"W1": W @ W1, "b1": b @ W1 + b1}
     params = {name: first.get(name, p).to(p.dtype) for name, p in run.params.items()}
-    config = replace(run.config, data=replace(data, components=None))
+    config = replace(run.config, data=replace(data, components=None, whiten=None))
     return replace(run, config=config, params=params)
 
 

@@ -46,6 +46,7 @@ _USUAL = {
     "num_train": "n_train train_size num_training",
     "num_val": "n_val val_size num_validation",
     "components": "pca n_components num_components pca_components",
+    "whiten": "whitening zca pca_whitening",
     "root": "data_dir data_path data_root",
     "eval_every": "eval_interval val_every evaluate_every",
     "checkpoint_seconds": "checkpoint_every save_every checkpoint_interval",

@@ -65,7 +65,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     ),
     "experiment=cifar": (
         "experiment is 'cifar'",
-        "cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum, table_demo, val50",
+        "best_plain, best_two_layer, cifar10, cifar10_plain, cifar10_two_layer, overfit_five_layer,",
         "mean cifar10?",
     ),
     "data=emnist": ("data is 'emnist'; expected one of breast_cancer, cifar10, custom, diabetes,",),

@@ -1,4 +1,4 @@
-"""``data.components``: images by their principal components."""
+"""``data.components``, ``data.whiten``: images by their principal components."""
 
 import logging
 from dataclasses import replace
@@ -9,7 +9,7 @@ import torch
 from sklearn.decomposition import PCA
 from support.short_runs import config_of, prepared
 
-from fcsweep.config import DigitsConfig, RunConfig, SolverConfig
+from fcsweep.config import DigitsConfig, SolverConfig
 from fcsweep.data import SETS, DataError, load, load_test
 from fcsweep.data.cache import cache_folder
 from fcsweep.data.dataset import _load, projection
@@ -46,9 +46,19 @@ def test_scikit_learn_finds_the_same_components():
     assert (along.gather(0, along.abs().argmax(0, keepdim=True)) > 0).all()
 
 
-def test_the_test_rows_are_projected_by_the_training_rows():
-    W, b = projection("digits", 9)
-    X, y = load_test("digits", components=9, dtype=torch.float64)
+def test_whitened_components_have_a_share_of_unit_variance():
+    """``variance / (variance + whiten)``; all of it where that is much, whatever the variance."""
+    plain, white = load("digits", components=30).X_train, load("digits", components=30, whiten=0.01)
+    variances = plain.double().var(0, correction=0)
+    found = white.X_train.double().var(0, correction=0)
+    torch.testing.assert_close(found, variances / (variances + 0.01), rtol=1e-5, atol=0)
+    assert load("digits", whiten=0.01).X_train.shape[1] == 64
+
+
+@pytest.mark.parametrize("whiten", [None, 0.1])
+def test_the_test_rows_are_projected_by_the_training_rows(whiten):
+    W, b = projection("digits", 9, whiten)
+    X, y = load_test("digits", components=9, whiten=whiten, dtype=torch.float64)
     expected = load_test("digits", dtype=torch.float64)[0] @ W + b
     torch.testing.assert_close(X, expected)
     torch.testing.assert_close(y, load_test("digits")[1])
@@ -60,7 +70,8 @@ def test_a_row_has_the_same_bits_in_any_company():
     for threads in (1, 2):
         with with_threads(threads):
             along = PrincipalComponents.of(some)
-            found += [along.project(some.first(n), 20, 255)[:700] for n in (5_000, 1_025, 700)]
+            W = along.matrix(20, 0.1, 255)
+            found += [along.project(some.first(n), W)[:700] for n in (5_000, 1_025, 700)]
     assert all(torch.equal(one, found[0]) for one in found[1:])
 
 
@@ -71,20 +82,28 @@ def test_the_covariance_has_one_rounding():
     along = PrincipalComponents.of(Images(pixels, pixels[:, 0]))
     whole = pixels.astype(np.int64)
     exact = len(whole) * whole.T @ whole - np.outer(whole.sum(0), whole.sum(0))
-    _, theirs = np.linalg.eigh(exact / len(whole) ** 2)
+    found, theirs = np.linalg.eigh(exact / len(whole) ** 2)
     assert torch.equal(along.mean, torch.from_numpy(whole.sum(0) / len(whole)))
     np.testing.assert_allclose(abs(along.directions.numpy()), abs(theirs[:, ::-1]), atol=1e-12)
+    np.testing.assert_allclose(along.variances.numpy(), found[::-1], rtol=1e-12)
 
 
-def test_the_fingerprint_tells_how_many():
-    fingerprints = {load("digits", components=k).fingerprint for k in (None, 3, 4)}
-    assert len(fingerprints) == 3
+def test_the_fingerprint_tells_how_they_are_made():
+    ways = [(None, None), (3, None), (4, None), (4, 0.1), (4, 0.2), (None, 0.1)]
+    fingerprints = {load("digits", components=k, whiten=w).fingerprint for k, w in ways}
+    assert len(fingerprints) == len(ways)
 
 
 @pytest.mark.parametrize("number", [0, 65])
 def test_other_numbers_are_refused(number):
     with pytest.raises(DataError, match=f"data.components={number}: digits has 64 pixels"):
         load("digits", components=number)
+
+
+@pytest.mark.parametrize("whiten", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_whitens_is_a_number_above_zero(whiten):
+    with pytest.raises(DataError, match=f"data.whiten={whiten}: expected a number > 0"):
+        load("digits", whiten=whiten)
 
 
 def test_a_copy_spares_the_second_process_the_search(caplog):
@@ -102,7 +121,9 @@ def test_a_copy_spares_the_second_process_the_search(caplog):
 
 def test_a_run_on_components_is_evaluated_and_exported(tmp_path):
     config = config_of()
-    config = replace(config, data=DigitsConfig(components=16), solver=SolverConfig(num_epochs=8))
+    config = replace(
+        config, data=DigitsConfig(components=16, whiten=0.1), solver=SolverConfig(num_epochs=8)
+    )
     folder = prepared(tmp_path / "run", config)
     result = run(config, folder)
     scores = evaluate(folder)
@@ -115,7 +136,6 @@ def test_a_run_on_components_is_evaluated_and_exported(tmp_path):
     assert "x: (n, 64)" in text and "nn.Linear(64, 20)" in text
 
 
-def test_sizes_follow(tmp_path):
-    config = RunConfig(data=DigitsConfig(components=16))
-    assert config.data.inputs == 16
-    assert RunConfig().data.inputs == 64
+def test_sizes_follow():
+    assert DigitsConfig(components=16, whiten=0.1).inputs == 16
+    assert DigitsConfig().inputs == DigitsConfig(whiten=0.1).inputs == 64

@@ -1,7 +1,7 @@
 """Images by their principal components: fewer inputs, trained in a fraction of the time.
 
-The directions in which the training images vary most, as in "Data Preprocessing" of CS231n's notes
-(Neural Networks, Part 2), without the whitening: a direction of little variance stays small.
+The directions in which the training images vary most, whitened or not, as in "Data Preprocessing"
+of CS231n's notes (Neural Networks, Part 2).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -37,10 +38,14 @@ class PrincipalComponents:
         mean: ``(d,)`` float64, that of each pixel.
         directions: ``(d, d)`` float64, orthonormal columns by falling variance. The entry of each
             column that has the largest magnitude is positive.
+        variances: ``(d,)`` float64, of the pixels along each of them.
     """
+
+    NAMES: ClassVar = ("mean", "directions", "variances")
 
     mean: Tensor
     directions: Tensor
+    variances: Tensor
 
     @classmethod
     def of(cls, images: Images) -> PrincipalComponents:
@@ -48,38 +53,53 @@ class PrincipalComponents:
         n, (sums, products) = len(images), _moments(images)
         covariance = (n * products - sums.outer(sums)) / n**2  # exact but for the division
         with with_threads(1):
-            directions = torch.linalg.eigh(covariance).eigenvectors.flip(-1)
+            found = torch.linalg.eigh(covariance)
+        directions, variances = found.eigenvectors.flip(-1), found.eigenvalues.flip(-1)
         rows = directions.abs().argmax(0, keepdim=True)
-        return cls(sums / n + GREY, directions * directions.gather(0, rows).sign())
+        directions *= directions.gather(0, rows).sign()
+        return cls(sums / n + GREY, directions, variances.clamp(min=0))
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> PrincipalComponents:
         """Those that `tensors` gave."""
-        return cls(tensors["mean"], tensors["directions"])
+        return cls(*(tensors[name] for name in cls.NAMES))
 
     def tensors(self) -> dict[str, Tensor]:
         """What a copy in the cache folder holds."""
-        return {"mean": self.mean, "directions": self.directions.contiguous()}
+        return {name: getattr(self, name).contiguous() for name in self.NAMES}
 
     @cached_property
     def sha256(self) -> str:
-        """The sha256 of mean and directions, in hex."""
-        digest = sha256(self.mean.numpy().data)
-        digest.update(self.directions.contiguous().numpy().data)
+        """The sha256 of mean, directions and variances, in hex."""
+        digest = sha256()
+        for tensor in self.tensors().values():
+            digest.update(tensor.numpy().data)
         return digest.hexdigest()
 
-    def project(self, images: Images, components: int, white: int) -> Tensor:
-        """Centred pixels in units of ``white`` along the first directions, ``(n, components)``.
+    def matrix(self, components: int | None, whiten: float | None, white: int) -> Tensor:
+        """What makes inputs of centred pixels, ``(d, components)`` float64.
 
-        Float64. A row has the same bits whatever rows follow it, and in any number of threads.
+        Args:
+            components: how many directions, the first; None: all.
+            whiten: divides by ``sqrt(variance + whiten)``; None: by nothing.
+            white: the unit of the pixels.
         """
-        directions = self.directions[:, :components] / white
-        found = torch.empty(len(images), components, dtype=torch.float64)
+        W = self.directions[:, :components] / white
+        if whiten is not None:
+            W /= (self.variances[:components] / white**2 + whiten).sqrt()
+        return W
+
+    def project(self, images: Images, W: Tensor) -> Tensor:
+        """The centred pixels of images times a `matrix`, ``(n, components)`` float64.
+
+        A row has the same bits whatever rows follow it, and in any number of threads.
+        """
+        found = torch.empty(len(images), W.shape[1], dtype=torch.float64)
         block = torch.zeros(BLOCK, len(self.mean), dtype=torch.float64)
         with with_threads(1):
             for pixels, rows in zip(_parts(images, BLOCK), found.split(BLOCK), strict=True):
                 torch.sub(pixels, self.mean, out=block[: len(rows)])
-                rows.copy_((block @ directions)[: len(rows)])
+                rows.copy_((block @ W)[: len(rows)])
         return found
 
 
