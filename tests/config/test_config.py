@@ -23,6 +23,7 @@ from fcsweep.config import (
     Cifar10Config,
     DigitsConfig,
     FullyConnectedConfig,
+    ImagesConfig,
     MomentumConfig,
     RunConfig,
     SklearnConfig,
@@ -278,6 +279,11 @@ REFUSED = [
     (saved(model={"name": "three_layer", "hidden_dims": [50]}), "expected 2 sizes for three_layer"),
     (saved(solver__batch_size=1398), "expected at most 1397, the training rows of digits"),
     (saved(data__num_train=99), "solver.batch_size is 100; expected at most 99, the value of data"),
+    (
+        saved(data__components=65),
+        "data.components is 65; expected at most 64, the pixels of an image",
+    ),
+    (saved(data__whiten=0.0), "data.whiten is 0.0; expected a number > 0 or null"),
     (saved(data__num_val=201), "data.num_val is 201; expected at most 200, the validation rows"),
     (saved(solver__num_train_samples=1398), "solver.num_train_samples is 1398; expected at most"),
     (saved(solver__num_val_samples=201), "solver.num_val_samples is 201; expected at most 200"),
@@ -393,6 +399,8 @@ def fitting(config: RunConfig) -> RunConfig:
 
     train = cut(data.num_train, rows.train)
     data = replace(data, num_train=train, num_val=cut(data.num_val, rows.val))
+    if isinstance(data, ImagesConfig):
+        data = replace(data, components=cut(data.components, data.pixels))
     solver = replace(
         config.solver,
         batch_size=1 + config.solver.batch_size % (train or rows.train),

@@ -56,7 +56,7 @@ def test_a_data_set_is_as_its_schema_says(name):
     schema, loaded = GROUPS["data"][name], data.load(name)
     X_test, y_test = data.load_test(name)
     assert schema.rows == (len(loaded.y_train), len(loaded.y_val), len(y_test))
-    assert loaded.X_train.shape[1] == X_test.shape[1] == schema.inputs
+    assert loaded.X_train.shape[1] == X_test.shape[1] == schema().inputs
     assert loaded.num_classes == schema.classes
     labels = torch.cat([loaded.y_train, loaded.y_val, y_test]).unique()
     assert labels.tolist() == list(range(schema.classes))
@@ -67,7 +67,7 @@ def test_a_set_with_files_is_as_its_schema_says(name):
     schema, published = GROUPS["data"][name], data.SETS[name]
     inputs = ROW if name == "cifar10" else SIDE**2
     assert schema.rows == published.sizes
-    assert (schema.inputs, schema.classes) == (inputs, published.classes)
+    assert (schema().inputs, schema.classes) == (inputs, published.classes)
 
 
 def test_every_data_set_can_be_chosen():
