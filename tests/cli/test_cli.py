@@ -65,7 +65,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     ),
     "experiment=cifar": (
         "experiment is 'cifar'",
-        "best_plain, best_two_layer, cifar10, cifar10_plain, cifar10_two_layer, overfit_five_layer,",
+        "best_two_layer, cifar10, cifar10_two_layer, overfit_five_layer, overfit_three_layer,",
         "mean cifar10?",
     ),
     "data=emnist": ("data is 'emnist'; expected one of breast_cancer, cifar10, custom, diabetes,",),

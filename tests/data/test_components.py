@@ -18,6 +18,7 @@ from fcsweep.data.images.principal_components import PrincipalComponents, compon
 from fcsweep.evaluate import evaluate
 from fcsweep.export.writing import export
 from fcsweep.kernels.threads import with_threads
+from fcsweep.rerun.repeat import rerun
 from fcsweep.run import run
 from fcsweep.trained.runs import read_trained
 
@@ -119,7 +120,7 @@ def test_a_copy_spares_the_second_process_the_search(caplog):
         assert len(told) == searches
 
 
-def test_a_run_on_components_is_evaluated_and_exported(tmp_path):
+def test_a_run_on_components_is_evaluated_repeated_and_exported(tmp_path, capsys):
     config = config_of()
     config = replace(
         config, data=DigitsConfig(components=16, whiten=0.1), solver=SolverConfig(num_epochs=8)
@@ -130,6 +131,8 @@ def test_a_run_on_components_is_evaluated_and_exported(tmp_path):
     assert scores is not None
     right, rows = scores["validation"]
     assert right / rows == pytest.approx(result.best_val_accuracy)
+    assert rerun([folder])
+    assert "identical" in capsys.readouterr().out
     exported = export(read_trained(folder), tmp_path / "out")
     assert "validation rows" in exported.compared
     text = (tmp_path / "out" / "model.py").read_text()
