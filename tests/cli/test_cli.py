@@ -65,7 +65,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     ),
     "experiment=cifar": (
         "experiment is 'cifar'",
-        "best_two_layer, cifar10, cifar10_two_layer, overfit_five_layer, overfit_three_layer,",
+        "best_ensemble, best_two_layer, cifar10, cifar10_two_layer, overfit_five_layer,",
         "mean cifar10?",
     ),
     "data=emnist": ("data is 'emnist'; expected one of breast_cancer, cifar10, custom, diabetes,",),

@@ -130,7 +130,7 @@ def test_archive_and_binary_layout_hold_the_same_images(tmp_path, cache, root, p
 
 @pytest.mark.slow
 def test_one_hidden_layer_passes_the_best_public_notebook(tmp_path, cache, root):
-    """57.4 % of the validation rows; on copies of the images in JPEG it has 59.0 % (0.1 by seed)."""
+    """57.4 % of the validation rows; on JPEG copies of the images it has 59.0 ± 0.1 %."""
     words = ["experiment=cifar10_two_layer", f"data.root={root}", f"hydra.run.dir={tmp_path}"]
     subprocess.run([sys.executable, "-m", "fcsweep", *words], check=True, capture_output=True)
     assert json.loads((tmp_path / "result.json").read_text())["best_val_accuracy"] > 0.574
