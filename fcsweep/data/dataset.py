@@ -159,9 +159,7 @@ def load_test(
     Raises:
         DataError: As for `load`.
     """
-    _check(name, root, dtype)
-    chosen = SETS[name]
-    train, _ = _training(chosen, _source(chosen, root))
+    chosen, train = _training_of(name, root, dtype)
     test = _images(chosen, _source(chosen, root, test=True)).last(chosen.sizes[2])
     return _inputs(chosen, train, (components, whiten), dtype)(test), _labels(test)
 
@@ -176,9 +174,7 @@ def normalization(name: str, *, root: str | Path | None = None) -> dict[str, Any
     Raises:
         DataError: As for `load`.
     """
-    _check(name, root, torch.float32)
-    chosen = SETS[name]
-    train, _ = _training(chosen, _source(chosen, root))
+    chosen, train = _training_of(name, root)
     return {"white": chosen.white, "mean": _mean(chosen, train).tolist()}
 
 
@@ -200,9 +196,7 @@ def projection(
     Raises:
         DataError: As for `load`.
     """
-    _check(name, root, torch.float32)
-    chosen = SETS[name]
-    train, _ = _training(chosen, _source(chosen, root))
+    chosen, train = _training_of(name, root)
     along, W = _along(chosen, train, (components, whiten))
     W *= chosen.white
     apart = along.mean.view(chosen.planes, -1) / chosen.white - _mean(chosen, train)[:, None]
@@ -252,6 +246,14 @@ def _source(chosen: ImageSet, root: str | Path | None, test: bool = False) -> Ha
 
 def _images(chosen: ImageSet, source: Hashable) -> Images:
     return chosen.read(source) if chosen.find else chosen.read()
+
+
+def _training_of(
+    name: str, root: str | Path | None, dtype: torch.dtype = torch.float32
+) -> tuple[ImageSet, Images]:
+    """A set by its name, and all its training images; raises as `load` does."""
+    _check(name, root, dtype)
+    return SETS[name], _training(SETS[name], _source(SETS[name], root))[0]
 
 
 def _training(chosen: ImageSet, source: Hashable) -> tuple[Images, Images]:
