@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any
 
@@ -65,6 +65,12 @@ def allowed_of(key: str) -> Allowed | None:
 @cache
 def texts_of(schema: type[Any]) -> dict[str, str]:
     """The first paragraph of the text below each field of a dataclass, on one line."""
+    bases = [base for base in reversed(schema.__mro__) if is_dataclass(base)]
+    return {name: text for base in bases for name, text in _texts_in(base).items()}
+
+
+def _texts_in(schema: type[Any]) -> dict[str, str]:
+    """Of the fields that stand in a class itself."""
     module = ast.parse(inspect.getsource(inspect.getmodule(schema) or schema))
     found = (node for node in module.body if isinstance(node, ast.ClassDef))
     body = next(node.body for node in found if node.name == schema.__name__)

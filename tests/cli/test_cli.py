@@ -528,7 +528,7 @@ def test_help(fcsweep, tmp_path):
     assert not [line for line in said.out.splitlines() if len(line) > 80]
     for line in (
         "data: breast_cancer, cifar10, custom, diabetes, digits, fashion_mnist, iris,",
-        "experiment: cifar10, overfit_five_layer, overfit_three_layer, sgd_vs_momentum",
+        "experiment: best_ensemble, best_two_layer, cifar10, cifar10_two_layer,",
         "model: five_layer, fully_connected, three_layer, torch, two_layer",
         "optimizer: adam, adamw, custom, momentum, nesterov, rmsprop, sgd",
         "solver: default",

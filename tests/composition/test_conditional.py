@@ -23,9 +23,11 @@ def test_the_keys_that_only_some_options_have():
     own, ours = set(names(TorchConfig)), set(names(FullyConnectedConfig))
     of_models = {f"model.{key}" for key in own ^ ours}
     assert conditional_keys() - of_tables - of_models == {
+        "data.components",
         "data.kwargs",
         "data.load",
         "data.root",
+        "data.whiten",
         "optimizer.beta1",
         "optimizer.beta2",
         "optimizer.constants",
