@@ -103,7 +103,7 @@ def test_a_killed_worker_s_batch_is_taken_over_and_nothing_is_lost_or_told_twice
     """It kills itself after a line of the journal that it has written, while another works on."""
     expected, lines = whole
     words = [*SPACE, *COUNTS, *AHEAD]
-    other = worker(tmp_path, *AHEAD, sleep=0.002)
+    other = worker(tmp_path, *AHEAD, sleep=0.01)
     assert killed_sweep(tmp_path, int(part * lines / 2), task, CONFIG, *words)
     assert ended(other) == 0
     assert known(tmp_path) == expected
