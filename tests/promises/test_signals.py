@@ -41,6 +41,8 @@ FINISHED = ("completed", "pruned", "diverged")
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 SECONDS = 10
 """A process that is asked politely ends within these."""
+# A signal between `open` and its `with` leaves the file to the garbage collector, which closes it.
+PYTHON = [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning"]
 
 TASK = [
     "data=synthetic",
@@ -88,7 +90,7 @@ class Program:
         environment = {"TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"}
         with open(self.printed, "w") as printed, open(self.error, "w") as error:
             return subprocess.Popen(
-                [sys.executable, "-W", "error", *(how or ["-m", "fcsweep"]), *self.words],
+                [*PYTHON, *(how or ["-m", "fcsweep"]), *self.words],
                 cwd=self.folder,
                 env={**os.environ, **environment},
                 stdout=printed,
