@@ -12,7 +12,7 @@ tables in ``tables/``.
 
 ===============  ================================================================================
 ``choice.py``    the data that a config names
-``dataset.py``   `SETS`; `load`, `load_test`: a set as tensors; `require`
+``dataset.py``   `Dataset`: what a run trains on and is validated on, as tensors
 ``custom.py``    arrays that a function of the user's own returns
 ``download.py``  published files, each from the first mirror that has it
 ``cache.py``     the cache folder, and the copies in it for a fast second start
@@ -22,7 +22,8 @@ Importing this package imports torch and numpy; it imports pooch, safetensors an
 pandas on their first use.
 """
 
-from fcsweep.data.dataset import SETS, Dataset, load, load_test, require
+from fcsweep.data.dataset import Dataset
+from fcsweep.data.images.loading import SETS, load, load_test, require
 from fcsweep.messages.errors import DataError
 
 __all__ = ["SETS", "DataError", "Dataset", "load", "load_test", "require"]

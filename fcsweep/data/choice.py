@@ -9,8 +9,9 @@ from torch import Tensor
 
 from fcsweep.config import CustomDataConfig, RunConfig, check_sizes
 from fcsweep.config.allowed import Measured
-from fcsweep.data import custom, dataset
+from fcsweep.data import custom
 from fcsweep.data.dataset import Dataset
+from fcsweep.data.images import loading as images
 
 
 def data_of(config: RunConfig) -> Dataset:
@@ -26,7 +27,7 @@ def data_of(config: RunConfig) -> Dataset:
         from fcsweep.data.tables import loading  # imports pandas: not for other sets
 
         return loading.load(config.data, dtype)
-    return dataset.load(**asdict(config.data), dtype=dtype)
+    return images.load(**asdict(config.data), dtype=dtype)
 
 
 def held_out_of(config: RunConfig) -> tuple[Tensor, Tensor]:
@@ -45,7 +46,7 @@ def held_out_of(config: RunConfig) -> tuple[Tensor, Tensor]:
     wanted = asdict(config.data)
     for rows in ("num_train", "num_val"):
         del wanted[rows]
-    return dataset.load_test(**wanted, dtype=dtype)
+    return images.load_test(**wanted, dtype=dtype)
 
 
 def measured(config: RunConfig) -> RunConfig:

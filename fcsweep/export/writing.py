@@ -15,7 +15,7 @@ from fcsweep.config import CustomDataConfig, ImagesConfig, RunConfig, TorchConfi
 from fcsweep.config.allowed import Measured
 from fcsweep.config.import_paths import import_paths
 from fcsweep.data.choice import data_of
-from fcsweep.data.dataset import normalization, projection
+from fcsweep.data.images.loading import normalization, projection
 from fcsweep.export import onnx_graph, plain_torch
 from fcsweep.messages.errors import DataError, FolderError
 from fcsweep.records.filenames import BEST, PREPROCESSING

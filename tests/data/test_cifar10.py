@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from fcsweep.data import SETS, Dataset, dataset, load
+from fcsweep.data import SETS, Dataset, load
 from fcsweep.data import load_test as load_test_rows
+from fcsweep.data.images import loading
 from fcsweep.data.images.cifar10_files import PYTHON, TEST, TRAINING
 
 FOLDER = os.environ.get("FCSWEEP_CIFAR10")
@@ -32,9 +33,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FCSWEEP_CACHE", str(folder))
-        dataset._load.cache_clear()
+        loading._load.cache_clear()
         yield folder
-        dataset._load.cache_clear()
+        loading._load.cache_clear()
 
 
 @pytest.fixture(scope="module")

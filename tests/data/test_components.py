@@ -12,8 +12,8 @@ from support.short_runs import config_of, prepared
 from fcsweep.config import DigitsConfig, SolverConfig
 from fcsweep.data import SETS, DataError, load, load_test
 from fcsweep.data.cache import cache_folder
-from fcsweep.data.dataset import _load, projection
 from fcsweep.data.images.image_set import Images
+from fcsweep.data.images.loading import _load, projection
 from fcsweep.data.images.principal_components import PrincipalComponents, components_of
 from fcsweep.evaluate import evaluate
 from fcsweep.export.writing import export

@@ -24,14 +24,13 @@ from fcsweep.data import (
     SETS,
     DataError,
     Dataset,
-    dataset,
     download,
     load,
     require,
 )
 from fcsweep.data import load_test as load_test_rows
 from fcsweep.data.cache import Copy, staging
-from fcsweep.data.images import cifar10, cifar10_files
+from fcsweep.data.images import cifar10, cifar10_files, loading
 from fcsweep.data.images.cifar10_files import BINARY, PYTHON, TEST, TRAINING
 from fcsweep.data.images.image_set import Images
 
@@ -140,9 +139,9 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     """No test sees a copy of another one, and none the user's."""
     monkeypatch.setenv("FCSWEEP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "*")
-    dataset._load.cache_clear()
+    loading._load.cache_clear()
     yield tmp_path / "cache"
-    dataset._load.cache_clear()
+    loading._load.cache_clear()
 
 
 @pytest.fixture
@@ -155,7 +154,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def forget() -> None:
     """What a fresh process has not: sets loaded earlier in this one."""
-    dataset._load.cache_clear()
+    loading._load.cache_clear()
 
 
 def same(a: Dataset, b: Dataset) -> bool:

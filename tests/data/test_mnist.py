@@ -13,9 +13,9 @@ from support.mirrors import Mirrors, serving
 from support.programs import Command, said
 
 from fcsweep.config import MnistConfig
-from fcsweep.data import SETS, DataError, dataset, load, load_test, require
-from fcsweep.data.dataset import normalization
-from fcsweep.data.images import mnist
+from fcsweep.data import SETS, DataError, load, load_test, require
+from fcsweep.data.images import loading, mnist
+from fcsweep.data.images.loading import normalization
 
 TRAIN, VAL, TEST = 60, 20, 30
 NAMES = ("mnist", "fashion_mnist")
@@ -30,9 +30,9 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(mnist, "ROWS", {"train": TRAIN + VAL, "t10k": TEST})
     for name in NAMES:
         monkeypatch.setitem(SETS, name, replace(SETS[name], sizes=(TRAIN, VAL, TEST)))
-    dataset._load.cache_clear()
+    loading._load.cache_clear()
     yield
-    dataset._load.cache_clear()
+    loading._load.cache_clear()
 
 
 def idx(values: np.ndarray, shape: tuple[int, ...] | None = None, kind: int = 8) -> bytes:
@@ -93,7 +93,7 @@ def test_files_may_be_unpacked_or_where_torchvision_keeps_them(tmp_path):
 def test_a_copy_serves_until_a_file_changes(tmp_path, monkeypatch):
     root = write(tmp_path / "here")
     first = load("mnist", root=root)
-    dataset._load.cache_clear()
+    loading._load.cache_clear()
     read = mnist._images
     monkeypatch.setattr(mnist, "_images", None)
     assert load("mnist", root=root).fingerprint == first.fingerprint
@@ -201,7 +201,7 @@ def test_the_files_of_a_part_are_downloaded_once(mirrors, tmp_path):
     assert len(mirrors.asked) == 8
     for file in (tmp_path / "cache" / "archive" / "mnist").glob("*.gz"):
         file.unlink()
-    dataset._load.cache_clear()
+    loading._load.cache_clear()
     require("mnist")
     assert load("mnist").fingerprint == first.fingerprint  # the copy is enough
     assert len(mirrors.asked) == 8

@@ -1,6 +1,7 @@
 """The sets of images, each read as integer pixels with labels.
 
 ===========================  ====================================================================
+``loading.py``               `SETS`; `load`, `load_test`: a set as tensors; `require`
 ``image_set.py``             `Images`, integer pixels with labels; `ImageSet`
 ``digits.py``                1,797 handwritten digits of 8 x 8 pixels, from scikit-learn
 ``synthetic.py``             7,000 generated images of CIFAR's shape
