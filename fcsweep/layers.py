@@ -175,6 +175,18 @@ HIDDEN = {name: LinearThen(one) for name, one in ACTIVATIONS.items()} | {"relu":
 """A hidden layer with each activation."""
 
 
+def probability(name: str, p: Tensor) -> Tensor:
+    """``p``, each of dropping.
+
+    Raises:
+        ValueError: one is outside [0, 1).
+    """
+    if not ((p >= 0) & (p < 1)).all():
+        given = p.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        raise ValueError(f"{name} is {given}; {DROP_EXPECTED}")
+    return p
+
+
 class DropoutParam(TypedDict):
     """What ``Dropout.forward`` wants to know."""
 
@@ -216,9 +228,8 @@ class Dropout:
         mode, p = dropout_param["mode"], torch.as_tensor(dropout_param["p"], dtype=x.dtype)
         if mode not in ("train", "test"):
             raise ValueError(f"dropout mode is {mode!r}; expected 'train' or 'test'")
-        if p.is_cpu and not ((p >= 0) & (p < 1)).all():  # on a GPU, looking would stall it
-            given = p.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            raise ValueError(f"dropout p is {given}; {DROP_EXPECTED}")
+        if p.is_cpu:  # on a GPU, looking would stall it
+            probability("dropout p", p)
         if mode == "test":
             return None
         p = p.to(x).reshape(*p.shape, *[1] * (x.ndim - p.ndim))

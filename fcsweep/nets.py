@@ -22,7 +22,7 @@ from fcsweep.kernels.arrays import dtype_of, seeds, takes_arrays, tensor
 from fcsweep.kernels.forward_backward import Pass
 from fcsweep.kernels.parameters import Parameters, PerTrial, layer_sizes, trials_of
 from fcsweep.labels import softmax_options
-from fcsweep.layers import ACTIVATIONS, DROP_EXPECTED, Dropout, DropoutCache, DropoutParam, Linear
+from fcsweep.layers import ACTIVATIONS, Dropout, DropoutCache, DropoutParam, Linear, probability
 from fcsweep.losses import LOSSES, OF_NUMBERS, add_l2
 from fcsweep.normalization import hidden_layer, layers_of, normalization_of
 
@@ -37,9 +37,8 @@ class FullyConnectedNet:
         hidden_dims: units of each hidden layer.
         input_dim: numbers in an example.
         num_classes: how many classes, and scores of an example.
-        dropout: probability of dropping a hidden unit while training, in [0, 1), as in EECS
-            498/598. CS231n's ``dropout_keep_ratio`` is that of keeping one: give
-            ``1 - dropout_keep_ratio``.
+        dropout: probability of dropping a hidden unit while training, in [0, 1): 1 less CS231n's
+            ``dropout_keep_ratio``, the probability of keeping one.
         reg: strength of the L2 term, ``l2_factor * reg * sum(W**2)`` over all weights.
         weight_scale: standard deviation of the initial weights.
         initialization: ``"kaiming"`` or ``"xavier"`` set it layer by layer instead; see
@@ -60,9 +59,10 @@ class FullyConnectedNet:
         dtype: of parameters and scores.
         device: where the parameters lie.
         l2_factor: of the L2 term, >= 0; 0.5 in the fully connected nets of both courses.
+        input_dropout: as ``dropout``, of the numbers of an example (Srivastava et al., 2014).
 
-    ``dropout``, ``reg``, ``weight_scale``, ``initialization``, ``label_smoothing``,
-    ``class_weights`` and ``seed`` may each have one value a trial.
+    ``dropout``, ``input_dropout``, ``reg``, ``weight_scale``, ``initialization``, ``seed``,
+    ``label_smoothing`` and ``class_weights`` may each have one value a trial.
 
     Raises:
         ValueError: an argument out of its range, or unequal numbers of trials.
@@ -86,6 +86,7 @@ class FullyConnectedNet:
         label_smoothing: PerTrial = 0.0,
         normalization: str | None = "none",
         class_weights: PerTrial | None = None,
+        input_dropout: PerTrial = 0.0,
         **others: Any,
     ) -> None:
         keywords.refuse(others, type(self), keywords.NET, keywords.NET_OFF)
@@ -105,10 +106,12 @@ class FullyConnectedNet:
         self.dtype, self.device = dtype_of(dtype), torch.device(device)
         seed = seeds(seed)
         self.seed: int | Sequence[int] | None = seed
-        self.l2_factor = l2_factor
         names = None if isinstance(initialization, str) else initialization
-        self.trials = trials_of(dropout, reg, label_smoothing, names, weight_scale, seed)
-        self.dropout, self.reg = dropout, reg
+        dropouts = dropout, input_dropout
+        self.trials = trials_of(*dropouts, reg, label_smoothing, names, weight_scale, seed)
+        self.dropout, self.reg, self.l2_factor = dropout, reg, l2_factor
+        self.input_dropout = probability("input_dropout", self._each(input_dropout))
+        self._drops_inputs = bool(self.input_dropout.any())
         self.num_classes = dims[-1]
         shape, place = (*self.trials, dims[-1]), (self.dtype, self.device)
         options = softmax_options(self.loss_function, shape, place, label_smoothing, class_weights)
@@ -143,9 +146,7 @@ class FullyConnectedNet:
 
     @dropout.setter
     def dropout(self, value: PerTrial) -> None:
-        self._dropout = self._each(value)
-        if not ((self._dropout >= 0) & (self._dropout < 1)).all():
-            raise ValueError(f"dropout is {value}; {DROP_EXPECTED}")
+        self._dropout = probability("dropout", self._each(value))
         self._drops = bool(self._dropout.any())
 
     @property
@@ -183,7 +184,7 @@ class FullyConnectedNet:
         if y is None:
             return self.scores(X)
         *hidden_layers, last = layers_of(self.params, "train")
-        x, caches = X.to(self.dtype), list[Any]()
+        x, caches = self._dropped(X.to(self.dtype), step), list[Any]()
         for number, layer in enumerate(hidden_layers, start=1):
             x, cache = self._hidden.forward(x, *layer)
             x, mask = Dropout.forward(x, self._dropout_param(step, number))
@@ -224,10 +225,9 @@ class FullyConnectedNet:
             options = ["step"] if "step" in signature(self.loss).parameters else []
             return partial(self._call, X, y, out, options)
         x = (X if self.trials else X.unsqueeze(0)).flatten(2)
-        options = self.softmax_options.items()
-        each = {name: o if self.trials else o.unsqueeze(0) for name, o in options}
+        each = {n: o if self.trials else o.unsqueeze(0) for n, o in self.softmax_options.items()}
         arithmetic = partial(self.arithmetic, **each) if each else self.arithmetic
-        parts = self.activation, self.normalization
+        parts = self.activation, self.normalization, self._drops_inputs
         prepared = Pass(self.params, x, y, arithmetic, out, *parts)
         # a closure would keep its memory as long as the traceback of an error in it
         return partial(self._forward_backward, prepared, out)
@@ -238,14 +238,22 @@ class FullyConnectedNet:
         return loss
 
     def _forward_backward(self, prepared: Pass, grads: Parameters, step: int) -> Tensor:
-        loss = prepared(partial(self._mask, step) if self._drops else None)
+        drops = self._drops or self._drops_inputs
+        loss = prepared(partial(self._mask, step) if drops else None)
         return self._add_l2(loss if self.trials else loss[0], grads)
 
     def _dropout_param(self, step: int, layer: int) -> DropoutParam:
-        """The ``dropout_param`` of a hidden layer, counted from 1."""
+        """The ``dropout_param`` of the inputs, 0, or of a hidden layer, counted from 1."""
+        p = self.dropout if layer else self.input_dropout
+        drops = self._drops if layer else self._drops_inputs
         streams = [(s, "dropout", step, layer) for s in self._seeds if s is not None]
         seed = None if not streams else streams if self.trials else streams[0]
-        return {"mode": "train" if self._drops else "test", "p": self.dropout, "seed": seed}
+        return {"mode": "train" if drops else "test", "p": p, "seed": seed}
+
+    def _dropped(self, X: Tensor, step: int) -> Tensor:
+        """The inputs that training sees: each trial drops others of a batch that all share."""
+        own = X.expand(*self.trials, *X.shape[len(self.trials) :]) if self._drops_inputs else X
+        return Dropout.forward(own, self._dropout_param(step, 0))[0]
 
     def _mask(self, step: int, hidden: Tensor, layer: int) -> DropoutCache:
         return Dropout.mask(hidden, self._dropout_param(step, layer))
@@ -303,6 +311,7 @@ class FullyConnectedNet:
         self._params = self.params.select(trials)
         self.trials = torch.Size([len(trials)])
         self.dropout, self.reg = self.dropout[trials], self.reg[trials]
+        self.input_dropout = self.input_dropout[trials]
         self.softmax_options = {name: o[trials] for name, o in self.softmax_options.items()}
         if isinstance(self.seed, Sequence):
             self.seed = [self.seed[k] for k in trials]

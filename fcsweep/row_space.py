@@ -78,9 +78,14 @@ class NetInRowSpace(FullyConnectedNet):
     Args:
         net: with its initial weights. From now on it belongs to this net.
         space: of the examples.
+
+    Raises:
+        ValueError: the net drops inputs, of which a row space has only coordinates.
     """
 
     def __init__(self, net: FullyConnectedNet, space: RowSpace) -> None:
+        if net.input_dropout.any():
+            raise ValueError("expected input_dropout=0: coordinates in a row space are no inputs")
         self.__dict__.update(net.__dict__)
         self._initial, like, n = net, net.params["W1"], len(space.X_train)
         basis = space.basis.to(like)

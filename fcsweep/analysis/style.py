@@ -64,6 +64,7 @@ LABELS = {
     "weight_scale": "weight_scale (standard deviation)",
     "reg": "reg (strength of the L2 term)",
     "dropout": "dropout (probability)",
+    "input_dropout": "input dropout (probability)",
     "batch_size": "batch_size (examples)",
     "num_epochs": "num_epochs (epochs)",
 }

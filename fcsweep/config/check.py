@@ -175,14 +175,21 @@ def check_sizes(config: RunConfig) -> None:
 
 
 def _check_row_space(config: RunConfig) -> None:
-    """Refuse the row space of rows that span all inputs, and of a model with layers of its own."""
-    if config.solver.first_layer == "row_space" and isinstance(config.model, TorchConfig):
+    """Refuse the row space of rows that span all inputs, and of inputs that cannot be rotated."""
+    if config.solver.first_layer != "row_space":
+        return
+    if isinstance(config.model, TorchConfig):
         raise ConfigError(
             "solver.first_layer is row_space; expected plain with model=torch, whose layers are "
             "its own"
         )
+    if dropped := getattr(config.model, "input_dropout", 0):
+        raise ConfigError(
+            f"solver.first_layer is row_space; expected plain with model.input_dropout={dropped:g},"
+            " as coordinates in a row space are no inputs"
+        )
     inputs, (train, val) = config.data.inputs, rows_in_use(config)
-    if config.solver.first_layer == "row_space" and train + val >= inputs:
+    if train + val >= inputs:
         raise ConfigError(
             f"solver.first_layer is row_space; expected plain, as {train} training and {val} "
             f"validation rows are not fewer than the {inputs} inputs of {config.data.name} "

@@ -80,6 +80,8 @@ class FullyConnectedConfig:
     """Strength of the L2 term; >= 0."""
     dropout: float = _key(0.0, UNDER_ONE, per_trial=True)
     """Probability of dropping a unit in training; in [0, 1)."""
+    input_dropout: float = _key(0.0, UNDER_ONE, per_trial=True)
+    """Probability of dropping an input in training; in [0, 1)."""
     loss_function: str = _key("softmax", LOSS)
     """``softmax`` (nats) or ``svm`` (margin 1); of a quantity ``mse`` or ``huber`` (delta 1)."""
     label_smoothing: float = _key(0.0, UNDER_ONE, per_trial=True)

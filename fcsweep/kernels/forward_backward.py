@@ -21,7 +21,7 @@ Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """``(scores (k, c, n), label (k, 1, n), out) -> loss (k,)``; the gradient goes to ``out``."""
 
 Drop = Callable[[Tensor, int], Tensor | None]
-"""Dropout mask for the units of a hidden layer, by its number from 1; None drops nothing."""
+"""Dropout mask for the inputs, 0, or the units of a hidden layer, from 1; None drops nothing."""
 
 
 class _HiddenLayer(NamedTuple):
@@ -49,6 +49,7 @@ class Pass:
         activation: a key of ``ACTIVATIONS``. ReLU is computed in place, the others from one piece
             of memory to another.
         normalization: a key of ``NORMALIZATIONS``. A call updates running averages in ``params``.
+        drops_inputs: whether a call drops inputs, in memory of each trial's own.
 
     Raises:
         ValueError: labels of another type or length.
@@ -63,7 +64,12 @@ class Pass:
         grads: Parameters,
         activation: str = "relu",
         normalization: str = "none",
+        drops_inputs: bool = False,
     ) -> None:
+        if drops_inputs:
+            self._given, (_, n, d), k = x, x.shape, len(params.layers[0][0])
+            x = empty(k, n, d, x)
+        self._dropped = x if drops_inputs else None
         self._activate = ACTIVATIONS[activation]
         norm = NORMALIZATIONS[normalization]
         self._layers = list[_HiddenLayer]()
@@ -108,6 +114,8 @@ class Pass:
 
     def __call__(self, drop: Drop | None = None) -> Tensor:
         """The loss ``(k,)``; ``drop`` makes the dropout masks of this call."""
+        if self._dropped is not None:
+            self._drop_inputs(self._dropped, drop)
         masks = list[Tensor | None]()
         activate = self._activate
         for number, layer in enumerate(self._layers, 1):
@@ -140,3 +148,7 @@ class Pass:
         for dout, db in self._db:
             total(dout, -2, out=db)
         return loss
+
+    def _drop_inputs(self, dropped: Tensor, drop: Drop | None) -> None:
+        mask = drop(self._given.expand_as(dropped), 0) if drop else None
+        torch.mul(self._given, 1 if mask is None else mask, out=dropped)

@@ -91,6 +91,7 @@ def bytes_held(config: RunConfig) -> int:
     rows = max(sizes.EVALUATION_ROWS, config.solver.batch_size)
     numbers = 2 * sizes.parameters(config) + _outputs(config, rows)
     batch = config.solver.batch_size * config.data.inputs
+    batch *= 2 if getattr(config.model, "input_dropout", 0) else 1
     return bytes_touched(config) + sizes.itemsize(config) * (numbers + batch)
 
 

@@ -19,6 +19,7 @@ _USUAL = {
     "hidden_dims": "hidden hidden_dim hidden_size hidden_sizes hidden_layer_sizes hidden_units "
     "layers layer_sizes num_layers n_layers units width num_hidden",
     "dropout": "dropout_rate dropout_p p_drop drop dropout_prob",
+    "input_dropout": "input_dropout_rate dropout_input input_drop input_dropout_ratio",
     "weight_scale": "init_scale init_std weight_std w_scale std sigma",
     "class_weights": "class_weight weight weights sample_weight",
     "activation": "act activation_function nonlinearity act_fn",

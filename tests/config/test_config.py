@@ -116,6 +116,7 @@ def test_what_may_differ_within_a_stack_is_marked():
     constants = {"momentum", "decay_rate", "epsilon", "beta1", "beta2", "weight_decay"}
     rates = {"weight_scale", "learning_rate", "reg", "dropout", "lr_decay", "seed"}
     rates |= {
+        "input_dropout",
         "label_smoothing",
         "class_weights",
         "clip_norm",
@@ -265,6 +266,14 @@ REFUSED = [
             data={"name": "synthetic", "num_train": 200},
         ),
         "first_layer is row_space; expected plain with optimizer=adam, as only the steps of sgd",
+    ),
+    (
+        saved(
+            solver__first_layer="row_space",
+            data={"name": "synthetic", "num_train": 200},
+            model={"name": "fully_connected", "input_dropout": 0.2},
+        ),
+        "first_layer is row_space; expected plain with model.input_dropout=0.2, as coordinates",
     ),
     (
         saved(solver__first_layer="row_space", data__num_train=100, solver__num_val_samples=34),

@@ -22,7 +22,7 @@ PER_TRIAL = {
     "weight_scale", "learning_rate", "momentum", "decay_rate", "beta1", "beta2", "epsilon",
     "weight_decay", "clip_norm", "schedule", "decay_every", "warmup", "patience",
     "initialization", "label_smoothing", "class_weights",
-    "reg", "dropout", "lr_decay", "seed",
+    "reg", "dropout", "input_dropout", "lr_decay", "seed",
 }  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Nets: gradients against autograd and central differences, initial weights, save and load."""
 
+from itertools import combinations
+
 import pytest
 import torch
 from torch.nn import functional
@@ -125,7 +127,8 @@ def test_gradients_agree_with_autograd(name):
         {"activation": "leaky_relu"},
         {"activation": "tanh", "dropout": 0.4},
         {"activation": "gelu", "dropout": 0.4},
-        {"normalization": "batch", "dropout": 0.2, "reg": 0.1},
+        {"input_dropout": 0.4},
+        {"normalization": "batch", "dropout": 0.2, "reg": 0.1, "input_dropout": 0.3},
         {"normalization": "layer", "activation": "tanh", "dropout": 0.2},
     ],
 )
@@ -198,6 +201,7 @@ def test_each_step_has_dropout_masks_of_its_own():
 
 def test_a_stack_is_its_trials():
     options = {"weight_scale": [0.1, 0.2, 0.5], "reg": [0.0, 0.3, 0.1], "dropout": [0.0, 0.2, 0.5]}
+    options["input_dropout"] = [0.3, 0.0, 0.6]
     seeds = [4, 5, 4]
     stack = FullyConnectedNet([7, 5], INPUTS, 4, seed=seeds, dtype=DOUBLE, **options)
     X, y = batch()
@@ -211,8 +215,37 @@ def test_a_stack_is_its_trials():
             torch.testing.assert_close(grads[name][k], grad)
 
 
+@torch.inference_mode()
+def test_dropped_inputs_are_zero_and_the_others_larger():
+    """In training alone; each trial and each step drops others, of any form of an example."""
+    options = {"input_dropout": [0.25, 0.25, 0.0], "seed": [1, 2, 3], "dtype": DOUBLE}
+    stack = FullyConnectedNet([7], 400, 4, **options)
+    plain = FullyConnectedNet([7], 400, 4, **(options | {"input_dropout": 0.0}))
+    X, y = torch.ones(1, 50, 400, dtype=DOUBLE), torch.arange(50) % 4
+    assert torch.equal(stack.scores(X), plain.scores(X))
+    inputs = [stack._dropped(X, step) for step in (0, 0, 1)]
+    assert torch.equal(inputs[0], inputs[1])
+    drawn = [*inputs[0][:2], *inputs[2][:2]]
+    assert not any(torch.equal(one, other) for one, other in combinations(drawn, 2))
+    for one in drawn:
+        assert set(one.unique().tolist()) == {0, 1 / 0.75}
+        assert abs(one.mean() - 1) < 0.02
+    assert torch.equal(inputs[0][2], X[0])
+    images = stack.loss(X.view(1, 50, 4, 10, 10), y)[0]
+    assert torch.equal(images, stack.loss(X, y)[0])
+    assert torch.equal(images[2], plain.loss(X, y)[0][2]) and (images != plain.loss(X, y)[0])[0]
+
+
 def test_the_rest_of_a_stack_stays():
-    stack = FullyConnectedNet([7], INPUTS, 4, weight_scale=[0.1, 0.2, 0.5], seed=[1, 2, 3], reg=0.1)
+    stack = FullyConnectedNet(
+        [7],
+        INPUTS,
+        4,
+        weight_scale=[0.1, 0.2, 0.5],
+        seed=[1, 2, 3],
+        reg=0.1,
+        input_dropout=[0.1, 0.2, 0.3],
+    )
     X, y = batch()
     before = stack.loss(X.unsqueeze(0), y)[0]
     stack.keep([0, 2])
@@ -332,6 +365,7 @@ def test_labels_that_do_not_fit(y, words, trials):
             "expected None, or softmax as the loss",
         ),
         ({"dropout": 1.0}, "expected a probability in [0, 1)"),
+        ({"input_dropout": [0.5, -0.1]}, "input_dropout is [0.5, "),
         ({"hidden_dims": []}, "expected hidden layers"),
         ({"l2_factor": -1}, "l2_factor is -1; expected a number >= 0"),
         ({"reg": [0.1, 0.2], "dropout": [0.1] * 3}, "expected one number of trials"),

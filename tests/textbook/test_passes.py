@@ -60,6 +60,22 @@ def test_a_pass_reads_what_the_tensors_hold_when_it_is_called(dims, n, loss, sha
 NETS = {
     "lone": {"hidden_dims": [7, 5]},
     "lone, L2, dropout": {"hidden_dims": [7, 5], "reg": 0.1, "dropout": 0.3},
+    "lone, inputs dropped": {"hidden_dims": [7, 5], "input_dropout": 0.3},
+    "inputs dropped": {"hidden_dims": [33, 20], "input_dropout": [0.5, 0.0, 0.2], "reg": 0.1},
+    "all dropped": {
+        "hidden_dims": [33, 20],
+        "input_dropout": 0.2,
+        "dropout": [0.1, 0.5],
+        "activation": "gelu",
+        "normalization": "batch",
+        "seed": [1, 2],
+    },
+    "all dropped without a seed": {
+        "hidden_dims": [7],
+        "seed": None,
+        "dropout": 0.4,
+        "input_dropout": [0.4, 0.1],
+    },
     "svm": {"hidden_dims": [100], "loss_function": "svm", "reg": 0.1},
     "stack": {"hidden_dims": [100, 30], "weight_scale": [0.1, 0.2, 0.3]},
     "stack, L2, dropout": {

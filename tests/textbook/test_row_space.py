@@ -144,3 +144,5 @@ def test_there_must_be_fewer_examples_than_numbers():
     with pytest.raises(ValueError, match="20 training and 80 validation examples of 90 numbers"):
         RowSpace(data)
     RowSpace(data, 69)
+    with pytest.raises(ValueError, match="expected input_dropout=0: coordinates"):
+        NetInRowSpace(FullyConnectedNet([3], 90, seed=0, input_dropout=0.1), RowSpace(data, 69))
