@@ -217,13 +217,13 @@ def _lead(points: Sequence[Run], best: Run, searched: Sequence[Axis]) -> list[st
     if second is None or missing(best["value_std"]):
         return []
     lead = sign * (best["value"] - second["value"])
-    deviation = f"{best['value_std']:{digits}}"
-    larger = lead > best["value_std"]
+    deviation = max(one["value_std"] for one in (best, second) if not missing(one["value_std"]))
+    larger = lead > deviation
     doubt = "" if larger else f": with other {unit_in(points)}s another point may be the best"
     return [
         f"Its lead over the second ({_point(second, searched) or _name(second)}: "
-        f"{spread_in(second)}) is {lead:{digits}}, {'larger' if larger else 'not larger'} than its "
-        f"standard deviation of {deviation}{doubt}."
+        f"{spread_in(second)}) is {lead:{digits}}, {'larger' if larger else 'not larger'} than the "
+        f"greater of their standard deviations, {deviation:{digits}}{doubt}."
     ]
 
 

@@ -65,7 +65,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     ),
     "experiment=cifar": (
         "experiment is 'cifar'",
-        "best_ensemble, best_two_layer, cifar10, cifar10_two_layer, overfit_five_layer,",
+        "best_ensemble, best_plain, best_two_layer, cifar10, cifar10_plain, cifar10_two_layer,",
         "mean cifar10?",
     ),
     "data=emnist": ("data is 'emnist'; expected one of breast_cancer, cifar10, custom, diabetes,",),
@@ -528,7 +528,7 @@ def test_help(fcsweep, tmp_path):
     assert not [line for line in said.out.splitlines() if len(line) > 80]
     for line in (
         "data: breast_cancer, cifar10, custom, diabetes, digits, fashion_mnist, iris,",
-        "experiment: best_ensemble, best_two_layer, cifar10, cifar10_two_layer,",
+        "experiment: best_ensemble, best_plain, best_two_layer, cifar10, cifar10_plain,",
         "model: five_layer, fully_connected, three_layer, torch, two_layer",
         "optimizer: adam, adamw, custom, momentum, nesterov, rmsprop, sgd",
         "solver: default",

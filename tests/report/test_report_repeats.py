@@ -24,8 +24,8 @@ def test_a_seed_is_a_repeat_and_no_parameter(sweep):
     assert f"python -m fcsweep.rerun {sweep}/1" in said
     assert "9 runs: 8 completed, 1 failed. ± is the standard deviation over the seeds." in said
     assert "Of 3 points 1 has a seed without a value, left out of the mean; it comes after" in said
-    lead = "Its lead over the second (learning_rate 0.2: 0.6000 ± 0.2646) is 0.1500, larger than"
-    assert f"{lead} its standard deviation of 0.0500." in said
+    lead = "Its lead over the second (learning_rate 0.2: 0.6000 ± 0.2646) is 0.1500, not larger"
+    assert f"{lead} than the greater of their standard deviations, 0.2646: with other" in said
     assert page.figures() == ["learning_curves", "repeats"]
 
 
@@ -73,9 +73,14 @@ REACH = "reach mean train accuracy"
             None,
             (
                 "over 1 to 2 seeds",
-                "is 0.0100, not larger than its standard deviation of 0.1414",
+                "is 0.0100, not larger than the greater of their standard deviations, 0.1414",
                 "with other seeds another point may be the best.",
             ),
+        ),
+        (
+            {0.1: (0.5, 0.6), 0.2: (0.8, 0.82)},
+            None,
+            ("is 0.2600, larger than the greater of their standard deviations, 0.0707.",),
         ),
         (
             {0.1: (0.5, 0.7), 0.2: (0.9,)},
@@ -91,7 +96,14 @@ REACH = "reach mean train accuracy"
             ),
         ),
     ],
-    ids=["seeds alone", "below the target", "a lead by chance", "unequal numbers", "a tie"],
+    ids=[
+        "seeds alone",
+        "below the target",
+        "a lead by chance",
+        "a large lead",
+        "unequal numbers",
+        "a tie",
+    ],
 )
 def test_what_is_said(tmp_path, reached, target, words):
     said = page_of(repeated(tmp_path / "sweep", reached, target)).text()
@@ -110,4 +122,4 @@ def test_what_a_search_judges_by_is_what_is_compared(tmp_path, capsys):
     assert "Which learning_rate gives the highest worst train accuracy over 2 seeds" in said
     answer = "Trials 2 and 3 reach worst train accuracy 0.6000 over 2 seeds with learning_rate 0.2."
     assert answer in said and f"fcsweep.rerun {sweep}/3" in said
-    assert "(learning_rate 0.1: 0.5000) is 0.1000, larger than" in said
+    assert "(learning_rate 0.1: 0.5000) is 0.1000, not larger than" in said
