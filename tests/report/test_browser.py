@@ -213,6 +213,17 @@ def check_files(seen):
     assert trials.count("\n") == 1 + 60
 
 
+def test_the_ticks_of_an_axis_are_told_apart(tmp_path):
+    folder = write_sweep(tmp_path / "search", SEARCHED | {"model.reg": "choice(0,0.1)"})
+    for number, row in enumerate(rows_of(13)):
+        config, accuracies = config_of(row["scale"], row["rate"]), (0.1, 0.3, 0.566 + number / 500)
+        config["model"]["reg"] = 0.1 * (number % 2)
+        write_run(folder / str(number), config, accuracies, target=None)
+    seen, _ = read(report.write(folder), "save", tmp_path / "profile")
+    (parallel,) = [one for one in seen["texts"] if one.startswith("<svg") and ">0.578<" in one]
+    assert all(f">{text}<" in parallel for text in ("0.566", "0.572", "0.584", "0.59"))
+
+
 def test_a_page_of_a_running_sweep_loads_itself_again(sweep, tmp_path):
     running = Path(shutil.copytree(sweep, tmp_path / "s"))
     (running / "60" / ".hydra").mkdir(parents=True)

@@ -232,11 +232,20 @@ function endsOf(axis) {
   const log = axis.scale === "log";
   const [low, high] = log ? [Math.log(axis.low), Math.log(axis.high)] : [axis.low, axis.high];
   if (!(high > low)) return [[0.5, short(axis.low)]];
-  return [0, 0.25, 0.5, 0.75, 1].map((part) => {
-    const value = low + part * (high - low);
-    const text = (axis.format ?? short)(Number((log ? Math.exp(value) : value).toPrecision(2)));
-    return [axis.turned ? 1 - part : part, text];
-  });
+  const parts = [0, 0.25, 0.5, 0.75, 1];
+  const texts = apart(
+    parts.map((part) => low + part * (high - low)).map(log ? Math.exp : Number),
+    axis.format ?? short,
+  );
+  return parts.map((part, n) => [axis.turned ? 1 - part : part, texts[n]]);
+}
+
+// Numbers in two digits, or in as many more as keep them apart.
+function apart(values, format) {
+  const texts = [2, 3, 4].map((digits) =>
+    values.map((value) => format(Number(value.toPrecision(digits)))),
+  );
+  return texts.find((each) => new Set(each).size === each.length) ?? texts[0];
 }
 
 const BAR = 28;
