@@ -157,7 +157,7 @@ def mlp(split: Split, folder: Path) -> Reached:
     space = {"learning_rate_init": loguniform(*RATE), "alpha": loguniform(*REG)}
     halving: Any = HalvingRandomSearchCV
     search = halving(
-        net(HIDDEN, random_state=split.seed),
+        net(hidden_layer_sizes=HIDDEN, random_state=split.seed),
         space,
         n_candidates=TRIALS,
         random_state=split.seed,
