@@ -250,19 +250,17 @@ def loss_unit(runs: pd.DataFrame | Sequence[Row]) -> str:
 
 
 def standard_error(run: Mapping[Any, Any]) -> float | None:
-    """Of a validation accuracy: ``sqrt(p (1 - p) / rows)``, as for that many coin throws.
-
-    Args:
-        run: a row of the runs; its config names the rows it was judged by.
-    """
+    """Of a run's validation accuracy: ``sqrt(p (1 - p) / rows)``, as for that many coin throws."""
     from fcsweep.config import GROUPS
 
     data, value = GROUPS["data"].get(str(run.get("data.name"))), run["value"]
     if run["objective"] != "val_accuracy" or data is None or not 0 < value < 1:
         return None
-    known: Any = getattr(data.rows, "val", run.get("data.sizes.val"))  # measured, of a table
+    share, published = run.get("data.val_fraction"), getattr(data, "published", None)
+    split = published and published.with_val(None if missing(share) else share)
+    known: Any = split.val if split else run.get("data.sizes.val")  # measured, of a table
     named = [run.get("data.num_val"), run.get("solver.num_val_samples"), known]
-    rows = min(int(count) for count in named if not missing(count))
+    rows = min(int(one) for one in named if not missing(one))
     return math.sqrt(value * (1 - value) / rows)
 
 

@@ -289,6 +289,7 @@ POSITIVE = Range(0, open_low=True)
 NOT_NEGATIVE = Range(0)
 UNDER_ONE = Range(0, 1, open_high=True)
 FRACTION = Range(0, 1, open_low=True)
+SHARE = Range(0, 1, open_low=True, open_high=True)
 COUNT = Range(1, whole=True)
 COLUMN = ColumnName()
 EPOCHS = Range(0, whole=True)
@@ -312,6 +313,14 @@ class Rows(NamedTuple):
     train: int
     val: int
     test: int
+
+    def with_val(self, share: float | None) -> Rows:
+        """Rows of which this share of those that train or validate validates; None: as here."""
+        if share is None:
+            return self
+        both = self.train + self.val
+        val = min(max(1, round(share * both)), both - 1)
+        return Rows(both - val, val, self.test)
 
 
 class Measured:

@@ -1,8 +1,8 @@
 """The data sets as schemas: a plain dataclass for each, with every default.
 
-A ``ClassVar`` is a fact about the set and no key of a config: its ``rows``, the ``inputs`` of an
-example and its ``classes``. Of a `Measured` set they are known when it is read, and its config
-keeps them.
+A ``ClassVar`` is a fact about the set and no key of a config: its ``published`` rows, the
+``pixels`` of an image and its ``classes``. Of a `Measured` set they are known when it is read, and
+its config keeps them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from fcsweep.config.allowed import (
     COUNT,
     POSITIVE,
     SEED,
+    SHARE,
     UNDER_ONE,
     Counts,
     FilePath,
@@ -37,11 +38,13 @@ FOLD = Range(0, 99, whole=True)
 class ImagesConfig:
     """Images of one size, each a row of ``pixels``: one colour plane after the other."""
 
-    rows: ClassVar[Rows]
+    published: ClassVar[Rows]
     pixels: ClassVar[int]
     classes: ClassVar[int] = 10
 
     name: str = MISSING
+    val_fraction: float | None = key(None, SHARE, optional=True)
+    """Share of the training images that validate instead, the last; in (0, 1), null = as usual."""
     num_train: int | None = key(None, COUNT, optional=True)
     """Training rows to use, the first of the split; >= 1, null = all."""
     num_val: int | None = key(None, COUNT, optional=True)
@@ -50,6 +53,11 @@ class ImagesConfig:
     """Inputs: so many principal components of all training images; >= 1, null = the pixels."""
     whiten: float | None = key(None, POSITIVE, optional=True)
     """Divides each component by ``sqrt(variance + whiten)``; > 0, null = no whitening."""
+
+    @property
+    def rows(self) -> Rows:
+        """How many train, validate and test."""
+        return self.published.with_val(self.val_fraction)
 
     @property
     def on_pixels(self) -> bool:
@@ -66,7 +74,7 @@ class ImagesConfig:
 class DigitsConfig(ImagesConfig):
     """The 8 x 8 handwritten digits that come with scikit-learn: 64 pixels, 10 classes."""
 
-    rows: ClassVar[Rows] = Rows(1_397, 200, 200)
+    published: ClassVar[Rows] = Rows(1_397, 200, 200)
     pixels: ClassVar[int] = 64
 
     name: str = "digits"
@@ -76,7 +84,7 @@ class DigitsConfig(ImagesConfig):
 class Cifar10Config(ImagesConfig):
     """CIFAR-10: 32 x 32 colour photographs, 3,072 pixels, 10 classes."""
 
-    rows: ClassVar[Rows] = Rows(40_000, 10_000, 10_000)
+    published: ClassVar[Rows] = Rows(40_000, 10_000, 10_000)
     pixels: ClassVar[int] = 3_072
 
     name: str = "cifar10"
@@ -91,7 +99,7 @@ class Cifar10Config(ImagesConfig):
 class MnistConfig(ImagesConfig):
     """MNIST or Fashion-MNIST: 28 x 28 grey images, 784 pixels, 10 classes."""
 
-    rows: ClassVar[Rows] = Rows(50_000, 10_000, 10_000)
+    published: ClassVar[Rows] = Rows(50_000, 10_000, 10_000)
     pixels: ClassVar[int] = 784
 
     name: str = "mnist"
@@ -106,7 +114,7 @@ class MnistConfig(ImagesConfig):
 class SyntheticConfig(ImagesConfig):
     """Made-up images of CIFAR-10's shape, learnable; no photographs."""
 
-    rows: ClassVar[Rows] = Rows(5_000, 1_000, 1_000)
+    published: ClassVar[Rows] = Rows(5_000, 1_000, 1_000)
     pixels: ClassVar[int] = 3_072
 
     name: str = "synthetic"

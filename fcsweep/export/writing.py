@@ -92,7 +92,8 @@ def _on_pixels(run: Trained) -> Trained:
     if not isinstance(data, ImagesConfig) or data.on_pixels:
         return run
     root = getattr(data, "root", None)
-    W, b = projection(data.name, data.components, data.whiten, root=root)
+    part = {"root": root, "val_fraction": data.val_fraction}
+    W, b = projection(data.name, data.components, data.whiten, **part)
     W1, b1 = (run.params[name].double() for name in ("W1", "b1"))
     first = {"W1": W @ W1, "b1": b @ W1 + b1}
     params = {name: first.get(name, p).to(p.dtype) for name, p in run.params.items()}
@@ -124,9 +125,10 @@ def _preprocessing(run: Trained) -> Mapping[str, Any]:
         return _of_custom(run.config)
     if isinstance(run.config.data, Measured):
         return preprocessing_of(run)
-    root = getattr(run.config.data, "root", None)
-    made = {"images": run.config.data.name, **normalization(run.config.data.name, root=root)}
-    return {**made, "classes": [str(one) for one in range(run.config.data.classes)]}
+    data, root = run.config.data, getattr(run.config.data, "root", None)
+    mean = normalization(data.name, root=root, val_fraction=data.val_fraction)
+    classes = [str(one) for one in range(data.classes)]
+    return {"images": data.name, **mean, "classes": classes}
 
 
 def _of_custom(config: RunConfig) -> Mapping[str, Any]:

@@ -1,5 +1,7 @@
 """What a sweep found."""
 
+import math
+
 import pytest
 from support.written_sweeps import SEARCHED, config_of, write_run, write_search, write_sweep
 
@@ -141,5 +143,10 @@ def test_how_sure_a_validation_accuracy_is():
     assert findings.standard_error(run) == pytest.approx((0.9 * 0.1 / 200) ** 0.5)
     assert findings.standard_error(run | {"solver.num_val_samples": 50}) == pytest.approx(
         (0.9 * 0.1 / 50) ** 0.5
+    )
+    larger = run | {"data.val_fraction": 0.5}
+    assert findings.standard_error(larger) == pytest.approx((0.9 * 0.1 / 798) ** 0.5)
+    assert findings.standard_error(run | {"data.val_fraction": math.nan}) == pytest.approx(
+        (0.9 * 0.1 / 200) ** 0.5
     )
     assert findings.standard_error(run | {"objective": "train_accuracy"}) is None

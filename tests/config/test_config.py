@@ -134,8 +134,8 @@ def test_the_course_has_these_defaults():
     assert FullyConnectedConfig().weight_scale == 1e-2
     assert MomentumConfig() == MomentumConfig("momentum", 1e-2, 0.9)
     assert (config.solver.batch_size, config.solver.num_train_samples) == (100, 1000)
-    assert DigitsConfig.rows == (1397, 200, 200)
-    assert Cifar10Config.rows == (40_000, 10_000, 10_000)
+    assert DigitsConfig.published == (1397, 200, 200)
+    assert Cifar10Config.published == (40_000, 10_000, 10_000)
 
 
 # --- What is allowed ------------------------------------------------------------------------------
@@ -279,6 +279,11 @@ REFUSED = [
         saved(solver__first_layer="row_space", data__num_train=100, solver__num_val_samples=34),
         "plain, as 100 training and 34 validation rows are not fewer than the 64 inputs of digits",
     ),
+    (saved(data__val_fraction=0), "data.val_fraction is 0; expected a number in (0, 1) or null"),
+    (
+        saved(data__val_fraction=0.5, data__num_train=800),
+        "data.num_train is 800; expected at most 799, the training rows of digits",
+    ),
     (saved(solver__lr_decay=0), "solver.lr_decay is 0; expected a number in (0, 1]"),
     (saved(target=2), "target is 2; expected a number in (0, 1] or null"),
     (saved(solver__num_epochs=1.5), "solver.num_epochs is 1.5; expected a whole number >= 1"),
@@ -421,7 +426,7 @@ def fitting(config: RunConfig) -> RunConfig:
     known = {"objective": objective.name, "target": target}
     fitted = replace(config, model=model, data=data, solver=solver, **known)
     too_many = measured and sum(sizes.rows_in_use(fitted)) >= data.inputs
-    own = isinstance(model, TorchConfig)
+    own = isinstance(model, TorchConfig) or getattr(model, "input_dropout", 0)
     if own or too_many or not isinstance(config.optimizer, LINEAR):
         solver.first_layer = "plain"
     return fitted
@@ -573,4 +578,4 @@ def test_the_defaults_of_the_data_are_those_of_the_solver():
     """Every data set has enough rows for the default solver."""
     for name in GROUPS["data"]:
         typed(composed(f"data={name}", *NEEDED.get(f"data/{name}", ())))
-    assert SolverConfig().batch_size <= DigitsConfig.rows.train
+    assert SolverConfig().batch_size <= DigitsConfig.published.train

@@ -10,6 +10,7 @@ from fcsweep.accuracy import EVALUATION_ROWS
 from fcsweep.config import (
     GROUPS,
     AdamConfig,
+    Cifar10Config,
     DigitsConfig,
     FullyConnectedConfig,
     RunConfig,
@@ -55,18 +56,33 @@ TABLES = {name for name, schema in GROUPS["data"].items() if issubclass(schema, 
 def test_a_data_set_is_as_its_schema_says(name):
     schema, loaded = GROUPS["data"][name], data.load(name)
     X_test, y_test = data.load_test(name)
-    assert schema.rows == (len(loaded.y_train), len(loaded.y_val), len(y_test))
+    assert schema.published == (len(loaded.y_train), len(loaded.y_val), len(y_test))
     assert loaded.X_train.shape[1] == X_test.shape[1] == schema().inputs
     assert loaded.num_classes == schema.classes
     labels = torch.cat([loaded.y_train, loaded.y_val, y_test]).unique()
     assert labels.tolist() == list(range(schema.classes))
 
 
+@pytest.mark.parametrize("name", sorted(GROUPS["data"].keys() - FILES - TABLES))
+@pytest.mark.parametrize("share", [1e-6, 0.02, 0.5, 1 - 1e-6])
+def test_a_share_of_the_training_images_validates(name, share):
+    schema, loaded = GROUPS["data"][name](val_fraction=share), data.load(name, val_fraction=share)
+    rows, both = schema.rows, sum(schema.published[:2])
+    assert rows == (len(loaded.y_train), len(loaded.y_val), schema.published.test)
+    assert rows.train + rows.val == both and min(rows) >= 1
+    assert abs(rows.val - share * both) <= 1
+
+
+def test_the_split_of_the_courses():
+    assert Cifar10Config().rows == Cifar10Config(val_fraction=0.2).rows == (40_000, 10_000, 10_000)
+    assert Cifar10Config(val_fraction=0.02).rows == (49_000, 1_000, 10_000)  # CS231n
+
+
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_a_set_with_files_is_as_its_schema_says(name):
     schema, published = GROUPS["data"][name], data.SETS[name]
     inputs = ROW if name == "cifar10" else SIDE**2
-    assert schema.rows == published.sizes
+    assert schema.published == published.sizes
     assert (schema().inputs, schema.classes) == (inputs, published.classes)
 
 

@@ -1,5 +1,6 @@
 """``data.components``, ``data.whiten``: images by their principal components."""
 
+import json
 import logging
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from fcsweep.config import DigitsConfig, SolverConfig
 from fcsweep.data import SETS, DataError, load, load_test
 from fcsweep.data.cache import cache_folder
 from fcsweep.data.images.image_set import Images
-from fcsweep.data.images.loading import _load, projection
+from fcsweep.data.images.loading import _load, normalization, projection
 from fcsweep.data.images.principal_components import PrincipalComponents, components_of
 from fcsweep.evaluate import evaluate
 from fcsweep.export.writing import export
@@ -56,11 +57,13 @@ def test_whitened_components_have_a_share_of_unit_variance():
     assert load("digits", whiten=0.01).X_train.shape[1] == 64
 
 
+@pytest.mark.parametrize("val_fraction", [None, 0.9])
 @pytest.mark.parametrize("whiten", [None, 0.1])
-def test_the_test_rows_are_projected_by_the_training_rows(whiten):
-    W, b = projection("digits", 9, whiten)
-    X, y = load_test("digits", components=9, whiten=whiten, dtype=torch.float64)
-    expected = load_test("digits", dtype=torch.float64)[0] @ W + b
+def test_the_test_rows_are_projected_by_the_training_rows(whiten, val_fraction):
+    split = {"val_fraction": val_fraction}
+    W, b = projection("digits", 9, whiten, **split)
+    X, y = load_test("digits", components=9, whiten=whiten, dtype=torch.float64, **split)
+    expected = load_test("digits", dtype=torch.float64, **split)[0] @ W + b
     torch.testing.assert_close(X, expected)
     torch.testing.assert_close(y, load_test("digits")[1])
 
@@ -122,19 +125,20 @@ def test_a_copy_spares_the_second_process_the_search(caplog):
 
 def test_a_run_on_components_is_evaluated_repeated_and_exported(tmp_path, capsys):
     config = config_of()
-    config = replace(
-        config, data=DigitsConfig(components=16, whiten=0.1), solver=SolverConfig(num_epochs=8)
-    )
+    of = DigitsConfig(components=16, whiten=0.1, val_fraction=0.2)
+    config = replace(config, data=of, solver=SolverConfig(num_epochs=8))
     folder = prepared(tmp_path / "run", config)
     result = run(config, folder)
     scores = evaluate(folder)
     assert scores is not None
     right, rows = scores["validation"]
-    assert right / rows == pytest.approx(result.best_val_accuracy)
+    assert rows == 319 and right / rows == pytest.approx(result.best_val_accuracy)
     assert rerun([folder])
     assert "identical" in capsys.readouterr().out
     exported = export(read_trained(folder), tmp_path / "out")
     assert "validation rows" in exported.compared
+    written = json.loads((tmp_path / "out" / "preprocessing.json").read_text())
+    assert written["mean"] == normalization("digits", val_fraction=0.2)["mean"]
     text = (tmp_path / "out" / "model.py").read_text()
     assert "x: (n, 64)" in text and "nn.Linear(64, 20)" in text
 

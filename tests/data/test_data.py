@@ -318,6 +318,14 @@ def test_a_set_loaded_in_inference_mode_can_be_loaded_again():
             "data.num_val=0: digits has 200 validation rows; give 1 to 200, or null for all",
         ),
         (
+            dict(name="digits", val_fraction=1.0),
+            "data.val_fraction=1.0: expected a number in (0, 1), or null",
+        ),
+        (
+            dict(name="digits", num_train=800, val_fraction=0.5),
+            "data.num_train=800: digits has 799 training rows; give 1 to 799, or null for all",
+        ),
+        (
             dict(name="digits", root="/x"),
             "data.root=/x: digits has no files (as cifar10, mnist, fashion_mnist have); "
             "leave it out",
@@ -397,21 +405,26 @@ def test_a_place_may_be_relative_or_in_the_home_folder(tmp_path, tiny, monkeypat
     assert same(load("cifar10", root="here"), load("cifar10", root="~/here"))
 
 
-def test_the_last_batch_validates_and_the_mean_of_the_others_is_subtracted(tmp_path, tiny):
+@pytest.mark.parametrize(("val_fraction", "n"), [(None, 80), (0.2, 80), (0.05, 95), (0.7, 30)])
+def test_the_last_rows_validate_and_the_mean_of_the_others_is_subtracted(
+    tmp_path, tiny, val_fraction, n
+):
     images = make_images(seed=5)
-    data = load("cifar10", root=write_python(tmp_path, images), dtype=torch.float64)
-    train = np.concatenate([images[batch].pixels for batch in TRAINING[:4]])
-    labels = np.concatenate([images[batch].labels for batch in TRAINING[:4]])
-    mean = train.reshape(4 * ROWS, 3, 1024).mean(axis=(0, 2)) / 255
+    options: Any = {"dtype": torch.float64, "val_fraction": val_fraction}
+    data = load("cifar10", root=write_python(tmp_path, images), **options)
+    pixels = np.concatenate([images[batch].pixels for batch in TRAINING])
+    labels = np.concatenate([images[batch].labels for batch in TRAINING]).tolist()
+    mean = pixels[:n].reshape(n, 3, 1024).mean(axis=(0, 2)) / 255
 
     def rows(pixels: np.ndarray) -> np.ndarray:
         return (pixels.reshape(len(pixels), 3, 1024) / 255 - mean[:, None]).reshape(len(pixels), -1)
 
-    np.testing.assert_allclose(data.X_train.numpy(), rows(train), rtol=0, atol=1e-15)
-    np.testing.assert_allclose(data.X_val.numpy(), rows(images["data_batch_5"].pixels), atol=1e-15)
-    assert data.y_train.tolist() == labels.tolist()
-    assert data.y_val.tolist() == images["data_batch_5"].labels.tolist()
-    X, y = load_test_rows("cifar10", root=tmp_path, dtype=torch.float64)
+    np.testing.assert_allclose(data.X_train.numpy(), rows(pixels[:n]), rtol=0, atol=1e-15)
+    np.testing.assert_allclose(data.X_val.numpy(), rows(pixels[n:]), atol=1e-15)
+    assert (data.y_train.tolist(), data.y_val.tolist()) == (labels[:n], labels[n:])
+    usual = load("cifar10", root=tmp_path, dtype=torch.float64)
+    assert (data.fingerprint == usual.fingerprint) is (n == 80)
+    X, y = load_test_rows("cifar10", root=tmp_path, **options)
     np.testing.assert_allclose(X.numpy(), rows(images["test_batch"].pixels), atol=1e-15)
     assert y.tolist() == images["test_batch"].labels.tolist()
 

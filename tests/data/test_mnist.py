@@ -217,7 +217,7 @@ def test_a_mirror_with_other_bytes_is_not_believed(mirrors, tmp_path):
 
 def test_what_is_published():
     """The sizes in a file are part of what its sha256 promises; mirrors name the file."""
-    assert MnistConfig.rows == (50_000, 10_000, 10_000)
+    assert MnistConfig.published == (50_000, 10_000, 10_000)
     for one in (mnist._MNIST, mnist._FASHION_MNIST):
         files = [file for part in one.published.values() for file in part]
         assert [Path(file.name).stem for file in files] == list(made())

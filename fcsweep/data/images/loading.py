@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fcsweep.config.allowed import SHARE, Rows
 from fcsweep.data.dataset import Dataset, versions
 from fcsweep.data.images.cifar10 import CIFAR10
 from fcsweep.data.images.digits import DIGITS
@@ -35,6 +36,7 @@ def load(
     root: str | Path | None = None,
     components: int | None = None,
     whiten: float | None = None,
+    val_fraction: float | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Dataset:
     """The training and validation rows of a data set.
@@ -55,16 +57,18 @@ def load(
         components: How many principal components of all training images are the inputs; None for
             the pixels, or all if they are whitened.
         whiten: Divides each component by ``sqrt(variance + whiten)``; None: by nothing.
+        val_fraction: Share of the training and validation images that validates, the last; in
+            (0, 1). None: as usual, such as 10,000 of 50,000.
         dtype: The type of ``X_train`` and ``X_val``, a floating-point one.
 
     Raises:
         DataError: There is no such set or not so many rows, or the data are missing or damaged.
     """
     _check(name, root, dtype)
-    train, val, _ = SETS[name].sizes
+    train, val, _ = _sizes(SETS[name], val_fraction)
     rows = (_rows(name, "train", num_train, train), _rows(name, "val", num_val, val))
     source = _source(SETS[name], root)
-    asked = (name, rows, source, (components, whiten), dtype)
+    asked = (name, rows, source, (components, whiten), val_fraction, dtype)
     dataset, before = _load(*asked)
     if versions(dataset) != before:
         _load.cache_clear()
@@ -93,6 +97,7 @@ def load_test(
     root: str | Path | None = None,
     components: int | None = None,
     whiten: float | None = None,
+    val_fraction: float | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[Tensor, Tensor]:
     """The test rows ``(n, d)`` in ``dtype`` and their classes ``(n,)`` int64, made as by `load`.
@@ -104,27 +109,31 @@ def load_test(
         root: As for `load`.
         components: As for `load`.
         whiten: As for `load`.
+        val_fraction: As for `load`.
         dtype: As for `load`.
 
     Raises:
         DataError: As for `load`.
     """
-    chosen, train = _training_of(name, root, dtype)
+    chosen, train = _training_of(name, root, val_fraction, dtype)
     test = _images(chosen, _source(chosen, root, test=True)).last(chosen.sizes[2])
     return _inputs(chosen, train, (components, whiten), dtype)(test), _labels(test)
 
 
-def normalization(name: str, *, root: str | Path | None = None) -> dict[str, Any]:
+def normalization(
+    name: str, *, root: str | Path | None = None, val_fraction: float | None = None
+) -> dict[str, Any]:
     """How pixels become inputs: ``pixel / white - mean``, with a mean for each colour plane.
 
     Args:
         name: As for `load`.
         root: As for `load`.
+        val_fraction: As for `load`.
 
     Raises:
         DataError: As for `load`.
     """
-    chosen, train = _training_of(name, root)
+    chosen, train = _training_of(name, root, val_fraction)
     return {"white": chosen.white, "mean": _mean(chosen, train).tolist()}
 
 
@@ -134,6 +143,7 @@ def projection(
     whiten: float | None,
     *,
     root: str | Path | None = None,
+    val_fraction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What makes components of rows as `load` returns them without: ``x @ W + b``, float64.
 
@@ -142,11 +152,12 @@ def projection(
         components: As for `load`.
         whiten: As for `load`.
         root: As for `load`.
+        val_fraction: As for `load`.
 
     Raises:
         DataError: As for `load`.
     """
-    chosen, train = _training_of(name, root)
+    chosen, train = _training_of(name, root, val_fraction)
     along, W = _along(chosen, train, (components, whiten))
     W *= chosen.white
     apart = along.mean.view(chosen.planes, -1) / chosen.white - _mean(chosen, train)[:, None]
@@ -194,17 +205,28 @@ def _images(chosen: ImageSet, source: Hashable) -> Images:
 
 
 def _training_of(
-    name: str, root: str | Path | None, dtype: torch.dtype = torch.float32
+    name: str,
+    root: str | Path | None,
+    val_fraction: float | None,
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[ImageSet, Images]:
     """A set by its name, and all its training images; raises as `load` does."""
     _check(name, root, dtype)
-    return SETS[name], _training(SETS[name], _source(SETS[name], root))[0]
+    return SETS[name], _training(SETS[name], _source(SETS[name], root), val_fraction)[0]
 
 
-def _training(chosen: ImageSet, source: Hashable) -> tuple[Images, Images]:
+def _training(
+    chosen: ImageSet, source: Hashable, val_fraction: float | None
+) -> tuple[Images, Images]:
     """All training and all validation images."""
-    train, val, _ = _images(chosen, source).split(chosen.sizes)
+    train, val, _ = _images(chosen, source).split(_sizes(chosen, val_fraction))
     return train, val
+
+
+def _sizes(chosen: ImageSet, val_fraction: float | None) -> Rows:
+    if val_fraction is not None and val_fraction not in SHARE:
+        raise DataError(f"data.val_fraction={val_fraction}: expected {SHARE}, or null")
+    return Rows(*chosen.sizes).with_val(val_fraction)
 
 
 @lru_cache(maxsize=2)
@@ -215,11 +237,12 @@ def _load(
     rows: tuple[int, int],
     source: Hashable,
     projected: Projected,
+    val_fraction: float | None,
     dtype: torch.dtype,
 ) -> tuple[Dataset, list[int]]:
     """The set, and the initial versions of its tensors."""
     chosen = SETS[name]
-    all_train, all_val = _training(chosen, source)
+    all_train, all_val = _training(chosen, source, val_fraction)
     mean, inputs = _mean(chosen, all_train), _inputs(chosen, all_train, projected, dtype)
     train, val = all_train.first(rows[0]), all_val.first(rows[1])
     content = f"{name} {mean.tolist()} {train.sha256} {val.sha256}"
