@@ -126,9 +126,10 @@ def together(
     """
     if len(ends) == 1:
         return ends[0]
+    data = ends[0].data  # a fold has data of its own: those of the first stand for the trial's
     for place, end in enumerate(ends):
         if end.state is TrialState.FAIL:
-            return replace(end, reason=f"repeat {place}: {end.reason}")
+            return replace(end, reason=f"repeat {place}: {end.reason}", data=data)
     valued = all(len(end.values) == len(signs) for end in ends)
     columns = zip(*(end.values for end in ends), strict=True) if valued else ()
     values = tuple(map(repeats.value, map(list, columns), signs)) if valued else ()
@@ -136,7 +137,7 @@ def together(
     last = max(ends, key=lambda end: end.state is TrialState.PRUNED)
     state = TrialState.PRUNED if pruned else last.state
     alone = tuple(end.values[0] for end in ends) if valued and len(signs) == 1 else ()
-    return replace(last, state=state, values=values, each=alone)
+    return replace(last, state=state, values=values, each=alone, data=data)
 
 
 def refuse_failures(

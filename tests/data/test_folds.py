@@ -144,6 +144,18 @@ def test_a_search_trains_each_trial_on_every_fold(tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_a_search_of_folds_is_pruned(tmp_path: Path):
+    """A pruned trial has been trained on other rows in the fold that was stopped."""
+    words = ["hydra/sweeper/pruner=successive_halving", "hydra.sweeper.n_trials=8"]
+    words += ["hydra.sweeper.n_jobs=4", "hydra.sweeper.sampler.seed=1"]
+    (ended,) = said([Command([*SEARCH, *words], str(tmp_path))], quick=False)
+    assert (ended.code, ended.err) == (0, "")
+    runs = load_runs(tmp_path / "s")
+    pruned = runs[runs["status"] == "pruned"]
+    assert 0 < len(pruned) and set(pruned["data.fold"]) == {2} and len(runs) == 8 * 3
+
+
+@pytest.mark.slow
 def test_a_grid_of_folds_is_a_table_of_means(tmp_path: Path):
     grid = ["fcsweep", "-m", *IRIS, "data.fold=0,1,2", "optimizer.learning_rate=0.1,0.3"]
     (ended,) = said([Command([*grid, "hydra.sweep.dir=g"], str(tmp_path))])
