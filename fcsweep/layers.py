@@ -175,14 +175,14 @@ HIDDEN = {name: LinearThen(one) for name, one in ACTIVATIONS.items()} | {"relu":
 """A hidden layer with each activation."""
 
 
-def probability(name: str, p: Tensor) -> Tensor:
+def probability(name: str, p: Tensor, given: Any = None) -> Tensor:
     """``p``, each of dropping.
 
     Raises:
-        ValueError: one is outside [0, 1).
+        ValueError: one is outside [0, 1); the message has what was ``given``.
     """
     if not ((p >= 0) & (p < 1)).all():
-        given = p.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        given = p.tolist() if given is None else given  # pyright: ignore[reportUnknownMemberType]
         raise ValueError(f"{name} is {given}; {DROP_EXPECTED}")
     return p
 

@@ -110,7 +110,7 @@ class FullyConnectedNet:
         dropouts = dropout, input_dropout
         self.trials = trials_of(*dropouts, reg, label_smoothing, names, weight_scale, seed)
         self.dropout, self.reg, self.l2_factor = dropout, reg, l2_factor
-        self.input_dropout = probability("input_dropout", self._each(input_dropout))
+        self.input_dropout = probability("input_dropout", self._each(input_dropout), input_dropout)
         self._drops_inputs = bool(self.input_dropout.any())
         self.num_classes = dims[-1]
         shape, place = (*self.trials, dims[-1]), (self.dtype, self.device)
@@ -146,7 +146,7 @@ class FullyConnectedNet:
 
     @dropout.setter
     def dropout(self, value: PerTrial) -> None:
-        self._dropout = probability("dropout", self._each(value))
+        self._dropout = probability("dropout", self._each(value), value)
         self._drops = bool(self._dropout.any())
 
     @property

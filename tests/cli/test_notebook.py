@@ -159,6 +159,8 @@ def test_a_run_that_fails_raises(monkeypatch):
 SEARCH = "hydra/sweeper=optuna hydra.sweeper.n_trials=2 optimizer.learning_rate=interval(0.1,0.5)"
 
 
+# A signal between `open` and its `with` leaves the file to the garbage collector, which closes it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("what", ["seed=0,1", SEARCH], ids=["grid", "search"])
 def test_a_stopped_sweep_raises(what, here):
     def stop():

@@ -365,7 +365,7 @@ def test_labels_that_do_not_fit(y, words, trials):
             "expected None, or softmax as the loss",
         ),
         ({"dropout": 1.0}, "expected a probability in [0, 1)"),
-        ({"input_dropout": [0.5, -0.1]}, "input_dropout is [0.5, "),
+        ({"input_dropout": [0.5, -0.1]}, "input_dropout is [0.5, -0.1]; expected a prob"),
         ({"hidden_dims": []}, "expected hidden layers"),
         ({"l2_factor": -1}, "l2_factor is -1; expected a number >= 0"),
         ({"reg": [0.1, 0.2], "dropout": [0.1] * 3}, "expected one number of trials"),
