@@ -182,7 +182,8 @@ def probability(name: str, p: Tensor, given: Any = None) -> Tensor:
         ValueError: one is outside [0, 1); the message has what was ``given``.
     """
     if not ((p >= 0) & (p < 1)).all():
-        given = p.tolist() if given is None else given  # pyright: ignore[reportUnknownMemberType]
+        if given is None:
+            given = p.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         raise ValueError(f"{name} is {given}; {DROP_EXPECTED}")
     return p
 
