@@ -60,6 +60,11 @@ class ImagesConfig:
         return self.published.with_val(self.val_fraction)
 
     @property
+    def val_rows(self) -> int | None:
+        """How many validate; None: as many as usual."""
+        return None if self.val_fraction is None else self.rows.val
+
+    @property
     def on_pixels(self) -> bool:
         """Whether the inputs are the pixels themselves."""
         return self.components is None and self.whiten is None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fcsweep.config import CustomDataConfig, RunConfig, check_sizes
+from fcsweep.config import CustomDataConfig, ImagesConfig, RunConfig, check_sizes
 from fcsweep.config.allowed import Measured
 from fcsweep.data import custom
 from fcsweep.data.dataset import Dataset
@@ -27,7 +28,7 @@ def data_of(config: RunConfig) -> Dataset:
         from fcsweep.data.tables import loading  # imports pandas: not for other sets
 
         return loading.load(config.data, dtype)
-    return images.load(**asdict(config.data), dtype=dtype)
+    return images.load(**_images(config.data), dtype=dtype)
 
 
 def held_out_of(config: RunConfig) -> tuple[Tensor, Tensor]:
@@ -43,10 +44,17 @@ def held_out_of(config: RunConfig) -> tuple[Tensor, Tensor]:
         from fcsweep.data.tables import loading
 
         return loading.load_test(config.data, dtype)
-    wanted = asdict(config.data)
+    wanted = _images(config.data)
     for rows in ("num_train", "num_val"):
         del wanted[rows]
     return images.load_test(**wanted, dtype=dtype)
+
+
+def _images(config: ImagesConfig) -> dict[str, Any]:
+    """What `load` is asked for."""
+    wanted = asdict(config) | {"val_rows": config.val_rows}
+    del wanted["val_fraction"]
+    return wanted
 
 
 def measured(config: RunConfig) -> RunConfig:

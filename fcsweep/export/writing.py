@@ -92,7 +92,7 @@ def _on_pixels(run: Trained) -> Trained:
     if not isinstance(data, ImagesConfig) or data.on_pixels:
         return run
     root = getattr(data, "root", None)
-    part = {"root": root, "val_fraction": data.val_fraction}
+    part = {"root": root, "val_rows": data.val_rows}
     W, b = projection(data.name, data.components, data.whiten, **part)
     W1, b1 = (run.params[name].double() for name in ("W1", "b1"))
     first = {"W1": W @ W1, "b1": b @ W1 + b1}
@@ -126,7 +126,7 @@ def _preprocessing(run: Trained) -> Mapping[str, Any]:
     if isinstance(run.config.data, Measured):
         return preprocessing_of(run)
     data, root = run.config.data, getattr(run.config.data, "root", None)
-    mean = normalization(data.name, root=root, val_fraction=data.val_fraction)
+    mean = normalization(data.name, root=root, val_rows=data.val_rows)
     classes = [str(one) for one in range(data.classes)]
     return {"images": data.name, **mean, "classes": classes}
 

@@ -66,8 +66,9 @@ def test_a_data_set_is_as_its_schema_says(name):
 @pytest.mark.parametrize("name", sorted(GROUPS["data"].keys() - FILES - TABLES))
 @pytest.mark.parametrize("share", [1e-6, 0.02, 0.5, 1 - 1e-6])
 def test_a_share_of_the_training_images_validates(name, share):
-    schema, loaded = GROUPS["data"][name](val_fraction=share), data.load(name, val_fraction=share)
+    schema = GROUPS["data"][name](val_fraction=share)
     rows, both = schema.rows, sum(schema.published[:2])
+    loaded = data_of(RunConfig(data=schema))
     assert rows == (len(loaded.y_train), len(loaded.y_val), schema.published.test)
     assert rows.train + rows.val == both and min(rows) >= 1
     assert abs(rows.val - share * both) <= 1

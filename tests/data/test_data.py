@@ -318,11 +318,12 @@ def test_a_set_loaded_in_inference_mode_can_be_loaded_again():
             "data.num_val=0: digits has 200 validation rows; give 1 to 200, or null for all",
         ),
         (
-            dict(name="digits", val_fraction=1.0),
-            "data.val_fraction=1.0: expected a number in (0, 1), or null",
+            dict(name="digits", val_rows=1597),
+            "val_rows=1597: digits has 1597 training and validation rows; give 1 to 1596, or None "
+            "for 200",
         ),
         (
-            dict(name="digits", num_train=800, val_fraction=0.5),
+            dict(name="digits", num_train=800, val_rows=798),
             "data.num_train=800: digits has 799 training rows; give 1 to 799, or null for all",
         ),
         (
@@ -405,12 +406,12 @@ def test_a_place_may_be_relative_or_in_the_home_folder(tmp_path, tiny, monkeypat
     assert same(load("cifar10", root="here"), load("cifar10", root="~/here"))
 
 
-@pytest.mark.parametrize(("val_fraction", "n"), [(None, 80), (0.2, 80), (0.05, 95), (0.7, 30)])
+@pytest.mark.parametrize(("val_rows", "n"), [(None, 80), (20, 80), (5, 95), (70, 30)])
 def test_the_last_rows_validate_and_the_mean_of_the_others_is_subtracted(
-    tmp_path, tiny, val_fraction, n
+    tmp_path, tiny, val_rows, n
 ):
     images = make_images(seed=5)
-    options: Any = {"dtype": torch.float64, "val_fraction": val_fraction}
+    options: Any = {"dtype": torch.float64, "val_rows": val_rows}
     data = load("cifar10", root=write_python(tmp_path, images), **options)
     pixels = np.concatenate([images[batch].pixels for batch in TRAINING])
     labels = np.concatenate([images[batch].labels for batch in TRAINING]).tolist()

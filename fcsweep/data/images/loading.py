@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcsweep.config.allowed import SHARE, Rows
 from fcsweep.data.dataset import Dataset, versions
 from fcsweep.data.images.cifar10 import CIFAR10
 from fcsweep.data.images.digits import DIGITS
@@ -36,7 +35,7 @@ def load(
     root: str | Path | None = None,
     components: int | None = None,
     whiten: float | None = None,
-    val_fraction: float | None = None,
+    val_rows: int | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Dataset:
     """The training and validation rows of a data set.
@@ -57,18 +56,18 @@ def load(
         components: How many principal components of all training images are the inputs; None for
             the pixels, or all if they are whitened.
         whiten: Divides each component by ``sqrt(variance + whiten)``; None: by nothing.
-        val_fraction: Share of the training and validation images that validates, the last; in
-            (0, 1). None: as usual, such as 10,000 of 50,000.
+        val_rows: How many of the training and validation images validate, the last; None: as
+            usual, such as 10,000 of 50,000.
         dtype: The type of ``X_train`` and ``X_val``, a floating-point one.
 
     Raises:
         DataError: There is no such set or not so many rows, or the data are missing or damaged.
     """
     _check(name, root, dtype)
-    train, val, _ = _sizes(SETS[name], val_fraction)
+    train, val, _ = _sizes(SETS[name], val_rows)
     rows = (_rows(name, "train", num_train, train), _rows(name, "val", num_val, val))
     source = _source(SETS[name], root)
-    asked = (name, rows, source, (components, whiten), val_fraction, dtype)
+    asked = (name, rows, source, (components, whiten), val, dtype)
     dataset, before = _load(*asked)
     if versions(dataset) != before:
         _load.cache_clear()
@@ -97,7 +96,7 @@ def load_test(
     root: str | Path | None = None,
     components: int | None = None,
     whiten: float | None = None,
-    val_fraction: float | None = None,
+    val_rows: int | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[Tensor, Tensor]:
     """The test rows ``(n, d)`` in ``dtype`` and their classes ``(n,)`` int64, made as by `load`.
@@ -109,31 +108,31 @@ def load_test(
         root: As for `load`.
         components: As for `load`.
         whiten: As for `load`.
-        val_fraction: As for `load`.
+        val_rows: As for `load`.
         dtype: As for `load`.
 
     Raises:
         DataError: As for `load`.
     """
-    chosen, train = _training_of(name, root, val_fraction, dtype)
+    chosen, train = _training_of(name, root, val_rows, dtype)
     test = _images(chosen, _source(chosen, root, test=True)).last(chosen.sizes[2])
     return _inputs(chosen, train, (components, whiten), dtype)(test), _labels(test)
 
 
 def normalization(
-    name: str, *, root: str | Path | None = None, val_fraction: float | None = None
+    name: str, *, root: str | Path | None = None, val_rows: int | None = None
 ) -> dict[str, Any]:
     """How pixels become inputs: ``pixel / white - mean``, with a mean for each colour plane.
 
     Args:
         name: As for `load`.
         root: As for `load`.
-        val_fraction: As for `load`.
+        val_rows: As for `load`.
 
     Raises:
         DataError: As for `load`.
     """
-    chosen, train = _training_of(name, root, val_fraction)
+    chosen, train = _training_of(name, root, val_rows)
     return {"white": chosen.white, "mean": _mean(chosen, train).tolist()}
 
 
@@ -143,7 +142,7 @@ def projection(
     whiten: float | None,
     *,
     root: str | Path | None = None,
-    val_fraction: float | None = None,
+    val_rows: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What makes components of rows as `load` returns them without: ``x @ W + b``, float64.
 
@@ -152,12 +151,12 @@ def projection(
         components: As for `load`.
         whiten: As for `load`.
         root: As for `load`.
-        val_fraction: As for `load`.
+        val_rows: As for `load`.
 
     Raises:
         DataError: As for `load`.
     """
-    chosen, train = _training_of(name, root, val_fraction)
+    chosen, train = _training_of(name, root, val_rows)
     along, W = _along(chosen, train, (components, whiten))
     W *= chosen.white
     apart = along.mean.view(chosen.planes, -1) / chosen.white - _mean(chosen, train)[:, None]
@@ -207,26 +206,31 @@ def _images(chosen: ImageSet, source: Hashable) -> Images:
 def _training_of(
     name: str,
     root: str | Path | None,
-    val_fraction: float | None,
+    val_rows: int | None,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[ImageSet, Images]:
     """A set by its name, and all its training images; raises as `load` does."""
     _check(name, root, dtype)
-    return SETS[name], _training(SETS[name], _source(SETS[name], root), val_fraction)[0]
+    return SETS[name], _training(SETS[name], _source(SETS[name], root), val_rows)[0]
 
 
-def _training(
-    chosen: ImageSet, source: Hashable, val_fraction: float | None
-) -> tuple[Images, Images]:
+def _training(chosen: ImageSet, source: Hashable, val_rows: int | None) -> tuple[Images, Images]:
     """All training and all validation images."""
-    train, val, _ = _images(chosen, source).split(_sizes(chosen, val_fraction))
+    train, val, _ = _images(chosen, source).split(_sizes(chosen, val_rows))
     return train, val
 
 
-def _sizes(chosen: ImageSet, val_fraction: float | None) -> Rows:
-    if val_fraction is not None and val_fraction not in SHARE:
-        raise DataError(f"data.val_fraction={val_fraction}: expected {SHARE}, or null")
-    return Rows(*chosen.sizes).with_val(val_fraction)
+def _sizes(chosen: ImageSet, val_rows: int | None) -> tuple[int, int, int]:
+    """How many images train, validate and test."""
+    train, val, test = chosen.sizes
+    if val_rows is None:
+        return chosen.sizes
+    if not 1 <= val_rows < train + val:
+        raise DataError(
+            f"val_rows={val_rows}: {chosen.name} has {train + val} training and validation rows; "
+            f"give 1 to {train + val - 1}, or None for {val}"
+        )
+    return train + val - val_rows, val_rows, test
 
 
 @lru_cache(maxsize=2)
@@ -237,12 +241,12 @@ def _load(
     rows: tuple[int, int],
     source: Hashable,
     projected: Projected,
-    val_fraction: float | None,
+    val_rows: int | None,
     dtype: torch.dtype,
 ) -> tuple[Dataset, list[int]]:
     """The set, and the initial versions of its tensors."""
     chosen = SETS[name]
-    all_train, all_val = _training(chosen, source, val_fraction)
+    all_train, all_val = _training(chosen, source, val_rows)
     mean, inputs = _mean(chosen, all_train), _inputs(chosen, all_train, projected, dtype)
     train, val = all_train.first(rows[0]), all_val.first(rows[1])
     content = f"{name} {mean.tolist()} {train.sha256} {val.sha256}"
