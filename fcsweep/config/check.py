@@ -164,8 +164,9 @@ def check_sizes(config: RunConfig) -> None:
         _at_most("data.components", data.components, data.pixels, pixels)
     # Against all rows of the split: `data.num_train=50` alone must not fail for the default of
     # 1,000 samples, nor may a small table. A solver measures on the rows in use, at most.
-    if not isinstance(data, Measured):
-        _at_most("solver.num_train_samples", solver.num_train_samples, rows.train, train)
+    if isinstance(data, ImagesConfig):
+        most = max(rows.train, data.published.train)
+        _at_most("solver.num_train_samples", solver.num_train_samples, most, train)
     _at_most("solver.num_val_samples", solver.num_val_samples, rows.val, val)
     if data.num_train is not None:
         used = "the value of data.num_train"

@@ -46,6 +46,7 @@ _USUAL = {
     "data": "dataset dataset_name",
     "num_train": "n_train train_size num_training",
     "num_val": "n_val val_size num_validation",
+    "val_fraction": "validation_ratio validation_fraction val_ratio val_split validation_split",
     "components": "pca n_components num_components pca_components",
     "whiten": "whitening zca pca_whitening",
     "root": "data_dir data_path data_root",

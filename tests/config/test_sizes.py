@@ -20,6 +20,7 @@ from fcsweep.config import (
     flat,
     known_keys,
     sizes,
+    typed,
 )
 from fcsweep.config.allowed import Measured
 from fcsweep.data.choice import data_of, held_out_of, measured
@@ -72,6 +73,11 @@ def test_a_share_of_the_training_images_validates(name, share):
     assert rows == (len(loaded.y_train), len(loaded.y_val), schema.published.test)
     assert rows.train + rows.val == both and min(rows) >= 1
     assert abs(rows.val - share * both) <= 1
+
+
+def test_few_training_rows_do_not_forbid_the_default_samples():
+    data = DigitsConfig(val_fraction=0.5)
+    assert typed(asdict(RunConfig(data=data))).data == data
 
 
 def test_the_split_of_the_courses():

@@ -22,6 +22,7 @@ KEYS = list(known_keys())
         ("bs", "solver.batch_size"),
         ("model.hidden_sizes", "model.hidden_dims"),
         ("dropout-rate", "model.dropout"),
+        ("validation_ratio", "data.val_fraction"),
         ("opt", "optimizer"),
         ("gpu", "device"),
         ("betas", "optimizer.beta1"),
