@@ -18,7 +18,7 @@ from support import preloaded
 ROOT = Path(__file__).parents[2]
 OPTIM, NETS = "fcsweep/optim.py", "fcsweep/nets.py"
 SCHEMAS, OPTIMIZERS = "fcsweep/config/schemas.py", "fcsweep/config/optimizers.py"
-DATA_SETS, SETS = "fcsweep/config/data_sets.py", "fcsweep/data/dataset.py"
+DATA_SETS, SETS = "fcsweep/config/data_sets.py", "fcsweep/data/images/loading.py"
 
 
 class Copy:
