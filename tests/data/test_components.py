@@ -123,6 +123,15 @@ def test_a_copy_spares_the_second_process_the_search(caplog):
         assert len(told) == searches
 
 
+def test_each_split_has_a_copy_of_its_own(caplog):
+    caplog.set_level(logging.INFO)
+    for val_rows in (200, 400, 200, 400):
+        _load.cache_clear()
+        load("digits", components=5, val_rows=val_rows)
+    told = [one for one in caplog.messages if one.startswith("finding the principal")]
+    assert told == [f"finding the principal components of {n} images" for n in ("1,397", "1,197")]
+
+
 def test_a_run_on_components_is_evaluated_repeated_and_exported(tmp_path, capsys):
     config = config_of()
     of = DigitsConfig(components=16, whiten=0.1, val_fraction=0.2)

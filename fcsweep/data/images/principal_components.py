@@ -105,7 +105,7 @@ class PrincipalComponents:
 
 def components_of(name: str, train: Images) -> PrincipalComponents:
     """The principal components of the training images of a set, from a copy if there is one."""
-    copy = Copy(f"{name}-components", made_from=train.sha256)
+    copy = Copy(f"{name}-components-{len(train)}", made_from=train.sha256)
     found = copy.read(PrincipalComponents.from_tensors)
     if found is None:
         log.info("finding the principal components of %s images", f"{len(train):,}")
