@@ -10,7 +10,8 @@ below 1). Each seed is another split of the rows. All contenders get the same ro
 scikit-learn's get the validation rows as further training rows. Each search tries 200 settings of
 the learning rate and the L2 term of the same net:
 
-- ours: ``python -m fcsweep -m ... hydra.launcher.ensemble=true``, a command;
+- ``ours``: ``python -m fcsweep -m ... hydra.launcher.ensemble=true``, a command;
+- ``folds``: the same with ``data.folds=5`` and a fifth of the settings, as many nets;
 - ``mlp``: ``HalvingRandomSearchCV`` of ``MLPClassifier`` or ``MLPRegressor``;
 - ``boosting``: ``HistGradientBoosting``, with its defaults.
 
@@ -48,7 +49,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from fcsweep import compose
 from fcsweep.data.choice import data_of, held_out_of
 
-TRIALS, HIDDEN = 200, (64, 64)
+TRIALS, FOLDS, HIDDEN = 200, 5, (64, 64)
 RATE, REG = (1e-4, 1e-1), (1e-6, 1e-1)
 SPACE = ["optimizer.learning_rate", "model.reg"]
 OURS = [
@@ -57,8 +58,7 @@ OURS = [
     "model.initialization=kaiming",
 ]
 OURS += ["optimizer=adam", "solver.num_epochs=30", "solver.batch_size=32", "hydra/sweeper=optuna"]
-OURS += [f"hydra.sweeper.n_trials={TRIALS}", "hydra.sweeper.n_jobs=50", "objective=val_loss"]
-OURS += ["hydra/sweeper/pruner=successive_halving"]
+OURS += ["hydra/sweeper/pruner=successive_halving", "objective=val_loss"]
 OURS += [
     f"{key}=tag(log,interval({low},{high}))"
     for key, (low, high) in zip(SPACE, [RATE, REG], strict=True)
@@ -92,6 +92,11 @@ SETS: Mapping[str, Callable[[], pd.DataFrame]] = {
     "friedman": friedman,
 }
 QUANTITIES = ("diabetes", "friedman")
+
+
+SEARCH = [f"hydra.sweeper.n_trials={TRIALS}", "hydra.sweeper.n_jobs=50"]
+OF_FOLDS = [f"data.folds={FOLDS}", f"hydra.sweeper.n_trials={TRIALS // FOLDS}"]
+OF_FOLDS += ["hydra.sweeper.n_jobs=20"]
 
 
 @dataclass(frozen=True)
@@ -136,8 +141,17 @@ class Split:
 
 def ours(split: Split, folder: Path) -> Reached:
     """A search and its ensemble."""
-    out, before = folder / "out", _children()
-    words = [*OURS, *split.words, f"hydra.sweeper.sampler.seed={split.seed}"]
+    return _searched(split, folder / "ours", SEARCH)
+
+
+def folds(split: Split, folder: Path) -> Reached:
+    """A search whose trials are trained on every fold, and its ensemble."""
+    return _searched(split, folder / "folds", OF_FOLDS)
+
+
+def _searched(split: Split, out: Path, extent: list[str]) -> Reached:
+    before = _children()
+    words = [*OURS, *extent, *split.words, f"hydra.sweeper.sampler.seed={split.seed}"]
     words += [f"hydra.sweep.dir={out}", "hydra.launcher.ensemble=true"]
     command = [sys.executable, "-m", "fcsweep", "-m", *words]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -180,7 +194,7 @@ def _fitted(model: Any, split: Split) -> Reached:
         return Reached(model.score(X_test, y_test), time.process_time() - began)
 
 
-CONTENDERS = {"ours": ours, "mlp": mlp, "boosting": boosting}
+CONTENDERS = {"ours": ours, "folds": folds, "mlp": mlp, "boosting": boosting}
 
 
 def measure(name: str, seeds: int) -> dict[str, Any]:

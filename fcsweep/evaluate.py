@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from fcsweep.accuracy import evaluate_on
@@ -29,8 +30,8 @@ from fcsweep.records.reader import are_ours
 from fcsweep.run import device_of
 from fcsweep.run.build import net_of
 from fcsweep.system.command import command, plain
-from fcsweep.trained.ensembles import check_data, members_of
-from fcsweep.trained.predictions import averaged
+from fcsweep.trained.ensembles import by_fold, check_data, members_of
+from fcsweep.trained.predictions import Examples, averaged, targets_of
 from fcsweep.trained.runs import Trained, read_trained
 
 PROGRAM = "python -m fcsweep.evaluate"
@@ -187,13 +188,14 @@ def evaluate_ensemble(path: Path, device: str | None = None, trust: bool = False
     runs = members_of(known, path.parent, trust)
     check_data(runs[0].config, known.data_sha256, path.parent)
     weights = [member.weight for member in known.members]
-    trials = f"{len(runs)} trial{'s' * (len(runs) > 1)}"
+    count = len(known.trials)
+    trials = f"{count} trial{'s' * (count > 1)}"
     if data_of(runs[0].config).num_classes == 1:
         found = errors_together(runs, weights, device)
         lines = _of_errors({split: known for split, (known, _) in found.items()})
     else:
         lines = _of_counts(accuracies_together(runs, weights, device))
-    return [f"ensemble of {trials} of {path.parent}", *lines]
+    return [f"ensemble of {trials} of {path.parent}{known.of_folds}", *lines]
 
 
 def accuracies_together(
@@ -201,8 +203,11 @@ def accuracies_together(
 ) -> dict[str, tuple[int, int]]:
     """Correct answers and rows of each split, by the weighted mean of class probabilities.
 
+    Where the runs are of several folds, those of each predict its training and validation rows
+    alone, and all of them the test rows.
+
     Args:
-        runs: trained on the same data.
+        runs: trained on the same data, or on folds of them, with the same weight on each.
         weights: one each; they add up to 1.
         device: instead of the configured one.
 
@@ -223,13 +228,11 @@ def errors_together(
 
     Arguments and errors as those of `accuracies_together`.
     """
-    scale = data_of(runs[0].config).target_scale
     found = dict[str, tuple[dict[str, float], int]]()
     for split, mean, y in _together(runs, weights, device):
         known = {name: METRICS[name] for name in ERRORS_OF_NUMBERS}
         values = {
-            name: one.of_all(one.of_each(mean, y), y, 1).item() * (scale if name in IN_UNITS else 1)
-            for name, one in known.items()
+            name: one.of_all(one.of_each(mean, y), y, 1).item() for name, one in known.items()
         }
         found[split] = values, len(y)
     return found
@@ -240,13 +243,31 @@ def _together(
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Each split that has rows, the weighted mean of predictions ``(n, c)``, and the target."""
     place = device_of(device or runs[0].config.device)
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    for places in by_fold(runs):
+        nets, shares = [runs[k] for k in places], [weights[k] for k in places]
+        for split, mean, y in _of_fold(nets, shares, place):
+            found.setdefault(split, []).append((mean, y))
+    for split, folds in found.items():
+        means, targets = zip(*folds, strict=True)
+        if split == "test":
+            yield split, torch.stack(means).sum(0), targets[0]
+        else:
+            yield split, torch.cat(means) * len(folds), torch.cat(targets)
+
+
+def _of_fold(
+    runs: Sequence[Trained], weights: Sequence[float], place: torch.device
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """As `_together`, of runs on the same data; a quantity is in the unit of the target."""
     by_type = {config.dtype: _splits(config) for config in _one_a_type(runs)}
+    data = data_of(runs[0].config)
     for split, (_, y) in by_type[runs[0].config.dtype].items():
 
-        def inputs(config: RunConfig, split: str = split) -> Tensor:
-            return by_type[config.dtype][split][0]
+        def inputs(run: Trained, split: str = split) -> Examples:
+            return Examples.of(by_type[run.config.dtype][split][0], data)
 
-        yield split, averaged(runs, weights, inputs, place), y
+        yield split, averaged(runs, weights, inputs, place), targets_of(y, data)
 
 
 def _one_a_type(runs: Sequence[Trained]) -> list[RunConfig]:

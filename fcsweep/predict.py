@@ -9,7 +9,7 @@ quantity. Without OUTPUT it goes to standard output.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,8 @@ from fcsweep.system.signals import held_back
 
 if TYPE_CHECKING:
     import pandas as pd
-    import torch
+    from torch import Tensor
 
-    from fcsweep.trained.rows import Rows
     from fcsweep.trained.runs import Trained
 
 PROGRAM = "python -m fcsweep.predict"
@@ -83,6 +82,7 @@ def predict(run: Path, table: Path, device: str | None = None, trust: bool = Fal
     import pandas as pd
 
     from fcsweep.run import device_of
+    from fcsweep.trained.predictions import averaged
     from fcsweep.trained.rows import Rows, preprocessing_of
 
     runs, weights = _nets(run, trust)
@@ -90,10 +90,8 @@ def predict(run: Path, table: Path, device: str | None = None, trust: bool = Fal
     try:
         rows = Rows(table, facts)
         kept, place = rows.others(), device_of(device or runs[0].config.device)
-        if "classes" in facts:
-            columns = _classes(runs, weights, rows, facts, place)
-        else:
-            columns = _quantity(runs, weights, rows, facts, place)
+        mean = averaged(runs, weights, rows.inputs, place)
+        columns = _classes(mean, facts["classes"]) if "classes" in facts else _quantity(mean)
         if clash := [name for name in kept.columns if str(name) in columns]:
             raise DataError(f"{table} has a column {clash[0]}, as the output does; rename it")
     except (KeyError, TypeError, IndexError, ValueError) as error:
@@ -103,35 +101,17 @@ def predict(run: Path, table: Path, device: str | None = None, trust: bool = Fal
     return pd.concat([kept, pd.DataFrame(columns, index=kept.index)], axis=1)
 
 
-def _classes(
-    runs: Sequence[Trained],
-    weights: Sequence[float],
-    rows: Rows,
-    facts: Mapping[str, Any],
-    device: torch.device,
-) -> dict[str, Any]:
+def _classes(mean: Tensor, names: Sequence[object]) -> dict[str, Any]:
     """The predicted class of each row, and the probability of each class."""
-    from fcsweep.trained.predictions import averaged
-
-    classes = [str(name) for name in facts["classes"]]
-    mean = averaged(runs, weights, rows.inputs, device)
+    classes = list(map(str, names))
     predicted = [classes[place] for place in mean.max(-1).indices.tolist()]
     shares = zip(classes, mean.T.numpy(), strict=True)
     return {PREDICTED: predicted, **{f"{PROBABILITY}{name}": share for name, share in shares}}
 
 
-def _quantity(
-    runs: Sequence[Trained],
-    weights: Sequence[float],
-    rows: Rows,
-    facts: Mapping[str, Any],
-    device: torch.device,
-) -> dict[str, Any]:
+def _quantity(mean: Tensor) -> dict[str, Any]:
     """The predicted quantity of each row, in the unit of the target."""
-    from fcsweep.trained.predictions import averaged
-
-    standardised = averaged(runs, weights, rows.inputs, device)[:, 0].numpy()
-    return {PREDICTED: standardised * facts["target_scale"] + facts["target_mean"]}
+    return {PREDICTED: mean[:, 0].numpy()}
 
 
 def _nets(run: Path, trust: bool) -> tuple[Sequence[Trained], Sequence[float]]:

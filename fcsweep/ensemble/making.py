@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, TypeAlias
 
 import psutil
 import torch
+from torch import Tensor
 
 from fcsweep.config import RunConfig
 from fcsweep.data.choice import data_of
-from fcsweep.ensemble.candidates import Candidates
+from fcsweep.ensemble.candidates import Candidates, Trial
 from fcsweep.ensemble.selection import Selection, select
 from fcsweep.evaluate import accuracies_together, errors_together
 from fcsweep.messages.errors import ConfigError, FolderError, UserError
-from fcsweep.metrics import IN_UNITS
 from fcsweep.objectives import sign_of
 from fcsweep.records.models.ensemble import Ensemble, Member, Score
-from fcsweep.records.sweep_table import Row
 from fcsweep.run import device_of
 from fcsweep.run.provenance import device_name, this_process
 from fcsweep.trained.ensembles import check_data
-from fcsweep.trained.predictions import predictions
+from fcsweep.trained.predictions import Examples, predictions, targets_of
 from fcsweep.trained.runs import Trained, read_trained
 
 SPLITS = ("validation", "test")
 """Of which the record has scores."""
 TOO_MANY = "more than fit in memory"
+
+Runs: TypeAlias = Sequence[Trained]
+"""Those of a trial, as `Trial`."""
 
 
 def make(
@@ -50,43 +53,43 @@ def make(
         FolderError: the trials are damaged, or their data have changed.
         DataError, DeviceError: the data or the device are not here.
     """
-    rows, runs, left_out = _readable(candidates, trust)
-    check_data(runs[0].config, candidates.data_sha256, sweep)
-    fitting = _fitting(rows, runs[0].config)
+    rows, trials, left_out = _readable(candidates, trust)
+    first = trials[0][0].config
+    check_data(first, candidates.data_sha256, sweep)
+    fitting = _fitting(rows, first)
     if len(fitting) < len(rows):
         left_out[TOO_MANY] = len(rows) - len(fitting)
-    runs = [runs[place] for place in fitting]
-    place = device_of(device or runs[0].config.device)
-    known = predictions(runs, lambda config: data_of(config).X_val, place)
-    data, by = data_of(runs[0].config), _score_of(runs)
-    selection = select(known, data.y_val, rounds, by)
-    unit = sign_of(by) * (data.target_scale if by in IN_UNITS else 1)
-    members = [_member(runs[k], k, selection, unit) for k in selection.counts]
-    best = runs[selection.best]
-    scores = _scores(by, [runs[k] for k in selection.counts], members, best, device)
+    trials = [trials[k] for k in fitting]
+    place, by = device_of(device or first.device), _score_of(trials)
+    selection = select(*_validated(trials, place), rounds, by)
+    runs = [run for k in selection.counts for run in trials[k]]
+    members = [one for k in selection.counts for one in _members(trials[k], k, selection, by)]
+    best = trials[selection.best]
+    scores = _scores(by, runs, members, best, device)
     return Ensemble(
         score=by,
         data_sha256=candidates.data_sha256,
-        candidates=len(runs),
+        candidates=len(trials),
         left_out=left_out,
         rounds=rounds,
         members=members,
-        best=_member(best, selection.best, selection, unit),
+        best=_members(best, selection.best, selection, by)[0],
         scores=scores.pop(by),
         provenance=_provenance(place),
         further_scores=scores,
+        folds=len(best),
     )
 
 
 def _readable(
     candidates: Candidates, trust: bool
-) -> tuple[list[Row], list[Trained], dict[str, int]]:
+) -> tuple[list[Trial], list[Runs], dict[str, int]]:
     """The trials whose parameters can be read; how many cannot, by why."""
-    rows, runs, errors = list[Row](), list[Trained](), list[UserError]()
-    for row in candidates.rows:
+    rows, trials, errors = list[Trial](), list[Runs](), list[UserError]()
+    for trial in candidates.trials:
         try:
-            runs.append(read_trained(row.folder, trust))
-            rows.append(row)
+            trials.append([read_trained(row.folder, trust) for row in trial])
+            rows.append(trial)
         except (ConfigError, FolderError) as error:
             errors.append(error)
     if not rows:
@@ -96,40 +99,65 @@ def _readable(
         left_out["damaged"] = left_out.get("damaged", 0) + len(errors)
     if others := len(candidates.on_other_data):
         left_out["on other data"] = others
-    return rows, runs, left_out
+    return rows, trials, left_out
 
 
-def _fitting(rows: Sequence[Row], config: RunConfig) -> list[int]:
+def _fitting(rows: Sequence[Trial], config: RunConfig) -> list[int]:
     """The places of the trials whose predictions fit in half of the free memory: the best."""
     data = data_of(config)
-    bytes_of_one = 8 * len(data.y_val) * data.num_classes
+    bytes_of_one = 8 * len(rows[0]) * len(data.y_val) * data.num_classes
     most = max(1, psutil.virtual_memory().available // 2 // bytes_of_one)
-    best_first = sorted(range(len(rows)), key=lambda k: -rows[k].sign * (rows[k].value or 0.0))
+    best_first = sorted(range(len(rows)), key=lambda k: -_value(rows[k]))
     return sorted(best_first[:most])
 
 
-def _score_of(runs: Sequence[Trained]) -> str:
+def _value(trial: Trial) -> float:
+    """Of the objective: higher is better."""
+    return fmean(row.sign * (row.value or 0.0) for row in trial)
+
+
+def _score_of(trials: Sequence[Runs]) -> str:
     """What members are selected by; of a quantity the MAE where all trials were judged by it."""
-    if data_of(runs[0].config).num_classes > 1:
+    if data_of(trials[0][0].config).num_classes > 1:
         return "accuracy"
-    return "mae" if all(run.config.objective == "mae" for run in runs) else "rmse"
+    return "mae" if all(run.config.objective == "mae" for run, *_ in trials) else "rmse"
 
 
-def _member(run: Trained, place: int, selection: Selection, unit: float) -> Member:
-    weight = selection.counts.get(place, 0) / sum(selection.counts.values())
-    return Member(int(run.folder.name), weight, selection.values[place] * unit, run.sha256)
+def _validated(trials: Sequence[Runs], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The predictions ``(k, n, c)`` of each trial for the validation rows, and their targets.
+
+    Of folds those of one after the other: no row is predicted by a net that was trained on it.
+    """
+    known, targets = list[Tensor](), list[Tensor]()
+    for runs in zip(*trials, strict=True):
+        known.append(predictions(runs, _validation_rows, device))
+        data = data_of(runs[0].config)
+        targets.append(targets_of(data.y_val, data))
+    return torch.cat(known, 1), torch.cat(targets)
+
+
+def _validation_rows(run: Trained) -> Examples:
+    data = data_of(run.config)
+    return Examples.of(data.X_val, data)
+
+
+def _members(runs: Runs, place: int, selection: Selection, by: str) -> list[Member]:
+    """The runs of a trial, which share its weight and its score."""
+    weight = selection.counts.get(place, 0) / sum(selection.counts.values()) / len(runs)
+    value = selection.values[place] * sign_of(by)
+    return [Member(int(run.folder.name), weight, value, run.sha256) for run in runs]
 
 
 def _scores(
     by: str,
     runs: Sequence[Trained],
     members: Sequence[Member],
-    best: Trained,
+    best: Runs,
     device: str | None,
 ) -> dict[str, dict[str, Score]]:
     """By name, the one selected by first, and by split."""
     together = _reached(by, runs, [member.weight for member in members], device)
-    alone = _reached(by, [best], [1.0], device)
+    alone = _reached(by, best, [1 / len(best)] * len(best), device)
     return {
         name: {
             split: Score(together[split][1], together[split][0][name], alone[split][0][name])

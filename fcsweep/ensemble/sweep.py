@@ -41,8 +41,8 @@ def _told(made: Ensemble, other_data: str | None) -> list[str]:
     """What is said of an ensemble, a line each."""
     count = made.candidates + sum(made.left_out.values())
     why = join(f"{number} {word}" for word, number in made.left_out.items())
-    trials = [f"{one.trial} ({one.weight:.2f})" for one in made.members[:SHOWN]]
-    more = [f"{len(made.members) - SHOWN} more"] if len(made.members) > SHOWN else []
+    trials = [f"{trial} ({weight:.2f})" for trial, weight in made.trials[:SHOWN]]
+    more = [f"{len(made.trials) - SHOWN} more"] if len(made.trials) > SHOWN else []
     best = f"best trial ({made.best.trial})"
     unseen = "the test rows decided nothing"
     if "test" not in made.scores:
@@ -50,7 +50,7 @@ def _told(made: Ensemble, other_data: str | None) -> list[str]:
     return [
         f"{made.candidates} of {count} trials" + (f"; left out: {why}" if why else ""),
         *([other_data] if other_data else []),
-        f"members (weights): {join([*trials, *more])}",
+        f"members{made.of_folds} (weights): {join([*trials, *more])}",
         *_table(made, best),
         f"the validation rows selected the members and flatter them; {unseen}",
     ]

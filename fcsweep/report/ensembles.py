@@ -6,7 +6,7 @@ from typing import Any
 
 from fcsweep.messages.errors import FolderError
 from fcsweep.objectives import digits_of
-from fcsweep.records.models.ensemble import FILE, Ensemble, Member, read
+from fcsweep.records.models.ensemble import FILE, Ensemble, read
 from fcsweep.report.contents import Sweep
 
 SHOWN = 10
@@ -37,7 +37,7 @@ def _table(ensemble: Ensemble) -> dict[str, Any]:
         for split, one in scores.items()
     ]
     rows = [
-        [_named(ensemble.members), *(f"{one.ensemble:{digits}}" for _, one, digits in columns)],
+        [_named(ensemble), *(f"{one.ensemble:{digits}}" for _, one, digits in columns)],
         [
             f"best trial: {ensemble.best.trial}",
             *(f"{one.best:{digits}}" for _, one, digits in columns),
@@ -48,12 +48,12 @@ def _table(ensemble: Ensemble) -> dict[str, Any]:
     return {"id": "ensemble", "title": "Ensemble", "head": head, "rows": rows}
 
 
-def _named(members: Any) -> str:
-    shown: list[Member] = list(members)[:SHOWN]
-    named = [f"{one.trial} ({one.weight:.2f})" for one in shown]
-    more = [f"{len(members) - SHOWN} more"] if len(members) > SHOWN else []
-    count = "1 trial" if len(members) == 1 else f"{len(members)} trials"
-    return f"{count} (weights): {', '.join([*named, *more])}"
+def _named(ensemble: Ensemble) -> str:
+    trials = ensemble.trials
+    named = [f"{trial} ({weight:.2f})" for trial, weight in trials[:SHOWN]]
+    more = [f"{len(trials) - SHOWN} more"] if len(trials) > SHOWN else []
+    count = "1 trial" if len(trials) == 1 else f"{len(trials)} trials"
+    return f"{count}{ensemble.of_folds} (weights): {', '.join([*named, *more])}"
 
 
 def _notes(ensemble: Ensemble) -> list[str]:

@@ -1,4 +1,4 @@
-"""The members of an ensemble, each as it was when it was selected."""
+"""The members of an ensemble, each as it was when it was selected, and their folds."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ def members_of(ensemble: Ensemble, sweep: Path, trust: bool = False) -> Sequence
             )
         runs.append(run)
     return runs
+
+
+def by_fold(runs: Sequence[Trained]) -> list[list[int]]:
+    """The places of the runs that were trained on each fold; without folds all are on one."""
+    places: dict[int, list[int]] = {}
+    for place, run in enumerate(runs):
+        places.setdefault(getattr(run.config.data, "fold", 0), []).append(place)
+    return [places[fold] for fold in sorted(places)]
 
 
 def check_data(config: RunConfig, fingerprint: str, sweep: Path) -> None:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from fcsweep.config import CustomDataConfig, RunConfig
+from fcsweep.config import CustomDataConfig
 from fcsweep.config.allowed import Measured
 from fcsweep.data.choice import data_of
 from fcsweep.messages.errors import DataError, FolderError, UserError
 from fcsweep.messages.wording import one_line
 from fcsweep.records.filenames import PREPROCESSING, PROVENANCE
 from fcsweep.records.reader import read_json
+from fcsweep.trained.predictions import Examples
 from fcsweep.trained.runs import Trained
 
 if TYPE_CHECKING:
@@ -77,23 +77,29 @@ class Rows:
         self._path, self._facts = path, facts
         asked = files.Asked(None, facts["decimal"], preprocessing.texts_of(facts))
         self.frame: pd.DataFrame = files.read("", str(path), asked)
-        self._made: dict[str, Tensor] = {}
+        self._made: dict[str, Examples] = {}
 
-    def inputs(self, config: RunConfig) -> Tensor:
-        """As a run of this config takes them, ``(n, d)``.
+    def inputs(self, run: Trained) -> Examples:
+        """As a run takes them, by the preprocessing of its own fold.
 
         Raises:
             DataError: a column is missing, or holds what cannot be an input.
+            FolderError: as `preprocessing_of`.
         """
-        if config.dtype not in self._made:
-            self._made[config.dtype] = torch.from_numpy(self._inputs(config.dtype))
-        return self._made[config.dtype]
+        key = repr((run.config.data, run.config.dtype))
+        if key not in self._made:
+            facts = preprocessing_of(run)
+            X = torch.from_numpy(self._inputs(facts, run.config.dtype))
+            is_quantity = "classes" not in facts
+            units = (facts["target_mean"], facts["target_scale"]) if is_quantity else ()
+            self._made[key] = Examples(X, *units)
+        return self._made[key]
 
-    def _inputs(self, dtype: str) -> NDArray[Any]:
+    def _inputs(self, facts: Mapping[str, Any], dtype: str) -> NDArray[Any]:
         from fcsweep.data.tables import preprocessing
 
         try:
-            return preprocessing.inputs(self.frame, self._facts, np.dtype(dtype))
+            return preprocessing.inputs(self.frame, facts, np.dtype(dtype))
         except DataError as error:
             raise DataError(f"{self._path}: {error}") from error
 

@@ -175,7 +175,7 @@ def test_what_cannot_be_a_member_is_left_out_and_counted(sweep, capsys, monkeypa
         file.write_text(file.read_text().replace('"completed"', f'"{status}"'))
         (sweep / str(trial) / "provenance.json").unlink()
     out, err = said(capsys, monkeypatch, main, sweep)
-    counts = "1 damaged, 1 failed, 1 running, 1 without best.safetensors"
+    counts = "1 damaged, 1 without best.safetensors, 1 failed, 1 running"
     assert out.startswith(f"2 of 6 trials; left out: {counts}\n") and err == ""
     assert {one["trial"] for one in read_json(sweep / "ensemble.json")["members"]} <= {4, 5}
 
@@ -192,8 +192,8 @@ def test_trials_on_other_data_are_named(sweep, capsys, monkeypatch):
 
 
 def test_of_many_trials_on_other_data_ten_are_named():
-    rows = [Row(n, "completed", 0.5, {}, 1.0, Path(str(n)), {}, "") for n in range(15)]
-    assert Candidates(rows[:3], "a", {}, rows[3:]).other_data == (
+    trials = [[Row(n, "completed", 0.5, {}, 1.0, Path(str(n)), {}, "")] for n in range(15)]
+    assert Candidates(trials[:3], "a", {}, trials[3:]).other_data == (
         "left out: 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 2 more, trained on other data than 0"
     )
 

@@ -19,7 +19,9 @@ from fcsweep.system.atomic import write_atomically
 from fcsweep.system.bounded import read_bounded
 
 FILE = "ensemble.json"
-TRIAL, WEIGHT = Range(0, whole=True), Range(0, 1)
+TRIAL, WEIGHT, FOLDS = Range(0, whole=True), Range(0, 1), Range(1, 100, whole=True)
+USUAL = {"further_scores": dict[str, Any](), "folds": 1}
+"""What is left out of the file where it is this."""
 
 
 @dataclass(frozen=True)
@@ -52,28 +54,43 @@ class Ensemble:
     score: str
     """What the members were selected by: ``accuracy``; of a quantity ``rmse`` or ``mae``."""
     data_sha256: str
-    """The fingerprint of the data that all members were trained on."""
+    """The fingerprint of the data that all members were trained on; of folds that of the first."""
     candidates: int
-    """Trials that could be members."""
+    """Trials that could be selected."""
     left_out: Mapping[str, int]
     """How many trials could not, by why."""
     rounds: int
     """Of the selection."""
     members: Sequence[Member]
-    """The heaviest first."""
+    """The heaviest first; of a trial with folds its runs follow each other."""
     best: Member
-    """The best trial alone, by the same score; its weight is that in the ensemble, or 0."""
+    """The best trial alone, by the same score; its weight is that in the ensemble, or 0.
+
+    With folds this is the run of the first one, and the scores are those of all of them together.
+    """
     scores: Mapping[str, Score]
     """By split: ``validation``, on which the members were selected, and ``test``, if any."""
     provenance: Mapping[str, Any]
     """Where the numbers come from."""
     further_scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict[str, Any])
     """Of a quantity those that decided nothing, by name, as `scores`; of classes there are none."""
+    folds: int = 1
+    """How many runs each trial has, one for each fold of the rows."""
 
     @property
     def all_scores(self) -> dict[str, Mapping[str, Score]]:
         """By name, then by split; first the one that the members were selected by."""
         return {self.score: self.scores, **self.further_scores}
+
+    @property
+    def of_folds(self) -> str:
+        """How many nets a trial is, in words; empty for one."""
+        return f", {self.folds} folds each" if self.folds > 1 else ""
+
+    @property
+    def trials(self) -> list[tuple[int, float]]:
+        """The trials that were selected and their weights, each by the number of its first run."""
+        return [(one.trial, one.weight * self.folds) for one in self.members[:: self.folds]]
 
 
 def write(path: Path, ensemble: Ensemble) -> None:
@@ -83,8 +100,9 @@ def write(path: Path, ensemble: Ensemble) -> None:
         RecordError: it cannot be written; what was there before is unchanged.
     """
     facts = asdict(ensemble)
-    if not facts["further_scores"]:
-        del facts["further_scores"]
+    for name, usual in USUAL.items():
+        if facts[name] == usual:
+            del facts[name]
     write_atomically(path, as_json(add_seal(facts)))
 
 
@@ -106,7 +124,7 @@ def read(path: Path) -> Ensemble:
 
 def _typed(facts: dict[str, Any]) -> Ensemble:
     """The facts as an ensemble, each of its kind; else a ValueError, KeyError or TypeError."""
-    facts = {"further_scores": {}, **facts}
+    facts = {**USUAL, **facts}
     known = {one.name: facts[one.name] for one in fields(Ensemble)}
     known["members"] = members = [_member(one) for one in known["members"]]
     known["best"] = _member(known["best"])
@@ -115,6 +133,8 @@ def _typed(facts: dict[str, Any]) -> Ensemble:
     known["further_scores"] = {str(name): _scores(scores) for name, scores in further}
     if abs(sum(one.weight for one in members) - 1) > 1e-9:
         raise ValueError("the weights of its members do not add up to 1")
+    if known["folds"] not in FOLDS or len(members) % known["folds"]:
+        raise ValueError("a trial does not have a member for each fold")
     return Ensemble(**known)
 
 
