@@ -197,16 +197,16 @@ def _fitted(model: Any, split: Split) -> Reached:
 CONTENDERS = {"ours": ours, "folds": folds, "mlp": mlp, "boosting": boosting}
 
 
-def measure(name: str, seeds: int) -> dict[str, Any]:
-    """The scores and seconds of all contenders on a table."""
-    reached: dict[str, list[Reached]] = {contender: [] for contender in CONTENDERS}
+def measure(name: str, seeds: int, contenders: list[str]) -> dict[str, Any]:
+    """The scores and seconds of contenders on a table."""
+    reached: dict[str, list[Reached]] = {contender: [] for contender in contenders}
     for seed in range(seeds):
-        for contender, run in CONTENDERS.items():
+        for contender in contenders:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / f"{name}.csv"
                 SETS[name]().to_csv(path, index=False)
                 split = Split(path, seed, name in QUANTITIES)
-                reached[contender].append(run(split, Path(folder)))
+                reached[contender].append(CONTENDERS[contender](split, Path(folder)))
     return {contender: _summary(each) for contender, each in reached.items()}
 
 
@@ -223,19 +223,22 @@ def main() -> None:
     """Measure, print, save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=[*CONTENDERS])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--save", action="store_true")
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     for name in given.sets:
-        found = measure(name, given.seeds)
+        found = measure(name, given.seeds, given.contenders)
         for contender, one in found.items():
             print(
                 f"{name:14} {contender:9} {one['score']:.4f} {one['cpu_seconds']:8.2f} s",
                 flush=True,
             )
         if given.save:
-            save("tables_cpu", {name: {**machine(), **found}})
+            save(
+                "tables_cpu", {f"{name} {key}": {**machine(), **one} for key, one in found.items()}
+            )
 
 
 if __name__ == "__main__":

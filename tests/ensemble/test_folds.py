@@ -76,7 +76,7 @@ def validation_rows(config):
 def share_right(sweep, weights, rows):
     """Of the weighted mean of what runs predict for the same rows: right answers, and rows."""
     each = {number: alone(sweep / str(number), rows) for number in weights}
-    mean = sum(weights[number] * each[number][0] for number in weights)
+    mean = torch.stack([weights[number] * each[number][0] for number in weights]).sum(0)
     return (mean.argmax(-1) == each[min(each)][1]).tolist()
 
 
