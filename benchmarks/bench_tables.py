@@ -1,6 +1,6 @@
 """A search of nets and its ensemble on small tables, against scikit-learn.
 
-    python benchmarks/bench_tables.py [--sets wine digits] [--seeds 5] [--save]
+    python benchmarks/bench_tables.py [--sets wine] [--contenders ours mlp] [--seeds 5] [--save]
 
 Four tables that scikit-learn brings and two that are made here, of which the answer is known:
 ``rings`` (the class is how many of three concentric rings lie inside the point, in two of twelve
