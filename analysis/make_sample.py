@@ -81,7 +81,8 @@ def pack_run(run: Path, target: Path, longest: int = LONGEST) -> None:
 def seal(run: Path) -> None:
     """Seal the changed config, and the facts without this machine's name and folders."""
     facts = json.loads((run / PROVENANCE).read_text())
-    facts["command"] = re.sub(r" data\.root=[^ ]*", "", facts["command"])
+    command = re.sub(r" data\.root=[^ ]*", "", facts["command"])
+    facts["command"] = re.sub(r"=/[^ ]*/", "=", command)  # of a sweep's folder its name is left
     facts["files"] = {name: sha for name, sha in facts["files"].items() if (run / name).exists()}
     facts["files"][CONFIG] = sha256((run / CONFIG).read_bytes()).hexdigest()
     for name in ("host", "process", "sha256"):
